@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORAGE_DRIVE_DRIVE_H
+#define STORAGE_DRIVE_DRIVE_H
+
+#include "storage/clock.h"
+#include "storage/disk.h"
+#include "storage/id.h"
+#include "storage/kv.h"
+#include "storage/loop.h"
+#include "storage/random.h"
+#include "storage/trace.h"
+
+/* One drive: shards of extents in segments of one directory.
+ *
+ * A drive has one owner loop, which opens segments, flushes, frees and compacts. Any loop may write
+ * and read shards: their I/O is started on the calling loop, and each shard costs one message to
+ * the owner, at its seal.
+ *
+ * (D1) A shard is there if and only if a record with a valid header is there; the header is written
+ *      last and flushed before sealed() is called.
+ * (D2) No byte leaves shard_read() that was not checked against its block's checksum, which is
+ *      seeded with the extent, the shard and the block's number.
+ * (D3) Any failed write or flush fences the drive: nothing more is acknowledged or read, and it
+ *      stays so until the node starts again.
+ * (D4) The location table is complete up to the place that its last commit names; a start reads
+ *      the segments after that place, and no more.
+ * (D5) Space for the records of deletes and for commits of the location table is set aside.
+ */
+#define DRIVE_SEGMENT_LEN_DEFAULT (256u << 20)
+#define DRIVE_HINT_LEN_MAX 1400
+
+enum drive_class {
+	DRIVE_NVME,
+	DRIVE_SSD,
+	DRIVE_HDD,
+};
+
+enum drive_state {
+	DRIVE_UP,
+	DRIVE_FENCED,
+};
+
+struct drive_identity {
+	struct id cluster;
+	struct id drive;
+	struct id node;
+	uint64_t mount; /* number of this mounting; each is greater than the last */
+	enum drive_class class;
+};
+
+struct drive_settings {
+	uint64_t segment_len; /* a multiple of 4096 */
+	uint64_t commit_ms; /* the location table is committed this long after its first change */
+	unsigned max_uncommitted; /* or when so many rows have changed */
+	uint8_t compact_percent; /* a sealed segment with less live than this is compacted */
+	uint64_t reserve_len; /* set aside for (D5); 0: 1 % of the file system, at most 1 GiB */
+};
+
+/* What the record of a shard says. */
+struct shard_info {
+	struct extent_id extent;
+	uint8_t index; /* 0..k-1 data, k..k+m-1 parity */
+	uint8_t k, m;
+	uint32_t unit_len;
+	uint64_t extent_len; /* bytes of the body in the extent, at most 64 MiB */
+	uint64_t shard_len; /* bytes of all units of this shard, a multiple of 4096 */
+	struct bytes hint; /* bucket, key, upload: whom it was written for; for rescue only */
+};
+
+struct drive_space {
+	uint64_t total; /* of the file system */
+	uint64_t used; /* by live records */
+	uint64_t garbage; /* freed and not yet given back */
+	uint64_t free; /* what new shards may still take */
+};
+
+struct drive;
+
+struct drive_setup {
+	struct disk *disk;
+	struct kv *locations; /* borrowed; only this drive uses it */
+	struct loop *owner;
+	struct clock *clock;
+	struct random_source *random;
+	struct trace *trace;
+	struct drive_settings settings;
+	void (*fenced)(struct drive *drive, enum err err, void *arg); /* once, on the owner loop */
+	void *fenced_arg;
+};
+
+/* Makes a drive of an empty directory: superblock, "segments/", reserve. Blocks. Errors: ERR_EXISTS,
+ * the directory holds a drive already; ERR_NOT_EMPTY, it holds something else; those of the disk. */
+MUST_USE enum err drive_format(
+	struct disk *disk, const struct drive_identity *identity, const struct drive_settings *settings);
+
+/* Reads who a directory is, without touching it. Blocks. Errors: ERR_NOT_FOUND, there is no drive;
+ * ERR_CORRUPT; ERR_VERSION, a newer format. */
+MUST_USE enum err drive_identify(struct disk *disk, struct drive_identity *ret_identity);
+
+/* Opens a drive: takes its lock, checks who it is, scans what was written after the last commit of
+ * the location table, and raises the mount number in the superblock. Blocks; before the loops run.
+ * Errors: ERR_FOREIGN, another cluster; ERR_VERSION; ERR_BUSY, mounted by another process;
+ * ERR_CORRUPT; ERR_NOT_FOUND; those of the disk. */
+MUST_USE enum err drive_open(
+	const struct drive_setup *setup, struct id cluster, struct drive **ret_drive);
+
+/* Commits what is uncommitted and closes. Blocks; after the loops have stopped. */
+void drive_close(struct drive *drive);
+
+const struct drive_identity *drive_identity(const struct drive *drive);
+enum drive_state drive_state(const struct drive *drive); /* any thread */
+void drive_space(struct drive *drive, struct drive_space *ret_space); /* any thread */
+const char *drive_path(const struct drive *drive);
+
+/* Fences the drive from outside, for example when the index says that its claim was superseded. */
+void drive_fence(struct drive *drive, enum err err);
+
+/* --- writing one shard -----------------------------------------------------------------------------
+ * Embedded in the operation that writes; belongs to one loop. open → appends, in order, several in
+ * flight → seal or abort. Callbacks come on the loop, never inside the call that started them.
+ */
+struct shard_write {
+	struct loop *loop;
+	void (*ready)(struct shard_write *write, enum err err); /* after an open that said ERR_BUSY */
+	void (*sealed)(struct shard_write *write, enum err err); /* durable, or never to be */
+
+	/* Of the drive. */
+	struct drive *drive;
+	struct shard_info info;
+	uint64_t segment, offset, record_len, written_len, generation;
+	uint32_t block_count, in_flight;
+	uint8_t *header; /* 4 KiB-aligned, from the drive's pool */
+	struct disk_op op;
+	struct task task;
+	struct shard_write *next;
+	uint64_t priv[8];
+};
+
+/* One append in flight. */
+struct shard_append {
+	void (*done)(struct shard_append *append, enum err err); /* the buffer may be reused */
+	struct shard_write *write;
+	struct disk_op op;
+	uint64_t priv[2];
+};
+
+/* Reserves the room of the whole record. Errors: ERR_BUSY, a segment is being made, ready() follows;
+ * ERR_NO_SPACE; ERR_FENCED. info->hint is borrowed until the call returns. */
+MUST_USE enum err shard_write_open(
+	struct shard_write *write, struct drive *drive, const struct shard_info *info);
+
+/* Appends one unit, with the checksums of its blocks (one each 16 KiB, the last may be short). buf
+ * is 4 KiB-aligned, len a multiple of 4096; only the last unit's last block may be short of 16 KiB.
+ * buf is borrowed until done(), checksums until the call returns. */
+void shard_write_append(struct shard_write *write, struct shard_append *append, const uint8_t *buf,
+	size_t len, const uint64_t *checksums, size_t checksum_count);
+
+/* Writes the header and flushes, together with what others seal meanwhile; then sealed(). All
+ * appends are done and cover shard_len. */
+void shard_write_seal(struct shard_write *write);
+
+/* Gives the room back. No append is in flight, and seal was not called. */
+void shard_write_abort(struct shard_write *write);
+
+/* The seed of a shard's block checksums, for code_encode_with_checksums(). */
+uint64_t shard_checksum_seed(struct extent_id extent, uint8_t index);
+
+/* --- reading one shard ------------------------------------------------------------------------------
+ * Embedded in the operation that reads; one read at a time. The first read looks the record up and
+ * reads its header too.
+ */
+struct shard_read {
+	struct loop *loop;
+	void (*done)(struct shard_read *read, enum err err);
+
+	/* Of the drive. */
+	struct drive *drive;
+	struct extent_id extent;
+	uint8_t index;
+	bool is_located;
+	struct shard_info info; /* of the record, after the first read; no hint */
+	uint64_t segment, offset, generation;
+	uint8_t *buf;
+	uint64_t start;
+	size_t len;
+	uint8_t *header;
+	struct disk_op op;
+	struct task task;
+	struct shard_read *next;
+	uint64_t priv[8];
+};
+
+/* Names the shard to be read; does not do anything yet. */
+void shard_read_init(struct shard_read *read, struct loop *loop, struct drive *drive,
+	struct extent_id extent, uint8_t index);
+
+/* Reads [start, start + len) of the shard into buf and checks it, then calls done(). start is a
+ * multiple of 16 KiB; len is too, or reaches the end of the shard. buf is 4 KiB-aligned and
+ * borrowed until done(). cached: through the page cache, for what is likely to be read again.
+ * done() errors: ERR_NOT_FOUND, no such shard here; ERR_CHECKSUM, a block is damaged; ERR_FENCED;
+ * ERR_IO; ERR_CORRUPT, the record says another shape than expected by the caller's range. */
+void shard_read_start(struct shard_read *read, uint64_t start, size_t len, uint8_t *buf, bool cached);
+
+/* Returns what the reader holds. No read is in flight. */
+void shard_read_fini(struct shard_read *read);
+
+/* --- freeing and looking -------------------------------------------------------------------------------- */
+
+/* Frees one shard; done when the location table without it is committed, so that it does not come
+ * back. A shard that is not there is fine. Embedded; belongs to the loop of the caller. */
+struct shard_free {
+	struct loop *loop;
+	void (*done)(struct shard_free *free, enum err err);
+	struct drive *drive;
+	struct extent_id extent;
+	uint8_t index;
+	struct task task;
+	struct shard_free *next;
+};
+
+void shard_free_start(struct shard_free *free);
+
+/* The shards that the drive holds, in order of extent and index, from a place on: fills up to cap
+ * entries. For censuses and for finding what a crash left behind. Any thread, may block shortly. */
+struct shard_entry {
+	struct extent_id extent;
+	uint8_t index;
+	uint64_t segment, offset, record_len;
+};
+
+MUST_USE enum err drive_list(struct drive *drive, struct extent_id from, uint8_t from_index,
+	struct shard_entry *entries, size_t cap, size_t *ret_count);
+
+/* Asks for a commit of the location table now; done through the owner loop. For tests and stops. */
+void drive_commit(struct drive *drive);
+
+#endif
