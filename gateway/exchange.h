@@ -71,7 +71,8 @@ struct exchange {
 	/* Of the handler, set in start(). */
 	void *handler_data;
 	void (*readable)(struct exchange *x); /* after a read that said ERR_BUSY: try again */
-	void (*sent)(struct exchange *x, enum err err); /* the pieces of the last send may be reused */
+	void (*sent)(
+		struct exchange *x, enum err err); /* the pieces of the last send may be reused */
 	void (*gone)(struct exchange *x); /* the client is gone or a deadline has passed */
 };
 

@@ -48,7 +48,8 @@ static inline int bytes_compare(struct bytes a, struct bytes b)
 
 static inline bool bytes_has_prefix(struct bytes a, struct bytes prefix)
 {
-	return a.len >= prefix.len && (prefix.len == 0 || memcmp(a.data, prefix.data, prefix.len) == 0);
+	return a.len >= prefix.len &&
+		(prefix.len == 0 || memcmp(a.data, prefix.data, prefix.len) == 0);
 }
 
 /* The rest of a from offset on. */

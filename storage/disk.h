@@ -36,7 +36,8 @@ struct disk_file;
 
 /* One asynchronous operation; embedded in what it is about, zeroed before its first use. */
 struct disk_op {
-	void (*done)(struct disk_op *op); /* on op->loop, once, never inside the call that started it */
+	void (*done)(
+		struct disk_op *op); /* on op->loop, once, never inside the call that started it */
 	struct loop *loop; /* the loop that starts the operation and gets its end */
 	enum err err; /* valid in done() */
 	size_t len; /* in done(): bytes read; less than asked only at the end of the file */
@@ -59,12 +60,14 @@ struct disk_space {
 
 struct disk_ops {
 	/* Blocking; for start-up, shutdown and worker threads. */
-	enum err (*open)(struct disk *disk, const char *name, unsigned flags, struct disk_file **ret_file);
+	enum err (*open)(
+		struct disk *disk, const char *name, unsigned flags, struct disk_file **ret_file);
 	void (*close)(struct disk_file *file);
 	enum err (*size)(struct disk_file *file, uint64_t *ret_size);
 	enum err (*allocate)(struct disk_file *file, uint64_t len);
 	enum err (*truncate)(struct disk_file *file, uint64_t len);
-	enum err (*read_now)(struct disk_file *file, void *buf, size_t len, uint64_t offset, size_t *ret_len);
+	enum err (*read_now)(
+		struct disk_file *file, void *buf, size_t len, uint64_t offset, size_t *ret_len);
 	enum err (*write_now)(struct disk_file *file, const void *buf, size_t len, uint64_t offset);
 	enum err (*sync_now)(struct disk_file *file);
 	enum err (*sync_dir)(struct disk *disk);
@@ -75,7 +78,8 @@ struct disk_ops {
 	enum err (*make_dir)(struct disk *disk, const char *name);
 	enum err (*space)(struct disk *disk, struct disk_space *ret_space);
 	/* Asynchronous; started on op->loop. Starting does not fail. */
-	void (*read)(struct disk_op *op, struct disk_file *file, void *buf, size_t len, uint64_t offset);
+	void (*read)(
+		struct disk_op *op, struct disk_file *file, void *buf, size_t len, uint64_t offset);
 	void (*write)(struct disk_op *op, struct disk_file *file, const void *buf, size_t len,
 		uint64_t offset, unsigned flags);
 	void (*sync)(struct disk_op *op, struct disk_file *file);
@@ -163,8 +167,8 @@ MUST_USE static inline enum err disk_remove(struct disk *disk, const char *name)
 }
 
 /* Calls found() for each name in dir ("." or a sub-directory), in byte order. */
-MUST_USE static inline enum err disk_list(struct disk *disk, const char *dir,
-	void (*found)(void *arg, const char *name), void *arg)
+MUST_USE static inline enum err disk_list(
+	struct disk *disk, const char *dir, void (*found)(void *arg, const char *name), void *arg)
 {
 	return disk->ops->list(disk, dir, found, arg);
 }
@@ -190,8 +194,8 @@ static inline void disk_read(
 	file->disk->ops->read(op, file, buf, len, offset);
 }
 
-static inline void disk_write(struct disk_op *op, struct disk_file *file, const void *buf, size_t len,
-	uint64_t offset, unsigned flags)
+static inline void disk_write(struct disk_op *op, struct disk_file *file, const void *buf,
+	size_t len, uint64_t offset, unsigned flags)
 {
 	file->disk->ops->write(op, file, buf, len, offset, flags);
 }

@@ -47,7 +47,8 @@ struct kv_reader {
 	struct kv *kv;
 };
 
-/* --- reading ------------------------------------------------------------------------------------ */
+/* --- reading ------------------------------------------------------------------------------------
+ */
 
 MUST_USE static inline enum err kv_reader_open(struct kv *kv, struct kv_reader **ret_reader)
 {
@@ -72,7 +73,8 @@ static inline void kv_reader_end(struct kv_reader *reader)
 	reader->kv->ops->reader_end(reader);
 }
 
-/* The value of a key, borrowed until kv_reader_end(). Errors: ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO. */
+/* The value of a key, borrowed until kv_reader_end(). Errors: ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO.
+ */
 MUST_USE static inline enum err kv_get(
 	struct kv_reader *reader, struct bytes key, struct bytes *ret_value)
 {
@@ -94,7 +96,8 @@ MUST_USE static inline enum err kv_next(
 	return reader->kv->ops->next(reader, ret_key, ret_value);
 }
 
-/* --- writing: one thread, may block for as long as the disk does ------------------------------------ */
+/* --- writing: one thread, may block for as long as the disk does
+ * ------------------------------------ */
 
 MUST_USE static inline enum err kv_write_begin(struct kv *kv)
 {

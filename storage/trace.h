@@ -16,7 +16,8 @@ enum trace_level {
 struct trace;
 
 struct trace_ops {
-	void (*event)(struct trace *trace, enum trace_level level, uint64_t request_id, const char *text);
+	void (*event)(
+		struct trace *trace, enum trace_level level, uint64_t request_id, const char *text);
 };
 
 struct trace {

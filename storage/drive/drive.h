@@ -88,10 +88,11 @@ struct drive_setup {
 	void *fenced_arg;
 };
 
-/* Makes a drive of an empty directory: superblock, "segments/", reserve. Blocks. Errors: ERR_EXISTS,
- * the directory holds a drive already; ERR_NOT_EMPTY, it holds something else; those of the disk. */
-MUST_USE enum err drive_format(
-	struct disk *disk, const struct drive_identity *identity, const struct drive_settings *settings);
+/* Makes a drive of an empty directory: superblock, "segments/", reserve. Blocks. Errors:
+ * ERR_EXISTS, the directory holds a drive already; ERR_NOT_EMPTY, it holds something else; those of
+ * the disk. */
+MUST_USE enum err drive_format(struct disk *disk, const struct drive_identity *identity,
+	const struct drive_settings *settings);
 
 /* Reads who a directory is, without touching it. Blocks. Errors: ERR_NOT_FOUND, there is no drive;
  * ERR_CORRUPT; ERR_VERSION, a newer format. */
@@ -115,13 +116,15 @@ const char *drive_path(const struct drive *drive);
 /* Fences the drive from outside, for example when the index says that its claim was superseded. */
 void drive_fence(struct drive *drive, enum err err);
 
-/* --- writing one shard -----------------------------------------------------------------------------
- * Embedded in the operation that writes; belongs to one loop. open → appends, in order, several in
- * flight → seal or abort. Callbacks come on the loop, never inside the call that started them.
+/* --- writing one shard
+ * ----------------------------------------------------------------------------- Embedded in the
+ * operation that writes; belongs to one loop. open → appends, in order, several in flight → seal or
+ * abort. Callbacks come on the loop, never inside the call that started them.
  */
 struct shard_write {
 	struct loop *loop;
-	void (*ready)(struct shard_write *write, enum err err); /* after an open that said ERR_BUSY */
+	void (*ready)(
+		struct shard_write *write, enum err err); /* after an open that said ERR_BUSY */
 	void (*sealed)(struct shard_write *write, enum err err); /* durable, or never to be */
 
 	/* Of the drive. */
@@ -144,8 +147,8 @@ struct shard_append {
 	uint64_t priv[2];
 };
 
-/* Reserves the room of the whole record. Errors: ERR_BUSY, a segment is being made, ready() follows;
- * ERR_NO_SPACE; ERR_FENCED. info->hint is borrowed until the call returns. */
+/* Reserves the room of the whole record. Errors: ERR_BUSY, a segment is being made, ready()
+ * follows; ERR_NO_SPACE; ERR_FENCED. info->hint is borrowed until the call returns. */
 MUST_USE enum err shard_write_open(
 	struct shard_write *write, struct drive *drive, const struct shard_info *info);
 
@@ -165,9 +168,10 @@ void shard_write_abort(struct shard_write *write);
 /* The seed of a shard's block checksums, for code_encode_with_checksums(). */
 uint64_t shard_checksum_seed(struct extent_id extent, uint8_t index);
 
-/* --- reading one shard ------------------------------------------------------------------------------
- * Embedded in the operation that reads; one read at a time. The first read looks the record up and
- * reads its header too.
+/* --- reading one shard
+ * ------------------------------------------------------------------------------ Embedded in the
+ * operation that reads; one read at a time. The first read looks the record up and reads its header
+ * too.
  */
 struct shard_read {
 	struct loop *loop;
@@ -199,12 +203,14 @@ void shard_read_init(struct shard_read *read, struct loop *loop, struct drive *d
  * borrowed until done(). cached: through the page cache, for what is likely to be read again.
  * done() errors: ERR_NOT_FOUND, no such shard here; ERR_CHECKSUM, a block is damaged; ERR_FENCED;
  * ERR_IO; ERR_CORRUPT, the record says another shape than expected by the caller's range. */
-void shard_read_start(struct shard_read *read, uint64_t start, size_t len, uint8_t *buf, bool cached);
+void shard_read_start(
+	struct shard_read *read, uint64_t start, size_t len, uint8_t *buf, bool cached);
 
 /* Returns what the reader holds. No read is in flight. */
 void shard_read_fini(struct shard_read *read);
 
-/* --- freeing and looking -------------------------------------------------------------------------------- */
+/* --- freeing and looking
+ * -------------------------------------------------------------------------------- */
 
 /* Frees one shard; done when the location table without it is committed, so that it does not come
  * back. A shard that is not there is fine. Embedded; belongs to the loop of the caller. */

@@ -25,7 +25,8 @@ struct get_setup {
 	uint64_t read_index; /* log index of the view in which the body was found */
 	uint64_t start, len; /* the range; within the body */
 	uint64_t request_id;
-	void (*piece)(struct get *get, const uint8_t *data, size_t len); /* borrowed until get_sent() */
+	void (*piece)(
+		struct get *get, const uint8_t *data, size_t len); /* borrowed until get_sent() */
 	void (*done)(struct get *get, enum err err);
 };
 

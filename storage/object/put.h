@@ -56,7 +56,8 @@ struct put_setup {
 	void (*room)(struct put *put); /* after put_buffer() said ERR_BUSY */
 	void (*frame)(struct put *put, struct put_frame *frame);
 	void (*durable)(struct put *put, enum err err);
-	void (*discarded)(struct put *put); /* after put_discard(): the put may be reused or freed */
+	void (*discarded)(
+		struct put *put); /* after put_discard(): the put may be reused or freed */
 };
 
 /* Begins. Errors: ERR_NO_SPACE; ERR_QUORUM, too few drives for P1; the put is then not begun. */
