@@ -184,7 +184,7 @@ MUST_USE static inline enum err disk_space(struct disk *disk, struct disk_space 
 	return disk->ops->space(disk, ret_space);
 }
 
-/* --- asynchronous operations ---------------------------------------------------------------------
+/* --- asynchronous operations -------------------------------------------------------------------
  * The buffer is borrowed until done().
  */
 

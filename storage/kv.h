@@ -47,7 +47,7 @@ struct kv_reader {
 	struct kv *kv;
 };
 
-/* --- reading ------------------------------------------------------------------------------------ */
+/* --- reading -------------------------------------------------------------------------------- */
 
 MUST_USE static inline enum err kv_reader_open(struct kv *kv, struct kv_reader **ret_reader)
 {
@@ -95,7 +95,7 @@ MUST_USE static inline enum err kv_next(
 	return reader->kv->ops->next(reader, ret_key, ret_value);
 }
 
-/* --- writing: one thread, may block for as long as the disk does ------------------------------------ */
+/* --- writing: one thread, may block for as long as the disk does ---------------------------- */
 
 MUST_USE static inline enum err kv_write_begin(struct kv *kv)
 {

@@ -116,7 +116,7 @@ const char *drive_path(const struct drive *drive);
 /* Fences the drive from outside, for example when the index says that its claim was superseded. */
 void drive_fence(struct drive *drive, enum err err);
 
-/* --- writing one shard -----------------------------------------------------------------------------
+/* --- writing one shard -------------------------------------------------------------------------
  * Embedded in the operation that writes; belongs to one loop. open → appends, in order, several in
  * flight → seal or abort. Callbacks come on the loop, never inside the call that started them.
  */
@@ -167,7 +167,7 @@ void shard_write_abort(struct shard_write *write);
 /* The seed of a shard's block checksums, for code_encode_with_checksums(). */
 uint64_t shard_checksum_seed(struct extent_id extent, uint8_t index);
 
-/* --- reading one shard ------------------------------------------------------------------------------
+/* --- reading one shard -------------------------------------------------------------------------
  * Embedded in the operation that reads; one read at a time. The first read looks the record up and
  * reads its header too.
  */
@@ -207,7 +207,7 @@ void shard_read_start(
 /* Returns what the reader holds. No read is in flight. */
 void shard_read_fini(struct shard_read *read);
 
-/* --- freeing and looking -------------------------------------------------------------------------------- */
+/* --- freeing and looking -------------------------------------------------------------------- */
 
 /* Frees one shard; done when the location table without it is committed, so that it does not come
  * back. A shard that is not there is fine. Embedded; belongs to the loop of the caller. */
