@@ -116,8 +116,8 @@ const char *drive_path(const struct drive *drive);
 /* Fences the drive from outside, for example when the index says that its claim was superseded. */
 void drive_fence(struct drive *drive, enum err err);
 
-/* --- writing one shard -------------------------------------------------------------------------
- * Embedded in the operation that writes; belongs to one loop. open → appends, in order, several in
+ * Embedded in the operation that writes; belongs to one loop: open, then appends in order, several
+ * in flight, then seal or abort. Callbacks come on the loop, never inside the call that started them.
  * flight → seal or abort. Callbacks come on the loop, never inside the call that started them.
  */
 struct shard_write {
