@@ -29,6 +29,7 @@ enum disk_flags {
 	DISK_DIRECT = 1 << 2, /* around the page cache */
 	DISK_READ_ONLY = 1 << 3,
 	DISK_DSYNC = 1 << 4, /* for one write */
+	DISK_LOCK = 1 << 5, /* for one open: ERR_BUSY if another one with this flag is not closed yet */
 };
 
 struct disk;
@@ -101,7 +102,7 @@ struct disk_file {
  */
 
 /* Opens a file; gives it to the caller, who closes it. Errors: ERR_NOT_FOUND, ERR_EXISTS,
- * ERR_DENIED, ERR_NO_SPACE, ERR_READ_ONLY, ERR_IO, ERR_NO_MEMORY. */
+ * ERR_BUSY (of DISK_LOCK), ERR_DENIED, ERR_NO_SPACE, ERR_READ_ONLY, ERR_IO, ERR_NO_MEMORY. */
 MUST_USE static inline enum err disk_open(
 	struct disk *disk, const char *name, unsigned flags, struct disk_file **ret_file)
 {
