@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/digest/digest_lanes.h"
+
+#include <assert.h>
+
+#include "gateway/digest/digest_stream_priv.h"
+#include "gateway/digest/hash_lanes.h"
+
+/* Digest lanes: how a loop hashes the bodies that it receives.
+ *
+ * MD5 of one stream leaves most of a CPU idle, and so does SHA-256; many streams at once take
+ * little longer than one. So jobs are not done when they are submitted: the first one posts a task,
+ * and when that runs, all jobs that came in meanwhile go through the lanes together, slice by
+ * slice, so that each byte is fetched from memory once for all of its digests. A job that is left
+ * alone has no use for lanes and would hold up its loop for longest: it goes to a worker thread.
+ *
+ * A job is waiting (in the queue), active (in the slices of the running turn, at most
+ * DIGEST_ACTIVE_MAX), lent to a worker, or finished (until the end of the turn).
+ *
+ * (I1) A stream has at most one job in flight; is_busy says so. So what the slices of one turn
+ * touch are different streams, and the order within a stream is that of submission. (I2) done() is
+ * called once per job, by the task or by the worker's answer, never inside digest_lanes_submit(),
+ * and after that nothing here touches the job. (I3) A turn hashes at most TURN_LEN bytes per stream
+ * and at most DIGEST_ACTIVE_MAX streams at a time, so that the loop serves others in between; the
+ * task posts itself while jobs are left. (I4) The task is posted if and only if jobs are waiting or
+ * active.
+ *
+ * Nothing here can fail. */
+enum {
+	TURN_LEN = 128 * 1024,
+	ALONE_LEN_MIN = 64 * 1024, /* below, the way to a worker and back is not worth it */
+	JOB_MAGIC = 0x6a6f6264,
+};
+
+static_assert((int)DIGEST_ACTIVE_MAX > (int)HASH_LANES_MAX, "short jobs leave room in the lanes");
+
+static void push(struct digest_job_list *list, struct digest_job *job)
+{
+	job->next = NULL;
+	if (list->first)
+		list->last->next = job;
+	else
+		list->first = job;
+	list->last = job;
+}
+
+static struct digest_job *pop(struct digest_job_list *list)
+{
+	struct digest_job *job = list->first;
+	if (job)
+		list->first = job->next;
+	return job;
+}
+
+static void finish(struct digest_lanes *lanes, struct digest_job *job)
+{
+	assert(job->magic == JOB_MAGIC);
+	assert(job->stream->is_busy);
+	job->magic = 0;
+	job->stream->is_busy = false;
+	lanes->in_flight--;
+	job->done(job);
+}
+
+static void run_on_worker(struct work *work)
+{
+	struct digest_job *job = CONTAINER_OF(work, struct digest_job, work);
+	assert(job->magic == JOB_MAGIC);
+	digest_stream_update_job(job->stream, job->buf + job->offset, job->len - job->offset);
+}
+
+static void worker_done(struct work *work)
+{
+	struct digest_job *job = CONTAINER_OF(work, struct digest_job, work);
+	finish(job->lanes, job);
+}
+
+static void lend_to_worker(struct digest_lanes *lanes, struct digest_job *job)
+{
+	job->work.run = run_on_worker;
+	job->work.done = worker_done;
+	job->work.loop = lanes->loop;
+	worker_submit(lanes->worker, &job->work);
+}
+
+static bool is_for_worker(const struct digest_job *job)
+{
+	return job->len - job->offset >= ALONE_LEN_MIN && (job->stream->kinds & ~DIGEST_CRCS) != 0;
+}
+
+static void fill_active(struct digest_lanes *lanes)
+{
+	while (lanes->active_count < DIGEST_ACTIVE_MAX && lanes->waiting.first)
+		lanes->active[lanes->active_count++] = pop(&lanes->waiting);
+}
+
+/* Moves what is through from active to finished. */
+static void drop_finished(struct digest_lanes *lanes)
+{
+	unsigned kept = 0;
+	for (unsigned i = 0; i < lanes->active_count; i++) {
+		struct digest_job *job = lanes->active[i];
+		if (job->offset == job->len)
+			push(&lanes->finished, job);
+		else
+			lanes->active[kept++] = job;
+	}
+	lanes->active_count = kept;
+}
+
+/* Takes a slice of each active job into all of its digests. */
+static void run_slices(struct digest_lanes *lanes)
+{
+	struct hash_run md5_runs[DIGEST_ACTIVE_MAX], sha256_runs[DIGEST_ACTIVE_MAX];
+	size_t md5_count = 0, sha256_count = 0;
+
+	for (unsigned i = 0; i < lanes->active_count; i++) {
+		struct digest_job *job = lanes->active[i];
+		struct digest_stream *stream = job->stream;
+		struct bytes blocks;
+		if (job->offset == job->len)
+			continue;
+		size_t len = digest_stream_slice_len(stream, job->len - job->offset);
+		digest_stream_take_slice(stream, job->buf + job->offset, len, &blocks);
+		job->offset += len;
+		size_t block_count = blocks.len / BLOCK_LEN;
+		if (stream->kinds & DIGEST_MD5)
+			md5_runs[md5_count++] = (struct hash_run){
+				stream->md5, blocks.data, block_count};
+		if (stream->kinds & DIGEST_SHA256)
+			sha256_runs[sha256_count++] = (struct hash_run){
+				stream->sha256, blocks.data, block_count};
+	}
+	hash_lanes_run(lanes->md5, md5_runs, md5_count);
+	hash_lanes_run(lanes->sha256, sha256_runs, sha256_count);
+}
+
+static void post(struct digest_lanes *lanes)
+{
+	if (lanes->is_posted)
+		return;
+	lanes->is_posted = true;
+	loop_post(lanes->loop, &lanes->task);
+}
+
+static void advance(struct digest_lanes *lanes)
+{
+	for (size_t turn_len = 0; turn_len < TURN_LEN; turn_len += DIGEST_SLICE_LEN) {
+		fill_active(lanes);
+		if (lanes->active_count == 0)
+			return;
+		if (lanes->active_count == 1 && is_for_worker(lanes->active[0])) {
+			lend_to_worker(lanes, lanes->active[0]);
+			lanes->active_count = 0;
+			return;
+		}
+		run_slices(lanes);
+		drop_finished(lanes);
+	}
+	if (lanes->active_count > 0 || lanes->waiting.first)
+		post(lanes);
+}
+
+static void run_task(struct task *task)
+{
+	struct digest_lanes *lanes = CONTAINER_OF(task, struct digest_lanes, task);
+	assert(lanes->is_posted);
+	lanes->is_posted = false;
+	advance(lanes);
+
+	/* done() may submit: that goes to waiting and is not done before the next turn. */
+	struct digest_job_list finished = lanes->finished;
+	lanes->finished = (struct digest_job_list){NULL, NULL};
+	for (struct digest_job *job; (job = pop(&finished));)
+		finish(lanes, job);
+}
+
+void digest_lanes_init(struct digest_lanes *lanes, struct loop *loop, struct worker *worker)
+{
+	*lanes = (struct digest_lanes){.loop = loop, .worker = worker, .task.run = run_task};
+	lanes->md5 = hash_lanes_choose_md5();
+	lanes->sha256 = hash_lanes_choose_sha256();
+}
+
+void digest_lanes_fini(struct digest_lanes *lanes)
+{
+	assert(lanes->in_flight == 0);
+	assert(!lanes->is_posted);
+}
+
+void digest_lanes_submit(struct digest_lanes *lanes, struct digest_job *job)
+{
+	assert(loop_is_current(lanes->loop));
+	assert(job->magic != JOB_MAGIC);
+	assert(!job->stream->is_busy);
+	assert(job->done);
+	job->magic = JOB_MAGIC;
+	job->stream->is_busy = true;
+	job->offset = 0;
+	job->lanes = lanes;
+	lanes->in_flight++;
+	push(&lanes->waiting, job);
+	post(lanes);
+}

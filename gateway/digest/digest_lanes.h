@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_DIGEST_DIGEST_LANES_H
+#define GATEWAY_DIGEST_DIGEST_LANES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/digest/digest_stream.h"
+#include "storage/loop.h"
+#include "storage/worker.h"
+
+/* The digests of all bodies that one loop receives, worked on together. */
+struct digest_lanes;
+struct hash_kernel;
+
+/* The next piece of one stream. Embedded in its owner; the first four members are the owner's to
+ * set, the others are zeroed before the first use. Job, stream and buffer are borrowed from
+ * digest_lanes_submit() until done(), and there is no taking them back. */
+struct digest_job {
+	struct digest_stream *stream;
+	const uint8_t *buf;
+	size_t len;
+	void (*done)(struct digest_job *job);
+
+	uint32_t magic;
+	size_t offset; /* where the work is at */
+	struct digest_lanes *lanes;
+	struct digest_job *next;
+	struct work work;
+};
+
+/* Jobs whose slices are worked on together: more than there are lanes, because some are short. */
+enum { DIGEST_ACTIVE_MAX = 24 };
+
+struct digest_job_list {
+	struct digest_job *first, *last;
+};
+
+/* One per loop, embedded in it; only the loop's thread touches it. */
+struct digest_lanes {
+	struct loop *loop;
+	struct worker *worker;
+	const struct hash_kernel *md5, *sha256;
+	struct task task;
+	bool is_posted;
+	unsigned in_flight; /* jobs submitted and not done */
+	unsigned active_count;
+	struct digest_job *active[DIGEST_ACTIVE_MAX];
+	struct digest_job_list waiting, finished;
+};
+
+/* Borrows loop and worker until digest_lanes_fini(). Chooses the fastest kernels of this machine.
+ */
+void digest_lanes_init(struct digest_lanes *lanes, struct loop *loop, struct worker *worker);
+
+/* Nothing may be in flight. */
+void digest_lanes_fini(struct digest_lanes *lanes);
+
+/* Takes job->len bytes (0 is allowed) of job->buf into job->stream, which may have no other job in
+ * flight, and calls job->done() once, later, on the loop. What is submitted during one turn of the
+ * loop is worked on together at its end. Does not block or fail. */
+void digest_lanes_submit(struct digest_lanes *lanes, struct digest_job *job);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_DIGEST_HASH_LANES_H
+#define GATEWAY_DIGEST_HASH_LANES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Several independent streams hashed at once, one per lane of the vector unit (MD5) or interleaved
+ * to hide the latency of the CPU's hash instructions (SHA-256). */
+enum { HASH_LANES_MAX = 16 };
+
+/* One way to hash. Kernels are constants, in lists of those compiled for this architecture, the
+ * fastest first; a machine may lack what one needs. */
+struct hash_kernel {
+	const char *name;
+	bool (*is_available)(void);
+	unsigned lane_count;
+	unsigned lanes_min; /* at least 2; with fewer busy, one stream after the other is faster */
+
+	/* Takes block_count blocks from each of lane_count streams into their states (words as in
+	 * blocks.h; two lanes may share a state that nobody reads). NULL when lane_count is 1. */
+	void (*run)(uint32_t *const *states, const uint8_t *const *data, size_t block_count);
+	/* The same for one stream. */
+	void (*run_alone)(uint32_t *state, const uint8_t *data, size_t block_count);
+};
+
+/* Whole blocks of one stream. State and data are borrowed for the call. */
+struct hash_run {
+	uint32_t *state;
+	const uint8_t *data;
+	size_t block_count;
+};
+
+/* The lists; they end with a kernel that any machine has. */
+const struct hash_kernel *hash_lanes_list_md5(size_t *ret_count);
+const struct hash_kernel *hash_lanes_list_sha256(size_t *ret_count);
+
+/* The first of a list that this machine can run. */
+const struct hash_kernel *hash_lanes_choose_md5(void);
+const struct hash_kernel *hash_lanes_choose_sha256(void);
+
+/* Hashes all runs, which must be of different streams, in any order. A lane that is through takes
+ * the next run. Does not allocate. */
+void hash_lanes_run(
+	const struct hash_kernel *kernel, const struct hash_run *runs, size_t run_count);
+
+#endif

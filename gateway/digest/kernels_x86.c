@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+#include "gateway/digest/blocks.h"
+#include "gateway/digest/hash_lanes.h"
+#include "gateway/digest/kernels_priv.h"
+#include "storage/bytes.h"
+
+static bool has_avx512(void)
+{
+	return __builtin_cpu_supports("avx512f");
+}
+
+static bool has_avx2(void)
+{
+	return __builtin_cpu_supports("avx2");
+}
+
+/* The compilers' own question does not know this one everywhere. */
+static bool has_sha_ni(void)
+{
+	unsigned a, b, c, d;
+	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_SHA) &&
+		__builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3");
+}
+
+static bool has_vpclmul(void)
+{
+	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("vpclmulqdq") &&
+		__builtin_cpu_supports("pclmul");
+}
+
+static bool has_pclmul(void)
+{
+	return __builtin_cpu_supports("pclmul");
+}
+
+static bool has_all(void)
+{
+	return true;
+}
+
+static const struct hash_kernel md5_kernels[] = {
+	{"md5_avx512", has_avx512, 16, 2, md5_run_avx512, blocks_md5},
+	{"md5_avx2", has_avx2, 8, 2, md5_run_avx2, blocks_md5},
+	{"md5_plain", has_all, 4, 2, md5_run_plain, blocks_md5},
+	{"md5_openssl", has_all, 1, 2, NULL, blocks_md5},
+};
+
+static const struct hash_kernel sha256_kernels[] = {
+	{"sha256_ni", has_sha_ni, 4, 2, sha256_run_ni, blocks_sha256},
+	{"sha256_openssl", has_all, 1, 2, NULL, blocks_sha256},
+};
+
+static const struct crc_kernel crc_kernels[] = {
+	{"crc_vpclmul", has_vpclmul, 256, crc_fold_vpclmul},
+	{"crc_pclmul", has_pclmul, 64, crc_fold_pclmul},
+	{"crc_table", has_all, 0, NULL},
+};
+
+const struct hash_kernel *hash_lanes_list_md5(size_t *ret_count)
+{
+	*ret_count = ARRAY_COUNT(md5_kernels);
+	return md5_kernels;
+}
+
+const struct hash_kernel *hash_lanes_list_sha256(size_t *ret_count)
+{
+	*ret_count = ARRAY_COUNT(sha256_kernels);
+	return sha256_kernels;
+}
+
+const struct crc_kernel *crc_list(size_t *ret_count)
+{
+	*ret_count = ARRAY_COUNT(crc_kernels);
+	return crc_kernels;
+}
+
+#endif
