@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORAGE_META_COMMAND_H
+#define STORAGE_META_COMMAND_H
+
+#include "storage/err.h"
+#include "storage/meta/fields.h"
+#include "storage/meta/row_keys.h"
+#include "storage/meta/rows.h"
+
+/* Commands: everything that changes the index, as it stands in the log.
+ *
+ * Bytes: a header of COMMAND_HEADER_LEN bytes (format 1 byte, type 1, flags 2, reserved 4, session
+ * 8, sequence 8, result_low 8; little-endian), then the fields of the type (fields.h).
+ *
+ * (C1) Numbers of types and of results are never used again. A type is proposed only when all
+ *      members know it.
+ * (C2) A command is at most COMMAND_LEN_MAX bytes and changes at most COMMAND_ROWS_MAX rows.
+ * (C3) What does not decode, or breaks a rule, has the result REFUSED on every member alike.
+ * (C4) Commands name what they mean by id (bucket, body, version), never by what a name meant when
+ *      they were made; what is gone meanwhile has a result that says so.
+ * (C5) Nothing in a command is random or a time, except what its proposer put there.
+ */
+#define COMMAND_FORMAT 1
+#define COMMAND_HEADER_LEN 32
+#define COMMAND_LEN_MAX (256 * 1024)
+#define COMMAND_ROWS_MAX 1000
+#define COMMAND_EXTENTS_MAX 400 /* in one command: 25 GiB; more is staged */
+#define COMMAND_DELETES_MAX 128 /* keys of one OBJECT_DELETE; more are several commands */
+#define COMMAND_MOVES_MAX 256 /* shards of one EXTENT_UPDATE */
+#define COMMAND_IN_FLIGHT_MAX 512 /* sequences of a session without a known result */
+
+enum command_type { /* kept on disk */
+	COMMAND_NOOP = 0,
+	COMMAND_SESSION_OPEN = 1,
+	COMMAND_SESSION_CLOSE = 2,
+	COMMAND_SESSION_REPORT = 3,
+	COMMAND_BUCKET_CREATE = 4,
+	COMMAND_BUCKET_DELETE = 5,
+	COMMAND_BUCKET_UPDATE = 6,
+	COMMAND_OBJECT_PUT = 7,
+	COMMAND_OBJECT_DELETE = 8,
+	COMMAND_OBJECT_COPY = 9,
+	COMMAND_OBJECT_UPDATE = 10,
+	COMMAND_UPLOAD_CREATE = 11,
+	COMMAND_UPLOAD_PART = 12,
+	COMMAND_UPLOAD_PART_COPY = 13,
+	COMMAND_UPLOAD_COMPLETE = 14,
+	COMMAND_UPLOAD_ABORT = 15,
+	COMMAND_BODY_STAGE = 16,
+	COMMAND_BODY_SWAP = 17,
+	COMMAND_EXTENT_UPDATE = 18,
+	COMMAND_GARBAGE_DONE = 19,
+	COMMAND_DRIVE_ADD = 20,
+	COMMAND_DRIVE_UPDATE = 21,
+	COMMAND_RING_SET = 22,
+	COMMAND_KEY_PUT = 23, /* also changes one */
+	COMMAND_KEY_DELETE = 24,
+	COMMAND_SETTING_PUT = 25,
+	COMMAND_TYPE_COUNT
+};
+
+/* What became of a command. The gateway has the table from these to S3's codes. */
+#define COMMAND_CODES(X) \
+	X(OK, 0, ERR_OK) /* done */ \
+	X(REFUSED, 1, ERR_REFUSED) /* not well-formed, or against a rule: a mistake of ours */ \
+	X(NO_SESSION, 2, ERR_CLOSED) /* the proposer's session is closed; it opens another */ \
+	X(NO_BUCKET, 3, ERR_NOT_FOUND) \
+	X(NO_KEY, 4, ERR_NOT_FOUND) /* If-Match, and there is no current version */ \
+	X(NO_VERSION, 5, ERR_NOT_FOUND) \
+	X(NO_UPLOAD, 6, ERR_NOT_FOUND) \
+	X(NO_BODY, 7, ERR_NOT_FOUND) /* body, stage, extent or garbage row is gone */ \
+	X(EXISTS, 8, ERR_EXISTS) /* a bucket of that name: result.id, and is_mine */ \
+	X(NOT_EMPTY, 9, ERR_NOT_EMPTY) \
+	X(PRECONDITION, 10, ERR_PRECONDITION) /* result.version and etag are the current ones */ \
+	X(STALE, 11, ERR_CONFLICT) /* changed since it was looked at: look again */ \
+	X(LIMIT, 12, ERR_LIMIT) /* too deep, too many; copy the bytes instead */ \
+	X(LOCKED, 13, ERR_DENIED) /* retention or legal hold */ \
+	X(NO_PART, 14, ERR_INVALID) /* Complete names a part that is not there: result.count */ \
+	X(EARLY, 15, ERR_BUSY) /* collection, while a read could still need it */ \
+	X(NO_RESULT, 16, ERR_UNKNOWN) /* a sequence whose result is no longer kept */ \
+	X(QUOTA, 17, ERR_LIMIT)
+
+enum command_code { /* kept on disk */
+#define X(name, number, err) COMMAND_##name = number,
+	COMMAND_CODES(X)
+#undef X
+};
+
+const char *command_code_name(enum command_code code);
+enum err command_code_err(enum command_code code);
+const char *command_type_name(enum command_type type);
+
+/* What each key of an OBJECT_DELETE came to; 4 bits. */
+enum command_delete_code { /* kept on disk */
+	DELETE_DONE = 0, /* a version is gone, or there was nothing */
+	DELETE_MARKER_MADE =
+		1, /* its version id: {result.version.index, .position + number of key} */
+	DELETE_MARKER_GONE = 2, /* the version named was a delete marker */
+	DELETE_NO_KEY = 3, /* condition on a key that is not there */
+	DELETE_PRECONDITION = 4,
+	DELETE_LOCKED = 5,
+	DELETE_REFUSED = 6,
+};
+
+/* Kept by the session until its sequence is answered. At most 256 bytes when written. */
+struct command_result {
+	uint16_t code; /* enum command_code */
+	struct version_id version; /* made, or in the way */
+	uint64_t id; /* of the bucket, upload, session, body or drive that was made */
+	struct etag etag; /* of that version */
+	uint64_t len; /* of that version */
+	uint64_t time_ms; /* cluster time of the command: Last-Modified */
+	uint64_t count; /* change counter of an upload; keys deleted; rows left to dismantle */
+	bool is_null; /* the version's id is "null" to S3 */
+	bool is_delete_marker;
+	bool is_earlier; /* own earlier success answered for this one; or second Complete */
+	bool is_mine; /* EXISTS: the owner is the same */
+	uint8_t deletes[COMMAND_DELETES_MAX / 2]; /* command_result_delete() */
+};
+
+static inline enum command_delete_code command_result_delete(
+	const struct command_result *result, size_t i)
+{
+	assert(i < COMMAND_DELETES_MAX);
+	return result->deletes[i / 2] >> (i % 2 * 4) & 15;
+}
+
+/* --- parts of commands -------------------------------------------------------------------------
+ */
+
+/* Conditions, judged at apply against the current version; a delete marker counts as none. */
+struct command_conditions {
+	bool if_none_match_any; /* If-None-Match: * */
+	bool if_match_any; /* If-Match: * */
+	bool has_if_match;
+	bool has_if_none_match;
+	struct etag if_match;
+	struct etag if_none_match;
+	uint64_t if_match_time_ms; /* x-amz-if-match-last-modified-time, whole seconds; 0: none */
+	bool has_if_match_len;
+	uint64_t if_match_len; /* x-amz-if-match-size */
+};
+
+/* One extent as it was written. Its session is the proposer's. */
+struct command_extent {
+	struct extent_id extent;
+	uint8_t k, m;
+	uint8_t class;
+	uint32_t unit_len;
+	uint32_t len;
+	struct bytes drives; /* k + m drive numbers, 2 bytes each, little-endian; 0: not durable */
+};
+
+/* A body that comes with the command: inline bytes, or extents, or one that was staged. */
+struct command_body {
+	uint64_t len;
+	uint64_t stored_len; /* the sum of the extents; not for inline */
+	struct etag etag;
+	struct checksum checksums[ROW_CHECKSUMS_MAX];
+	uint8_t compression;
+	struct bytes frame_lens;
+	struct bytes encryption;
+	struct bytes inline_data; /* len bytes, when there are no extents and no stage */
+	struct bytes extents; /* list of command_extent, in order */
+	uint64_t staged; /* body id given by BODY_STAGE; extents come behind what was staged */
+};
+
+/* What is kept with a version beside its body. */
+struct command_attributes {
+	struct bytes metadata; /* pairs, rows.h */
+	struct bytes tags;
+	uint8_t class;
+	uint8_t retention;
+	uint64_t retain_until_ms;
+	bool has_legal_hold;
+	struct bytes owner;
+};
+
+/* --- commands ------------------------------------------------------------------------------------
+ */
+
+/* Closes the node's earlier sessions and opens one: result.id. Not in a session itself. */
+struct command_session_open {
+	struct id node;
+	uint64_t start; /* nonce of this start of the node; never 0 */
+};
+
+/* By the leader, or by a node that stops. */
+struct command_session_close {
+	uint64_t session;
+};
+
+/* Both only rise. */
+struct command_session_report {
+	uint64_t open_low, read_low;
+};
+
+/* result: OK with id; EXISTS with id and is_mine. */
+struct command_bucket_create {
+	struct bytes name;
+	struct bytes owner;
+	uint8_t versioning;
+	bool has_lock;
+	uint8_t class;
+	uint64_t max_owned; /* LIMIT when the owner has so many; 0: no limit */
+};
+
+struct command_bucket_delete {
+	uint64_t bucket;
+};
+
+/* Sets what is named in set. STALE if change_count is not 0 and not the bucket's. */
+enum command_bucket_set {
+	BUCKET_SET_VERSIONING = 1 << 0,
+	BUCKET_SET_LOCK = 1 << 1, /* enables; never disables */
+	BUCKET_SET_QUOTA = 1 << 2,
+	BUCKET_SET_OWNER = 1 << 3,
+	BUCKET_SET_CONFIG = 1 << 4,
+	BUCKET_SET_CLASS = 1 << 5,
+};
+
+struct command_bucket_update {
+	uint64_t bucket;
+	uint64_t change_count;
+	uint32_t set;
+	uint8_t versioning;
+	uint64_t quota_len;
+	struct bytes owner;
+	uint8_t class;
+	uint8_t config_kind; /* enum bucket_config */
+	struct bytes config; /* empty: removed */
+};
+
+/* result: version, is_null, etag, len, time; PRECONDITION or NO_KEY; NO_BUCKET; QUOTA. */
+struct command_object_put {
+	uint64_t bucket;
+	struct bytes key;
+	struct command_conditions conditions;
+	struct command_attributes attributes;
+	struct command_body body;
+	uint64_t invocation; /* hash of amz-sdk-invocation-id; 0: none */
+};
+
+/* One key of a delete. */
+struct command_delete {
+	struct bytes key;
+	struct version_id version; /* none: the key */
+	bool is_null; /* versionId=null */
+	struct command_conditions conditions;
+};
+
+/* Results of each key are in result.deletes; of one key also in code, version and is_delete_marker.
+ */
+struct command_object_delete {
+	uint64_t bucket;
+	bool bypass_governance;
+	struct bytes deletes; /* list of command_delete, at most COMMAND_DELETES_MAX */
+};
+
+/* A version with the body of another. NO_VERSION if the source does not name that body any more. */
+struct command_object_copy {
+	uint64_t source_bucket;
+	struct bytes source_key;
+	struct version_id source_version;
+	uint64_t source_body;
+	uint64_t bucket;
+	struct bytes key;
+	struct command_conditions conditions;
+	struct command_attributes attributes; /* as the new version is to have them */
+	uint64_t invocation;
+};
+
+/* Changes a version where it is: tags, retention, legal hold. */
+enum command_object_set {
+	OBJECT_SET_TAGS = 1 << 0,
+	OBJECT_SET_RETENTION = 1 << 1,
+	OBJECT_SET_LEGAL_HOLD = 1 << 2,
+};
+
+struct command_object_update {
+	uint64_t bucket;
+	struct bytes key;
+	struct version_id version;
+	uint32_t set;
+	struct bytes tags;
+	uint8_t retention;
+	uint64_t retain_until_ms;
+	bool has_legal_hold;
+	bool bypass_governance;
+};
+
+/* result: id, the upload. */
+struct command_upload_create {
+	uint64_t bucket;
+	struct bytes key;
+	struct command_attributes attributes;
+	uint8_t checksum_algorithm;
+	uint8_t checksum_type;
+	struct bytes encryption;
+};
+
+/* result: id is the part's body, count the upload's change counter, etag, time. */
+struct command_upload_part {
+	uint64_t bucket;
+	struct bytes key;
+	uint64_t upload;
+	uint16_t part;
+	struct command_body body;
+};
+
+/* A part that is a range of another version's body; NO_VERSION as in a copy. LIMIT: too deep. The
+ * ETag and checksum of the part are not known without reading it: the proposer did. */
+struct command_upload_part_copy {
+	uint64_t source_bucket;
+	struct bytes source_key;
+	struct version_id source_version;
+	uint64_t source_body;
+	uint64_t offset, len;
+	uint64_t bucket;
+	struct bytes key;
+	uint64_t upload;
+	uint16_t part;
+	struct etag etag;
+	struct checksum checksum;
+};
+
+/* Parts become a version. STALE if the upload's change counter is another than the list was checked
+ * at. A second one with the same parts is answered from the tombstone (is_earlier). */
+struct command_upload_complete {
+	uint64_t bucket;
+	struct bytes key;
+	uint64_t upload;
+	uint64_t change_count;
+	struct bytes parts; /* part numbers, 2 bytes each, little-endian, ascending */
+	struct etag etag;
+	struct checksum checksums[ROW_CHECKSUMS_MAX];
+	struct command_conditions conditions;
+	uint64_t parts_hash; /* of numbers and ETags, for the second Complete */
+	uint64_t invocation;
+};
+
+struct command_upload_abort {
+	uint64_t bucket;
+	struct bytes key;
+	uint64_t upload;
+};
+
+/* Writes down extents of a body that is not visible yet. result.id: the body. */
+struct command_body_stage {
+	uint64_t staged; /* 0: a new one */
+	uint64_t bucket;
+	struct bytes key;
+	struct bytes extents; /* list of command_extent */
+};
+
+/* New extents for the same bytes. NO_BODY; STALE if the generation is another. */
+struct command_body_swap {
+	uint64_t body;
+	uint32_t generation;
+	uint64_t stored_len;
+	uint8_t class;
+	struct bytes extents;
+};
+
+/* Where a shard is now: after repair, or when it was found to be lost. */
+struct command_shard_move {
+	uint16_t slot;
+	struct extent_id extent;
+	uint8_t shard;
+	uint16_t from; /* where it was; STALE for the whole command if not so */
+	uint16_t drive; /* 0: nowhere */
+};
+
+struct command_extent_update {
+	struct bytes moves; /* list of command_shard_move */
+};
+
+/* One bounded step of dismantling what a garbage row names; result.count is how many rows of it are
+ * left at most (0: the garbage row is gone too). For a body, the proposer has freed the shards of
+ * the extents in its first row of pieces, or knows that a census will. */
+struct command_garbage_done {
+	uint64_t log_index; /* the garbage row's key */
+	uint8_t kind;
+	uint64_t id;
+};
+
+/* result.id is the number; EXISTS with the number if the drive was added before. */
+struct command_drive_add {
+	struct id drive, node;
+	uint8_t class;
+	uint64_t weight;
+	struct bytes zone;
+};
+
+enum command_drive_set {
+	DRIVE_SET_STATE = 1 << 0,
+	DRIVE_SET_WEIGHT = 1 << 1,
+	DRIVE_SET_ZONE = 1 << 2,
+	DRIVE_SET_MOUNT = 1 << 3, /* a claim: (drive, node, next mount number); STALE if not next */
+	DRIVE_SET_CLASS = 1 << 4,
+};
+
+struct command_drive_update {
+	uint16_t number;
+	uint32_t set;
+	uint8_t state;
+	uint8_t class;
+	uint64_t weight;
+	struct bytes zone;
+	struct id node;
+	uint64_t mount;
+};
+
+/* A whole ring (ring.h), checked at apply too. STALE if its version is not the next one. */
+struct command_ring_set {
+	struct bytes ring; /* ring_encode() */
+};
+
+struct command_key_put {
+	struct bytes id;
+	bool must_be_new; /* else EXISTS */
+	bool must_exist; /* else NO_KEY */
+	struct bytes secret, owner, description, policy;
+	uint8_t state, role;
+	uint64_t expires_ms;
+};
+
+struct command_key_delete {
+	struct bytes id;
+};
+
+struct command_setting_put {
+	struct bytes name;
+	struct bytes value; /* empty: removed */
+};
+
+/* --- the whole
+ * ------------------------------------------------------------------------------------- */
+
+struct command {
+	uint8_t type;
+	uint64_t session; /* 0: none; then the command is applied each time it is proposed */
+	uint64_t sequence; /* from 1, each once in a session */
+	uint64_t result_low; /* results of sequences below this one are no longer needed */
+	union {
+		struct command_session_open session_open;
+		struct command_session_close session_close;
+		struct command_session_report session_report;
+		struct command_bucket_create bucket_create;
+		struct command_bucket_delete bucket_delete;
+		struct command_bucket_update bucket_update;
+		struct command_object_put object_put;
+		struct command_object_delete object_delete;
+		struct command_object_copy object_copy;
+		struct command_object_update object_update;
+		struct command_upload_create upload_create;
+		struct command_upload_part upload_part;
+		struct command_upload_part_copy upload_part_copy;
+		struct command_upload_complete upload_complete;
+		struct command_upload_abort upload_abort;
+		struct command_body_stage body_stage;
+		struct command_body_swap body_swap;
+		struct command_extent_update extent_update;
+		struct command_garbage_done garbage_done;
+		struct command_drive_add drive_add;
+		struct command_drive_update drive_update;
+		struct command_ring_set ring_set;
+		struct command_key_put key_put;
+		struct command_key_delete key_delete;
+		struct command_setting_put setting_put;
+	};
+};
+
+/* Writes a command. The caller zeroes the struct, sets type and the member of that name; session,
+ * sequence and result_low are set by index_propose(). Errors: ERR_LIMIT, it does not fit into cap
+ * or COMMAND_LEN_MAX. */
+MUST_USE enum err command_encode(
+	const struct command *command, uint8_t *buf, size_t cap, size_t *ret_len);
+
+/* Reads and checks one: lengths, ranges, well-formed lists, no session where there must be one.
+ * Bytes are borrowed from in. Never asserts. Errors: ERR_INVALID; ERR_UNSUPPORTED, a type or format
+ * that this program does not know. */
+MUST_USE enum err command_decode(struct bytes in, struct command *ret_command);
+
+/* Sets session, sequence and result_low in the bytes of an encoded command. */
+void command_stamp(uint8_t *bytes, uint64_t session, uint64_t sequence, uint64_t result_low);
+
+/* Lists inside commands. The appenders set out->is_full when there is no room; the takers' errors:
+ * ERR_END, ERR_INVALID. */
+void command_extent_append(struct fields_out *out, const struct command_extent *extent);
+MUST_USE enum err command_extent_next(struct bytes *list, struct command_extent *ret_extent);
+void command_delete_append(struct fields_out *out, const struct command_delete *item);
+MUST_USE enum err command_delete_next(struct bytes *list, struct command_delete *ret_item);
+void command_shard_move_append(struct fields_out *out, const struct command_shard_move *move);
+MUST_USE enum err command_shard_move_next(struct bytes *list, struct command_shard_move *ret_move);
+
+/* A result, as the session keeps it and as it crosses the channel. */
+#define COMMAND_RESULT_LEN_MAX 256
+size_t command_result_encode(const struct command_result *result, uint8_t *buf);
+MUST_USE enum err command_result_decode(struct bytes value, struct command_result *ret_result);
+
+#endif

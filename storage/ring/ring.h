@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORAGE_RING_RING_H
+#define STORAGE_RING_RING_H
+
+#include "storage/bytes.h"
+#include "storage/err.h"
+#include "storage/id.h"
+
+/* The ring: which drives hold the shards of an extent.
+ *
+ * A table of slots, each an ordered row of drives; shard i of an extent is on the i-th drive of its
+ * slot, unless the extent's row names an exception. Part of the table are the profile and the level
+ * of the domains that the drives of one slot differ in.
+ *
+ * (R1) The drives of a slot are in different domains, as far as the ring reaches: width of them.
+ * (R2) Every slot is full; every drive is known and in, with a weight above 0.
+ * (R3) Slots of a drive are in proportion to its weight, within one slot per position where the
+ *      domains allow it.
+ * (R4) The same drives, weights and profile always give the same table.
+ *
+ * Bytes: a format byte and fields; the slots are 2 bytes for each drive number, little-endian, slot
+ * by slot. In the index they are kept in parts of at most RING_PART_LEN bytes.
+ */
+#define RING_SLOTS_DEFAULT 1024
+#define RING_SLOTS_MAX 65536
+#define RING_WIDTH_MAX 32
+#define RING_DRIVES_MAX 4096
+#define RING_PART_LEN (32 * 1024)
+#define RING_STANDARD 0 /* ring of the storage class STANDARD */
+
+enum ring_domain { /* kept on disk */
+	RING_DOMAIN_DRIVE = 0,
+	RING_DOMAIN_NODE = 1,
+	RING_DOMAIN_ZONE = 2,
+};
+
+struct ring_profile {
+	uint8_t k, m;
+};
+
+struct ring {
+	uint8_t class; /* storage class; names profile and drive class */
+	uint64_t version; /* from 1 */
+	uint32_t slot_count; /* a power of two */
+	uint8_t width; /* drives per slot: k + m of the profile */
+	uint8_t domain; /* enum ring_domain */
+	uint8_t drive_class; /* enum drive_class it prefers */
+	struct ring_profile profile;
+	const uint8_t *slots; /* see ring_drive(); borrowed or owned as its holder says */
+	size_t slots_len; /* slot_count * width * 2 */
+};
+
+/* The number of the drive that shard belongs on. */
+static inline uint16_t ring_drive(const struct ring *ring, uint32_t slot, uint8_t shard)
+{
+	assert(slot < ring->slot_count && shard < ring->width);
+	return get_le16(ring->slots + 2 * ((size_t)slot * ring->width + shard));
+}
+
+/* The slot of an extent. */
+uint32_t ring_slot(
+	const struct ring *ring, uint64_t bucket, struct bytes key, struct extent_id extent);
+
+/* A drive, as the planner and the checker see it. */
+struct ring_drive_info {
+	uint16_t number; /* 1 or more */
+	struct id node;
+	struct bytes zone;
+	uint64_t weight; /* bytes; 0: takes nothing */
+	uint8_t class;
+};
+
+/* What a profile is by default, from the number of domains: 1 → 1+0, 2 → 1+1, 3 → 2+1, 4 → 2+2,
+ * 5 → 3+2, 6 and more → 4+2. */
+struct ring_profile ring_profile_default(size_t domain_count);
+
+/* The code of mirrored extents (bodies up to 128 KiB): (1, m). */
+static inline struct ring_profile ring_profile_mirror(struct ring_profile profile)
+{
+	return (struct ring_profile){1, profile.m};
+}
+
+/* How many domains the drives with a weight are in. */
+size_t ring_domain_count(
+	const struct ring_drive_info *drives, size_t drive_count, enum ring_domain domain);
+
+/* The level of the domains by default: nodes if the drives are on several, else drives. */
+enum ring_domain ring_domain_default(const struct ring_drive_info *drives, size_t drive_count);
+
+/* Plans a first table. slots gets slot_count * (k + m) * 2 bytes and is borrowed by ret_ring. The
+ * version is 1. Errors: ERR_QUORUM, fewer domains than k + m; ERR_INVALID, numbers out of range;
+ * ERR_NO_MEMORY. */
+MUST_USE enum err ring_plan_initial(const struct ring_drive_info *drives, size_t drive_count,
+	struct ring_profile profile, enum ring_domain domain, uint32_t slot_count, uint8_t *slots,
+	struct ring *ret_ring);
+
+/* Checks (R1) and (R2), with code of its own. Errors: ERR_INVALID. */
+MUST_USE enum err ring_check(
+	const struct ring *ring, const struct ring_drive_info *drives, size_t drive_count);
+
+/* Slots' positions that a drive holds. */
+uint32_t ring_count_drive(const struct ring *ring, uint16_t drive);
+
+/* How long the bytes of a ring are. */
+size_t ring_encoded_len(const struct ring *ring);
+
+/* Errors: ERR_LIMIT. */
+MUST_USE enum err ring_encode(const struct ring *ring, uint8_t *buf, size_t cap, size_t *ret_len);
+
+/* Reads a ring; slots are borrowed from in. Errors: ERR_INVALID; ERR_VERSION. */
+MUST_USE enum err ring_decode(struct bytes in, struct ring *ret_ring);
+
+/* --- snapshots
+ * ------------------------------------------------------------------------------------- A ring in
+ * memory that many threads read: counted, never changed. */
+struct ring_snapshot;
+
+/* Copies the ring. Errors: ERR_NO_MEMORY. One reference is the caller's. */
+MUST_USE enum err ring_snapshot_new(const struct ring *ring, struct ring_snapshot **ret_snapshot);
+struct ring_snapshot *ring_snapshot_ref(struct ring_snapshot *snapshot); /* any thread */
+void ring_snapshot_unref(struct ring_snapshot *snapshot); /* any thread; NULL is fine */
+const struct ring *ring_snapshot_ring(const struct ring_snapshot *snapshot);
+
+#endif
