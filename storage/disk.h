@@ -7,7 +7,7 @@
 #include <sys/uio.h>
 
 #include "storage/err.h"
-#include "storage/loop.h"
+#include "storage/worker.h"
 
 /* The seam to one directory on one file system. Everything this program stores, except what LMDB
  * maps, goes through here. Backends: io_uring, plain system calls on threads, and the simulator.
@@ -51,7 +51,7 @@ struct disk_op {
 	uint32_t flags;
 	uint8_t kind;
 	struct disk_op *next;
-	struct work *work;
+	struct work work;
 };
 
 struct disk_space {
