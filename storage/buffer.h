@@ -44,11 +44,12 @@ struct buffer_setup {
 
 	/* All on the writer loop, never inside a call of the writer, except freezing(). */
 	void (*room)(void *arg); /* after buffer_begin() said ERR_BUSY: try again */
-	void (*committed)(void *arg, uint64_t sequence); /* durable in the kv up to here; may be NULL */
+	void (*committed)(
+		void *arg, uint64_t sequence); /* durable in the kv up to here; may be NULL */
 	void (*failed)(void *arg, enum err err); /* once: (B4) */
-	/* Inside buffer_begin(), buffer_publish() or buffer_commit(), before a generation is frozen:
-	 * may buffer_put() up to BUFFER_EXTRA_LEN of rows that are to be part of its transaction. They
-	 * belong to the last published command. May be NULL. */
+	/* Inside buffer_begin(), buffer_publish() or buffer_commit(), before a generation is
+	 * frozen: may buffer_put() up to BUFFER_EXTRA_LEN of rows that are to be part of its
+	 * transaction. They belong to the last published command. May be NULL. */
 	void (*freezing)(void *arg, struct buffer *buffer);
 	void *arg;
 };
@@ -133,8 +134,8 @@ MUST_USE enum err buffer_view_get(
 	struct buffer_view *view, struct bytes key, struct bytes *ret_value);
 
 /* Moves to the first key at or after the given one. ERR_NOT_FOUND: there is none. */
-MUST_USE enum err buffer_view_seek(struct buffer_view *view, struct bytes key,
-	struct bytes *ret_key, struct bytes *ret_value);
+MUST_USE enum err buffer_view_seek(
+	struct buffer_view *view, struct bytes key, struct bytes *ret_key, struct bytes *ret_value);
 
 /* Moves on by one. Only after a seek or next that succeeded. ERR_NOT_FOUND: at the end. */
 MUST_USE enum err buffer_view_next(

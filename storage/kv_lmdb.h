@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORAGE_KV_LMDB_H
+#define STORAGE_KV_LMDB_H
+
+#include "storage/kv.h"
+
+/* The kv in one LMDB file, memory-mapped by this process. The file's number is there so that an
+ * index can be split into several later. */
+#define KV_LMDB_FILE "index-0000.mdb"
+
+/* Opens the map in a directory, which is made if it is not there; map_len is how far the file may
+ * grow, rounded up to pages, and is address space, not memory. Blocks. The same directory is never
+ * opened twice in one process. Errors: ERR_CORRUPT, not a map of ours or a damaged one;
+ * ERR_VERSION, written by a newer version; ERR_NO_SPACE, ERR_DENIED, ERR_READ_ONLY, ERR_NO_MEMORY,
+ * ERR_IO.
+ *
+ * Reads can raise SIGBUS when the drive fails below the map; who runs the process handles that. */
+MUST_USE enum err kv_lmdb_open(const char *dir, uint64_t map_len, struct kv **ret_kv);
+
+#endif
