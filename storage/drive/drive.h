@@ -116,9 +116,9 @@ const char *drive_path(const struct drive *drive);
 /* Fences the drive from outside, for example when the index says that its claim was superseded. */
 void drive_fence(struct drive *drive, enum err err);
 
+/* --- writing one shard -------------------------------------------------------------------------
  * Embedded in the operation that writes; belongs to one loop: open, then appends in order, several
- * in flight, then seal or abort. Callbacks come on the loop, never inside the call that started them.
- * flight → seal or abort. Callbacks come on the loop, never inside the call that started them.
+ * in flight, then seal or abort. Callbacks come on that loop, never inside the call that began it.
  */
 struct shard_write {
 	struct loop *loop;
@@ -214,6 +214,7 @@ void shard_read_fini(struct shard_read *read);
 struct shard_free {
 	struct loop *loop;
 	void (*done)(struct shard_free *free, enum err err);
+	void *owner; /* of the caller */
 	struct drive *drive;
 	struct extent_id extent;
 	uint8_t index;

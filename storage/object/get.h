@@ -2,6 +2,7 @@
 #ifndef STORAGE_OBJECT_GET_H
 #define STORAGE_OBJECT_GET_H
 
+#include "erasure/stripe.h"
 #include "storage/object/store.h"
 
 /* GET: a range of one body, in order, checked block by block.
@@ -12,17 +13,18 @@
  *
  * (G1) Every byte of a piece was checked against its block's checksum, or decoded from k checked
  *      units.
- * (G2) A get registers the log index at which its body was found; what that body refers to is not
- *      freed until the get ends, whatever happens to the version.
+ * (G2) A get holds the state of the index in which its body was found; what that body refers to is
+ *      not freed until the get ends, whatever happens to the version.
  * (G3) done() is called once, last, when nothing is in flight; with an error when a byte could not
  *      be had from any k units, and then no byte after the last piece was handed out.
  */
+#define GET_WINDOW 4 /* stripes in flight or waiting to be sent */
+
 struct get;
 
 struct get_setup {
 	struct store_loop *store;
-	struct body_id body;
-	uint64_t read_index; /* log index of the view in which the body was found */
+	uint64_t body; /* its id */
 	uint64_t start, len; /* the range; within the body */
 	uint64_t request_id;
 	void (*piece)(
@@ -30,13 +32,85 @@ struct get_setup {
 	void (*done)(struct get *get, enum err err);
 };
 
-/* Begins; registers with the index before it returns. */
+enum get_stripe_state {
+	GET_STRIPE_FREE,
+	GET_STRIPE_READING, /* the data units of the range */
+	GET_STRIPE_DECODING, /* any k units, after one of those could not be had */
+	GET_STRIPE_READY,
+};
+
+struct get_stripe;
+
+/* Where a part of the body is: one extent, its shards' drives looked up. */
+struct get_extent {
+	uint64_t body_start; /* of the part, in the body */
+	uint64_t len; /* of the part */
+	uint64_t offset; /* of the part, in the extent */
+	struct extent_id id;
+	struct geometry geometry;
+	uint16_t drives[CODE_UNITS_MAX]; /* 0: the shard is missing */
+};
+
+/* One unit of one stripe, being read. */
+struct get_unit {
+	struct get_stripe *stripe;
+	struct shard_read read;
+	uint8_t *buf; /* of the stripe's region */
+	uint32_t start, end; /* what is or was read, in the unit; whole blocks */
+	bool is_inited; /* read names a shard of the stripe's extent */
+	bool is_reading, is_good, is_bad;
+	bool is_extra; /* read for decoding only; buf is of decode_pool */
+};
+
+/* One stripe, or the part of it that is in the range; or the bytes of an inline body. */
+struct get_stripe {
+	struct get *get;
+	enum get_stripe_state state;
+	struct get_extent extent;
+	bool has_extent;
+	uint32_t number; /* in the extent */
+	uint32_t unit_len;
+	uint32_t start, end; /* wanted bytes, in the stripe */
+	uint32_t region_start,
+		region_end; /* the bytes of each unit that have a place in a buffer */
+	unsigned wanted_count; /* data units that hold wanted bytes */
+	struct get_unit units[CODE_UNITS_MAX];
+	unsigned reads_in_flight;
+	const uint8_t *inline_data; /* the bytes of a whole inline body; else NULL */
+	bool is_waiting_to_decode;
+	struct pool_wait wait;
+};
+
+struct get {
+	uint32_t magic;
+	struct get_setup setup;
+	enum err err;
+	struct index_hold hold; /* (G2) */
+	uint64_t next_offset; /* in the body: where the next stripe begins */
+	uint64_t end_offset;
+	struct get_extent extent; /* the one that next_offset is in */
+	bool has_extent;
+	struct get_stripe stripes[GET_WINDOW];
+	uint64_t order_read, order_sent; /* stripes begun and sent */
+	uint32_t sent_len; /* of the stripe being sent */
+	uint32_t sending_len;
+	bool is_sending; /* a piece is with the owner */
+	struct pool_wait wait;
+	struct code_decoder decoder;
+	struct task advance_task;
+	bool is_advance_posted;
+	uint8_t inline_buf[STORE_INLINE_LEN_MAX]; /* of a whole inline body */
+};
+
+/* Begins. Under the view in which the body was found: what the body refers to stays readable from
+ * here on, though the view may end. */
 void get_start(struct get *get, const struct get_setup *setup);
 
 /* The piece was sent; the next one may come. */
 void get_sent(struct get *get);
 
-/* Nobody wants the rest: done(ERR_CANCELED) follows. */
+/* Nobody wants the rest; a piece that is with the owner is given back too. done(ERR_CANCELED)
+ * follows. */
 void get_cancel(struct get *get);
 
 #endif

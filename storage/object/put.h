@@ -11,29 +11,30 @@
  * put_filled(), and so on until all len bytes were there. Each full frame (a data unit, or the
  * rest at the end) is shown to the owner with frame(), so that it can be digested while it is in
  * cache; it stays until put_frame_done(). A stripe whose frames are done is coded and written to
- * its shards. When all is durable, durable() is called and put->draft says what the index has to be
- * told; the owner then proposes a command that names the draft, or calls put_discard().
+ * its shards. When all is durable, durable() is called and put_body() says what the index has to be
+ * told; the owner then proposes a command with that, or calls put_discard().
  *
- * (U1) durable(ERR_OK) means that every extent of the draft has k+1 durable shards on distinct
+ * (U1) durable(ERR_OK) means that every extent of the body has k+1 durable shards on distinct
  *      drives (k when its code has m = 0), each flushed.
  * (U2) The put holds one stripe, and a second one while the pool has it to spare.
  * (U3) Callbacks never come inside a call; durable() is the last but for discarded(), and comes
  *      only when nothing is in flight.
- * (U4) An extent that cannot reach k+1 shards any more is written again with a narrower code from
- *      what its shards hold, as long as two drives are there; the first attempt becomes garbage.
+ * (U4) Where drives of a slot are missing when an extent begins, it is written with a narrower code
+ *      on those that are there. One that falls below k+1 shards while it is written fails the put
+ *      (ERR_QUORUM); the client's next try is narrowed.
  */
-#define PUT_SHARDS_MAX 20
 #define PUT_STRIPES_MAX 2
+#define PUT_LEN_MAX (UINT64_C(5) << 30) /* of one body */
+#define PUT_EXTENTS_LEN_MAX 8192 /* of the list of its extents: 80 of at most 100 bytes */
 
 enum put_state {
 	PUT_IDLE,
 	PUT_OPENING, /* an extent's shards are being opened */
 	PUT_STREAMING,
 	PUT_SEALING,
-	PUT_NARROWING,
 	PUT_DURABLE,
-	PUT_FAILED,
-	PUT_DISCARDING,
+	PUT_UNWINDING, /* failed or discarded: what was written is freed */
+	PUT_OVER,
 };
 
 /* One frame of client bytes, shown to the owner. */
@@ -60,6 +61,77 @@ struct put_setup {
 		struct put *put); /* after put_discard(): the put may be reused or freed */
 };
 
+/* One stripe in memory. */
+struct put_stripe {
+	struct put *put;
+	uint8_t *units[CODE_UNITS_MAX]; /* data, then parity; with k = 1 only the first is there */
+	unsigned unit_count; /* buffers taken */
+	uint32_t number; /* in its extent */
+	uint32_t body_len; /* client bytes it will hold */
+	uint32_t filled_len;
+	uint32_t unit_len;
+	unsigned frames_out; /* shown to the owner and not yet given back */
+	unsigned frames_shown;
+	struct put_frame frames[CODE_DATA_MAX];
+	struct shard_append appends[CODE_UNITS_MAX];
+	unsigned appends_in_flight;
+	bool is_used;
+	bool is_written; /* its appends were started */
+};
+
+/* One shard of the extent being written. */
+struct put_shard {
+	struct put *put;
+	struct shard_write write;
+	uint16_t drive; /* its number */
+	bool is_opening, is_open, is_sealing, was_sealing, is_sealed, is_failed;
+};
+
+struct put {
+	uint32_t magic;
+	enum put_state state;
+	struct put_setup setup;
+	enum err err; /* the first thing that went wrong */
+	bool was_full; /* a drive had no space */
+	bool is_discarded;
+	struct index_hold hold; /* keeps the extents from being taken for garbage */
+	uint8_t extents[PUT_EXTENTS_LEN_MAX]; /* list of command_extent: what is durable */
+	size_t extents_len;
+	uint64_t stored_len;
+	uint64_t taken_len; /* of the body: received so far */
+	uint64_t extent_start; /* in the body */
+
+	/* A body that goes into the index. */
+	uint8_t *inline_buf;
+	struct put_frame inline_frame;
+	bool inline_frame_out;
+
+	/* The extent being written. */
+	struct code code;
+	struct geometry geometry;
+	struct extent_id extent;
+	uint32_t slot;
+	uint32_t stripe_count;
+	uint32_t stripe_next; /* the next one to be filled */
+	uint32_t stripes_written; /* begun to be written */
+	struct put_shard shards[CODE_UNITS_MAX];
+	unsigned shards_in_flight; /* opening or sealing */
+
+	struct put_stripe stripes[PUT_STRIPES_MAX];
+	struct put_stripe *filling; /* the stripe that takes bytes now */
+	struct pool_wait wait;
+	bool wants_room; /* the owner waits for room() */
+
+	struct task advance_task;
+	bool is_advance_posted;
+	bool is_extent_unwound;
+	size_t unwound_len; /* of the list of extents: those whose shards were freed */
+	struct shard_free frees[CODE_UNITS_MAX];
+	unsigned frees_in_flight;
+	uint8_t hint[DRIVE_HINT_LEN_MAX];
+	size_t hint_len;
+};
+
 /* Begins. Errors: ERR_NO_SPACE; ERR_QUORUM, too few drives for P1; the put is then not begun. */
 MUST_USE enum err put_start(struct put *put, const struct put_setup *setup);
 
@@ -78,7 +150,12 @@ void put_frame_done(struct put *put, struct put_frame *frame);
  * Allowed in every state after put_start() succeeded; durable() does not come any more. */
 void put_discard(struct put *put);
 
-/* The draft was taken over by the index; returns memory. Only after durable(ERR_OK). */
+/* Fills in what a command says of where the body is: len, stored_len, and inline_data or extents,
+ * borrowed from the put. Only after durable(ERR_OK). */
+void put_body(const struct put *put, struct command_body *body);
+
+/* The index took the body over, or its answer is not known; returns memory. Only after
+ * durable(ERR_OK). */
 void put_fini(struct put *put);
 
 #endif

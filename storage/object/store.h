@@ -10,15 +10,18 @@
 /* What the operations on objects share: the index, the drives of this node, and for each loop its
  * pools and its reader of the index. */
 #define STORE_DRIVES_MAX 16
-#define STORE_INLINE_LEN_MAX 4096 /* of a body that lives in the index */
+#define STORE_INLINE_LEN_MAX ROW_INLINE_LEN_MAX /* of a body that lives in the index */
 #define STORE_MIRROR_LEN_MAX (128u << 10) /* of a body stored as whole copies */
-#define STORE_EXTENT_LEN_MAX (64u << 20)
-#define STORE_UNIT_LEN (256u << 10)
-#define STORE_UNIT_LEN_SHORT (64u << 10) /* when memory is short */
+
+/* A drive of this node under the number that the index knows it by. */
+struct store_drive {
+	uint16_t number;
+	struct drive *drive;
+};
 
 struct store {
 	struct index *index;
-	struct drive *drives[STORE_DRIVES_MAX]; /* NULL: known to the ring and not here */
+	struct store_drive drives[STORE_DRIVES_MAX];
 	unsigned drive_count;
 	struct clock *clock;
 	struct random_source *random;
@@ -39,11 +42,21 @@ struct store_loop {
 	struct index_reader *reader;
 	struct pool put_pool; /* stripes of uploads */
 	struct pool get_pool; /* units on their way to clients */
+	struct pool
+		decode_pool; /* units read to rebuild others; who holds some waits for disks only */
 	unsigned open_puts;
 	struct store_counters counters;
 };
 
-/* The drive with this identity, or NULL when it is not here or is fenced. */
-struct drive *store_drive(struct store *store, struct id drive);
+/* The drive with this number, or NULL when it is not here or is fenced. Any thread. */
+static inline struct drive *store_drive(const struct store *store, uint16_t number)
+{
+	for (unsigned i = 0; i < store->drive_count; i++)
+		if (store->drives[i].number == number && number != 0)
+			return drive_state(store->drives[i].drive) == DRIVE_UP
+				? store->drives[i].drive
+				: NULL;
+	return NULL;
+}
 
 #endif

@@ -1,0 +1,663 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One range of a body on its way to a client.
+ *
+ * The range is cut at stripes. Up to GET_WINDOW of them are in flight; each reads the blocks it
+ * needs of its data units, all at once:
+ *
+ *	FREE → READING → READY → (sent) → FREE
+ *	           ↓        ↑
+ *	        DECODING ───┘      when a unit is missing or damaged: any k units are read
+ *
+ * A stripe's buffers cover the same bytes of each unit, the region. In the simple case a unit reads
+ * only its own blocks of the region; to decode, k units read all of it. What decoding needs beyond
+ * the stripe's own buffers comes from decode_pool, which stands behind get_pool: who holds buffers
+ * of get_pool may wait there, and who holds some there waits only for disks.
+ */
+#include "storage/object/get.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "erasure/checksum.h"
+
+#define GET_MAGIC 0x67657421u
+
+/* Ranges up to this are read through the page cache: they are likely to be asked for again, and a
+ * copy is cheaper than the disk. Longer ones go around it, so as not to push those out. */
+#define GET_CACHED_LEN_MAX (4u << 20)
+
+static void advance(struct get *get);
+
+static void run_advance(struct task *task)
+{
+	struct get *get = CONTAINER_OF(task, struct get, advance_task);
+	assert(get->magic == GET_MAGIC);
+	get->is_advance_posted = false;
+	advance(get);
+}
+
+static void advance_soon(struct get *get)
+{
+	if (get->is_advance_posted)
+		return;
+	get->is_advance_posted = true;
+	loop_post(get->setup.store->loop, &get->advance_task);
+}
+
+static void fail(struct get *get, enum err err)
+{
+	if (get->err == ERR_OK)
+		get->err = err;
+}
+
+static unsigned unit_count(const struct get_stripe *stripe)
+{
+	return stripe->extent.geometry.k + stripe->extent.geometry.m;
+}
+
+static uint32_t region_len(const struct get_stripe *stripe)
+{
+	return stripe->region_end - stripe->region_start;
+}
+
+static enum pool_size region_size(const struct get_stripe *stripe)
+{
+	uint32_t len = region_len(stripe);
+	return len <= 4096 ? POOL_4K : len <= 65536 ? POOL_64K : POOL_256K;
+}
+
+static bool is_wanted(const struct get_unit *unit)
+{
+	return unit->end > unit->start;
+}
+
+/* --- planning a stripe -------------------------------------------------------------------------- */
+
+/* Says which blocks of which units hold the wanted bytes of the stripe, and the region around them.
+ */
+static void plan_units(struct get_stripe *stripe)
+{
+	const struct geometry *geometry = &stripe->extent.geometry;
+	uint32_t unit_len = stripe_unit_len(geometry, stripe->number);
+	stripe->unit_len = unit_len;
+	stripe->region_start = unit_len;
+	stripe->region_end = 0;
+	stripe->wanted_count = 0;
+	for (unsigned i = 0; i < unit_count(stripe); i++) {
+		struct get_unit *unit = &stripe->units[i];
+		unit->stripe = stripe;
+		unit->start = unit->end = 0;
+		unit->is_good = unit->is_bad = unit->is_extra = false;
+		uint64_t unit_start = (uint64_t)i * unit_len;
+		if (i >= geometry->k || unit_start >= stripe->end ||
+			unit_start + unit_len <= stripe->start)
+			continue;
+		uint32_t from = stripe->start > unit_start ? stripe->start - unit_start : 0;
+		uint32_t to = stripe->end - unit_start < unit_len ? stripe->end - unit_start
+								  : unit_len;
+		unit->start = from / BLOCK_LEN * BLOCK_LEN;
+		unit->end = round_up(to, BLOCK_LEN) < unit_len ? round_up(to, BLOCK_LEN) : unit_len;
+		if (unit->start < stripe->region_start)
+			stripe->region_start = unit->start;
+		if (unit->end > stripe->region_end)
+			stripe->region_end = unit->end;
+		stripe->wanted_count++;
+	}
+}
+
+static bool is_same_extent(const struct get_stripe *stripe, struct extent_id id)
+{
+	return stripe->has_extent && extent_id_is_equal(stripe->extent.id, id);
+}
+
+/* Reads that are set up for another extent are put away. */
+static void set_extent(struct get_stripe *stripe, const struct get_extent *extent)
+{
+	for (unsigned i = 0; i < CODE_UNITS_MAX; i++) {
+		if (stripe->units[i].is_inited)
+			shard_read_fini(&stripe->units[i].read);
+		stripe->units[i].is_inited = false;
+	}
+	stripe->extent = *extent;
+	stripe->has_extent = true;
+}
+
+/* Lays the next part of the range into a free stripe. */
+static void plan_stripe(struct get *get, struct get_stripe *stripe)
+{
+	const struct get_extent *extent = &get->extent;
+	if (is_same_extent(stripe, extent->id))
+		stripe->extent = *extent;
+	else
+		set_extent(stripe, extent);
+	uint64_t offset = get->next_offset - extent->body_start + extent->offset;
+	uint64_t end = extent->offset + extent->len;
+	if (extent->body_start + extent->len > get->end_offset)
+		end -= extent->body_start + extent->len - get->end_offset;
+	uint32_t full_len = stripe_full_len(&extent->geometry);
+	stripe->number = offset / full_len;
+	stripe->start = offset % full_len;
+	uint64_t stripe_end = end - (uint64_t)stripe->number * full_len;
+	stripe->end = stripe_end < full_len ? stripe_end : full_len;
+	plan_units(stripe);
+}
+
+/* Looks up on which drives the shards are: where the ring says, but for the exceptions. */
+static enum err find_drives(struct get *get, const struct index_piece *piece)
+{
+	struct get_extent *extent = &get->extent;
+	struct ring_snapshot *snapshot = index_ring(get->setup.store->store->index);
+	if (!snapshot)
+		return ERR_UNAVAILABLE;
+	const struct ring *ring = ring_snapshot_ring(snapshot);
+	unsigned count = extent->geometry.k + extent->geometry.m;
+	if (piece->slot >= ring->slot_count) {
+		ring_snapshot_unref(snapshot);
+		return ERR_CORRUPT;
+	}
+	for (unsigned i = 0; i < count; i++)
+		extent->drives[i] = i < ring->width ? ring_drive(ring, piece->slot, i) : 0;
+	ring_snapshot_unref(snapshot);
+	for (size_t i = 0; i < row_exception_count(&piece->row); i++) {
+		struct row_exception exception = row_exception_at(&piece->row, i);
+		if (exception.shard >= count)
+			return ERR_CORRUPT;
+		extent->drives[exception.shard] = exception.drive;
+	}
+	return ERR_OK;
+}
+
+static enum err take_piece(struct get *get, const struct index_piece *piece)
+{
+	struct get_extent *extent = &get->extent;
+	extent->body_start = piece->start;
+	extent->len = piece->len;
+	extent->offset = piece->extent_offset;
+	extent->id = piece->extent;
+	if (!stripe_geometry_init(&extent->geometry, piece->row.k, piece->row.m,
+		    piece->row.unit_len, piece->row.len) ||
+		piece->len == 0 || piece->extent_offset + piece->len > piece->row.len ||
+		get->next_offset < piece->start || get->next_offset >= piece->start + piece->len)
+		return ERR_CORRUPT;
+	get->has_extent = true;
+	return find_drives(get, piece);
+}
+
+/* The bytes of a part that is in the index itself become a stripe that is ready. */
+static enum err take_inline(
+	struct get *get, struct get_stripe *stripe, const struct index_piece *piece)
+{
+	if (piece->inline_data.len != piece->len || piece->len > STORE_INLINE_LEN_MAX ||
+		get->next_offset < piece->start || get->next_offset >= piece->start + piece->len)
+		return ERR_CORRUPT;
+	enum err err = pool_take(&get->setup.store->get_pool, POOL_4K, 1, &stripe->units[0].buf);
+	if (err)
+		return err;
+	memcpy(stripe->units[0].buf, piece->inline_data.data, piece->len);
+	stripe->units[0].is_extra = false;
+	stripe->unit_len = STORE_INLINE_LEN_MAX;
+	stripe->region_start = 0;
+	stripe->region_end = STORE_INLINE_LEN_MAX;
+	stripe->start = get->next_offset - piece->start;
+	uint64_t left = get->end_offset - piece->start;
+	stripe->end = left < piece->len ? left : piece->len;
+	stripe->state = GET_STRIPE_READY;
+	return ERR_OK;
+}
+
+/* Finds out where the next byte of the range is. */
+static enum err find_piece(struct get *get, struct get_stripe *stripe)
+{
+	if (get->has_extent && get->next_offset < get->extent.body_start + get->extent.len)
+		return ERR_OK;
+	get->has_extent = false;
+	struct index_reader *reader = get->setup.store->reader;
+	enum err err = index_view_begin(reader);
+	if (err)
+		return err;
+	struct index_piece piece;
+	err = index_piece_find(reader, get->setup.body, get->next_offset, &piece);
+	if (err == ERR_OK && piece.body.kind == BODY_INLINE)
+		err = take_inline(get, stripe, &piece);
+	else if (err == ERR_OK)
+		err = take_piece(get, &piece);
+	index_view_end(reader);
+	return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+}
+
+/* --- buffers ------------------------------------------------------------------------------------ */
+
+static enum err take_buffers(struct get_stripe *stripe)
+{
+	uint8_t *buffers[CODE_UNITS_MAX];
+	enum err err = pool_take(&stripe->get->setup.store->get_pool, region_size(stripe),
+		stripe->wanted_count, buffers);
+	if (err)
+		return err;
+	unsigned next = 0;
+	for (unsigned i = 0; i < stripe->extent.geometry.k; i++)
+		if (is_wanted(&stripe->units[i]))
+			stripe->units[i].buf = buffers[next++];
+	return ERR_OK;
+}
+
+static void give_extras(struct get_stripe *stripe)
+{
+	for (unsigned i = 0; i < CODE_UNITS_MAX; i++) {
+		struct get_unit *unit = &stripe->units[i];
+		if (!unit->is_extra)
+			continue;
+		pool_give(&stripe->get->setup.store->decode_pool, unit->buf);
+		unit->buf = NULL;
+		unit->is_extra = unit->is_good = false;
+	}
+}
+
+static void give_buffers(struct get_stripe *stripe)
+{
+	give_extras(stripe);
+	for (unsigned i = 0; i < CODE_UNITS_MAX; i++) {
+		pool_give(&stripe->get->setup.store->get_pool, stripe->units[i].buf);
+		stripe->units[i].buf = NULL;
+	}
+}
+
+/* --- reading ------------------------------------------------------------------------------------ */
+
+static void unit_read_done(struct shard_read *read, enum err err)
+{
+	struct get_unit *unit = CONTAINER_OF(read, struct get_unit, read);
+	struct get_stripe *stripe = unit->stripe;
+	struct get *get = stripe->get;
+	assert(get->magic == GET_MAGIC && unit->is_reading);
+	unit->is_reading = false;
+	stripe->reads_in_flight--;
+	if (err) {
+		unit->is_bad = true;
+		if (err == ERR_CHECKSUM || err == ERR_CORRUPT) {
+			get->setup.store->counters.bad_blocks++;
+			trace_event(get->setup.store->store->trace, TRACE_WARNING,
+				get->setup.request_id,
+				"damaged block in extent %016lx/%lu shard %u on drive %u",
+				(unsigned long)stripe->extent.id.session,
+				(unsigned long)stripe->extent.id.counter,
+				(unsigned)(unit - stripe->units),
+				stripe->extent.drives[unit - stripe->units]);
+		}
+	} else {
+		unit->is_good = true;
+	}
+	if (stripe->reads_in_flight == 0)
+		advance(get);
+}
+
+/* Starts to read bytes [start, end) of a unit, or marks it as one that cannot be had. */
+static void read_unit(struct get_stripe *stripe, unsigned index, uint32_t start, uint32_t end)
+{
+	struct get *get = stripe->get;
+	struct get_unit *unit = &stripe->units[index];
+	struct drive *drive = store_drive(get->setup.store->store, stripe->extent.drives[index]);
+	unit->is_good = false;
+	if (!drive) {
+		unit->is_bad = true;
+		return;
+	}
+	if (!unit->is_inited) {
+		shard_read_init(
+			&unit->read, get->setup.store->loop, drive, stripe->extent.id, index);
+		unit->read.done = unit_read_done;
+		unit->is_inited = true;
+	}
+	unit->start = start;
+	unit->end = end;
+	unit->is_reading = true;
+	stripe->reads_in_flight++;
+	shard_read_start(&unit->read,
+		stripe_shard_offset(&stripe->extent.geometry, stripe->number) + start, end - start,
+		unit->buf + (start - stripe->region_start), get->setup.len <= GET_CACHED_LEN_MAX);
+}
+
+static void read_stripe(struct get_stripe *stripe)
+{
+	stripe->state = GET_STRIPE_READING;
+	for (unsigned i = 0; i < stripe->extent.geometry.k; i++)
+		if (is_wanted(&stripe->units[i]))
+			read_unit(stripe, i, stripe->units[i].start, stripe->units[i].end);
+	if (stripe->reads_in_flight == 0)
+		advance_soon(stripe->get);
+}
+
+/* --- decoding ----------------------------------------------------------------------------------- */
+
+static bool covers_region(const struct get_stripe *stripe, const struct get_unit *unit)
+{
+	return unit->is_good && unit->start == stripe->region_start &&
+		unit->end == stripe->region_end;
+}
+
+/* Chooses k units to decode from: those that are read already first, then data, then parity. */
+static enum err choose_sources(struct get_stripe *stripe, uint32_t *ret_sources)
+{
+	uint32_t sources = 0;
+	unsigned count = 0;
+	for (int is_second = 0; is_second < 2; is_second++) {
+		for (unsigned i = 0; i < unit_count(stripe) && count < stripe->extent.geometry.k;
+			i++) {
+			struct get_unit *unit = &stripe->units[i];
+			if (sources & 1u << i || unit->is_bad ||
+				(!is_second && !covers_region(stripe, unit)))
+				continue;
+			if (!store_drive(
+				    stripe->get->setup.store->store, stripe->extent.drives[i])) {
+				unit->is_bad = true;
+				continue;
+			}
+			sources |= 1u << i;
+			count++;
+		}
+	}
+	*ret_sources = sources;
+	return count < stripe->extent.geometry.k ? ERR_QUORUM : ERR_OK;
+}
+
+/* Takes what memory the sources lack and reads them. Waits in the line of decode_pool if it must;
+ * nothing of that pool is held meanwhile. */
+static void decode_stripe(struct get_stripe *stripe)
+{
+	struct get *get = stripe->get;
+	struct pool *pool = &get->setup.store->decode_pool;
+	stripe->state = GET_STRIPE_DECODING;
+	give_extras(stripe);
+	uint32_t sources;
+	enum err err = choose_sources(stripe, &sources);
+	if (err) {
+		fail(get, err);
+		return;
+	}
+	unsigned lacking = 0;
+	for (unsigned i = 0; i < unit_count(stripe); i++)
+		lacking += (sources & 1u << i) && !stripe->units[i].buf;
+	uint8_t *buffers[CODE_UNITS_MAX];
+	err = pool_take(pool, region_size(stripe), lacking, buffers);
+	if (err == ERR_BUSY) {
+		if (!stripe->wait.is_waiting)
+			pool_wait_start(pool, &stripe->wait,
+				lacking * pool_buffer_len(region_size(stripe)));
+		stripe->is_waiting_to_decode = true;
+		return;
+	}
+	if (err) {
+		fail(get, err);
+		return;
+	}
+	stripe->is_waiting_to_decode = false;
+	for (unsigned i = 0; i < unit_count(stripe); i++) {
+		struct get_unit *unit = &stripe->units[i];
+		if (!(sources & 1u << i))
+			continue;
+		if (!unit->buf) {
+			unit->buf = buffers[--lacking];
+			unit->is_extra = true;
+		}
+		if (!covers_region(stripe, unit))
+			read_unit(stripe, i, stripe->region_start, stripe->region_end);
+	}
+	if (stripe->reads_in_flight == 0)
+		advance_soon(get);
+}
+
+/* All reads of a decoding stripe have ended: decodes, or tries other sources. */
+static void decode_units(struct get_stripe *stripe)
+{
+	struct get *get = stripe->get;
+	uint8_t *units[CODE_UNITS_MAX] = {NULL};
+	uint32_t present = 0, wanted = 0;
+	unsigned count = 0;
+	for (unsigned i = 0; i < unit_count(stripe); i++) {
+		struct get_unit *unit = &stripe->units[i];
+		units[i] = unit->buf;
+		if (covers_region(stripe, unit)) {
+			present |= 1u << i;
+			count++;
+		} else if (unit->is_bad && i < stripe->extent.geometry.k && unit->buf &&
+			!unit->is_extra) {
+			wanted |= 1u << i;
+		}
+	}
+	if (count < stripe->extent.geometry.k) {
+		decode_stripe(stripe);
+		return;
+	}
+	struct code code;
+	code_init(&code, stripe->extent.geometry.k, stripe->extent.geometry.m);
+	bool is_decoded = code_decode(
+		&code, &get->decoder, units, present, wanted, region_len(stripe));
+	assert(is_decoded);
+	get->setup.store->counters.degraded_reads += __builtin_popcount(wanted);
+	give_extras(stripe);
+	stripe->state = GET_STRIPE_READY;
+}
+
+static void advance_stripe(struct get_stripe *stripe)
+{
+	if (stripe->reads_in_flight > 0)
+		return;
+	if (stripe->state == GET_STRIPE_READING) {
+		bool is_any_bad = false;
+		for (unsigned i = 0; i < stripe->extent.geometry.k; i++)
+			is_any_bad |= stripe->units[i].is_bad && stripe->units[i].buf;
+		if (is_any_bad)
+			decode_stripe(stripe);
+		else
+			stripe->state = GET_STRIPE_READY;
+	} else if (stripe->state == GET_STRIPE_DECODING && !stripe->is_waiting_to_decode) {
+		decode_units(stripe);
+	}
+}
+
+static void decode_pool_ready(struct pool_wait *wait)
+{
+	struct get_stripe *stripe = CONTAINER_OF(wait, struct get_stripe, wait);
+	assert(stripe->get->magic == GET_MAGIC);
+	if (!stripe->get->err)
+		decode_stripe(stripe);
+}
+
+/* --- the window --------------------------------------------------------------------------------- */
+
+/* Begins the next stripe of the range. Errors: ERR_BUSY, no memory for it now; *ret_len of it are
+ * lacking. */
+static enum err begin_stripe(struct get *get, struct get_stripe *stripe, size_t *ret_len)
+{
+	*ret_len = STORE_INLINE_LEN_MAX;
+	enum err err = find_piece(get, stripe);
+	if (err || stripe->state == GET_STRIPE_READY)
+		return err;
+	plan_stripe(get, stripe);
+	*ret_len = stripe->wanted_count * pool_buffer_len(region_size(stripe));
+	err = take_buffers(stripe);
+	if (err)
+		return err;
+	read_stripe(stripe);
+	return ERR_OK;
+}
+
+/* Begins as many stripes as window and memory allow. */
+static void fill_window(struct get *get)
+{
+	while (get->next_offset < get->end_offset && !get->wait.is_waiting &&
+		get->order_read - get->order_sent < GET_WINDOW) {
+		struct get_stripe *stripe = &get->stripes[get->order_read % GET_WINDOW];
+		assert(stripe->state == GET_STRIPE_FREE);
+		size_t len;
+		enum err err = begin_stripe(get, stripe, &len);
+		if (err == ERR_BUSY) {
+			/* Who has a stripe goes on when that one is sent. */
+			if (get->order_read == get->order_sent)
+				pool_wait_start(&get->setup.store->get_pool, &get->wait, len);
+			return;
+		}
+		if (err) {
+			fail(get, err);
+			return;
+		}
+		get->next_offset += stripe->end - stripe->start;
+		get->order_read++;
+	}
+}
+
+static void get_pool_ready(struct pool_wait *wait)
+{
+	struct get *get = CONTAINER_OF(wait, struct get, wait);
+	assert(get->magic == GET_MAGIC);
+	if (!get->err)
+		fill_window(get); /* now: who was first in line takes at once, or is last again */
+	advance_soon(get);
+}
+
+/* Hands out the next piece of the oldest stripe, if it is ready. */
+static void send_piece(struct get *get)
+{
+	if (get->is_sending || get->order_sent == get->order_read)
+		return;
+	struct get_stripe *stripe = &get->stripes[get->order_sent % GET_WINDOW];
+	if (stripe->state != GET_STRIPE_READY)
+		return;
+	uint32_t offset = stripe->start + get->sent_len;
+	unsigned index = offset / stripe->unit_len;
+	uint32_t in_unit = offset % stripe->unit_len;
+	uint32_t len = stripe->unit_len - in_unit;
+	if (len > stripe->end - offset)
+		len = stripe->end - offset;
+	get->is_sending = true;
+	get->sending_len = len;
+	get->setup.store->counters.get_bytes += len;
+	const uint8_t *data = stripe->inline_data ? stripe->inline_data : stripe->units[index].buf;
+	get->setup.piece(get, data + (in_unit - stripe->region_start), len);
+}
+
+static bool is_idle(const struct get *get)
+{
+	if (get->is_sending)
+		return false;
+	for (unsigned i = 0; i < GET_WINDOW; i++)
+		if (get->stripes[i].reads_in_flight > 0)
+			return false;
+	return true;
+}
+
+static void finish(struct get *get)
+{
+	struct store_loop *store = get->setup.store;
+	pool_wait_cancel(&store->get_pool, &get->wait);
+	for (unsigned i = 0; i < GET_WINDOW; i++) {
+		struct get_stripe *stripe = &get->stripes[i];
+		pool_wait_cancel(&store->decode_pool, &stripe->wait);
+		give_buffers(stripe);
+		for (unsigned j = 0; j < CODE_UNITS_MAX; j++)
+			if (stripe->units[j].is_inited)
+				shard_read_fini(&stripe->units[j].read);
+	}
+	index_release_read(store->reader, &get->hold);
+	store->counters.gets++;
+	get->magic = 0;
+	get->setup.done(get, get->err);
+}
+
+static void advance(struct get *get)
+{
+	assert(get->magic == GET_MAGIC);
+	if (get->is_advance_posted)
+		return; /* that one sees this fact too, and nothing is posted when the get ends */
+	if (get->err) {
+		if (is_idle(get))
+			finish(get);
+		return;
+	}
+	for (unsigned i = 0; i < GET_WINDOW; i++)
+		advance_stripe(&get->stripes[i]);
+	if (!get->err)
+		fill_window(get);
+	if (get->err) {
+		advance_soon(get);
+		return;
+	}
+	if (get->order_sent == get->order_read && get->next_offset == get->end_offset) {
+		finish(get);
+		return;
+	}
+	send_piece(get);
+}
+
+/* --- public ------------------------------------------------------------------------------------- */
+
+/* A whole inline body is gone with the version that names it, so its bytes are taken now. */
+static enum err start_inline(struct get *get)
+{
+	struct bytes data;
+	enum err err = index_inline_get(get->setup.store->reader, get->setup.body, &data);
+	if (err)
+		return err;
+	if (data.len > sizeof get->inline_buf || get->end_offset > data.len)
+		return ERR_CORRUPT;
+	struct get_stripe *stripe = &get->stripes[0];
+	memcpy(get->inline_buf, data.data, data.len);
+	stripe->inline_data = get->inline_buf;
+	stripe->unit_len = STORE_INLINE_LEN_MAX;
+	stripe->region_end = STORE_INLINE_LEN_MAX;
+	stripe->start = get->setup.start;
+	stripe->end = get->end_offset;
+	stripe->state = GET_STRIPE_READY;
+	get->next_offset = get->end_offset;
+	get->order_read = 1;
+	return ERR_OK;
+}
+
+void get_start(struct get *get, const struct get_setup *setup)
+{
+	assert(get->magic != GET_MAGIC);
+	assert(setup->piece && setup->done && setup->len > 0);
+	struct index_reader *reader = setup->store->reader;
+	memset(get, 0, sizeof *get);
+	get->magic = GET_MAGIC;
+	get->setup = *setup;
+	get->advance_task.run = run_advance;
+	get->wait.ready = get_pool_ready;
+	get->next_offset = setup->start;
+	get->end_offset = setup->start + setup->len;
+	for (unsigned i = 0; i < GET_WINDOW; i++) {
+		get->stripes[i].get = get;
+		get->stripes[i].wait.ready = decode_pool_ready;
+	}
+	index_hold_read(reader, &get->hold);
+	struct row_body body;
+	enum err err = index_body_get(reader, setup->body, &body);
+	if (err == ERR_OK && body.kind == BODY_INLINE)
+		err = start_inline(get);
+	if (err)
+		fail(get, err == ERR_NOT_FOUND ? ERR_CORRUPT : err);
+	advance_soon(get);
+}
+
+void get_sent(struct get *get)
+{
+	assert(get->magic == GET_MAGIC && get->is_sending);
+	get->is_sending = false;
+	get->sent_len += get->sending_len;
+	struct get_stripe *stripe = &get->stripes[get->order_sent % GET_WINDOW];
+	if (get->sent_len == stripe->end - stripe->start) {
+		give_buffers(stripe);
+		stripe->state = GET_STRIPE_FREE;
+		get->sent_len = 0;
+		get->order_sent++;
+	}
+	advance_soon(get);
+}
+
+void get_cancel(struct get *get)
+{
+	assert(get->magic == GET_MAGIC);
+	fail(get, ERR_CANCELED);
+	get->is_sending = false;
+	advance_soon(get);
+}
