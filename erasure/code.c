@@ -129,24 +129,22 @@ void code_encode(const struct code *code, uint8_t *const units[], size_t unit_le
 }
 
 /* A tile is one block of every unit: 20 blocks at most, 320 KiB, which fits the second-level cache
- * of every processor that we aim at. Each data block is read from memory by its checksum, one
- * straight run that the prefetcher likes, and by the encoder from the cache. */
+ * of every processor that we aim at. The encoder goes first, since it reads k runs of memory at
+ * once and waits less than the checksums, which read one; they find all in the cache. */
 void code_encode_with_checksums(const struct code *code, uint8_t *const units[], size_t unit_len,
 	const uint64_t seeds[], uint64_t first_block, uint64_t *const ret_sums[])
 {
 	assert(code_is_supported(code->k, code->m));
 	assert(unit_len <= INT_MAX);
-	unsigned k = code->k;
 	unsigned count = code->k + code->m;
 	for (size_t block = 0; block < checksum_block_count(unit_len); block++) {
 		size_t offset = block * BLOCK_LEN;
 		size_t len = unit_len - offset < BLOCK_LEN ? unit_len - offset : BLOCK_LEN;
-		uint64_t number = first_block + block;
-		for (unsigned i = 0; i < k; i++)
-			ret_sums[i][block] = checksum(units[i] + offset, len, seeds[i] + number);
 		encode(code, units, offset, len);
-		for (unsigned i = k; i < count; i++)
-			ret_sums[i][block] = checksum(units[i] + offset, len, seeds[i] + number);
+		for (unsigned i = 0; i < count; i++) {
+			uint64_t seed = seeds[i] + first_block + block;
+			ret_sums[i][block] = checksum(units[i] + offset, len, seed);
+		}
 	}
 }
 
@@ -227,14 +225,12 @@ static void prepare_decoder(
 	decoder->present = present;
 	decoder->wanted = wanted;
 	decoder->k = k;
-	decoder->m = code->m;
 }
 
 static bool is_prepared(const struct code_decoder *decoder, const struct code *code,
 	uint32_t present, uint32_t wanted)
 {
-	return decoder->k == code->k && decoder->m == code->m && decoder->present == present &&
-		decoder->wanted == wanted;
+	return decoder->k == code->k && decoder->present == present && decoder->wanted == wanted;
 }
 
 static void decode(const struct code_decoder *decoder, uint8_t *const units[], size_t len)

@@ -56,8 +56,7 @@ struct code {
 struct code_decoder {
 	uint32_t present;
 	uint32_t wanted;
-	uint8_t k; /* 0: nothing is kept */
-	uint8_t m;
+	uint8_t k; /* 0: nothing is kept; m does not matter (I3) */
 	bool is_xor; /* the one target is the XOR of the sources */
 	uint8_t target_count;
 	uint8_t targets[CODE_PARITY_MAX];

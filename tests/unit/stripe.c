@@ -202,6 +202,7 @@ START_TEST(blocks_cover_a_range_and_no_more)
 		must(b.shard_offset + BLOCK_LEN > offset);
 		must(end >= offset + len);
 		must(end < offset + len + BLOCK_LEN);
+		must(end <= shard_len);
 		must(end % BLOCK_LEN == 0 || end == shard_len);
 		must(b.count == checksum_block_count(b.len));
 		must(b.first + b.count <= stripe_block_count(&g));
