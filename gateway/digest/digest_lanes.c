@@ -14,8 +14,8 @@
  * slice, so that each byte is fetched from memory once for all of its digests. A job that is left
  * alone has no use for lanes and would hold up its loop for longest: it goes to a worker thread.
  *
- * A job is waiting (in the queue), active (in the slices of the running turn, at most
- * DIGEST_ACTIVE_MAX), lent to a worker, or finished (until the end of the turn).
+ * A job is waiting (in the queue), active (at most twice as many as there are lanes: the next
+ * slices are theirs), lent to a worker, or finished (until the end of the turn).
  *
  * (I1) A stream has at most one job in flight; is_busy says so. So what the slices of one turn
  * touch are different streams, and the order within a stream is that of submission. (I2) done() is
@@ -32,7 +32,7 @@ enum {
 	JOB_MAGIC = 0x6a6f6264,
 };
 
-static_assert((int)DIGEST_ACTIVE_MAX > (int)HASH_LANES_MAX, "short jobs leave room in the lanes");
+static_assert((int)DIGEST_ACTIVE_MAX == 2 * (int)HASH_LANES_MAX, "short jobs leave room");
 
 static void push(struct digest_job_list *list, struct digest_job *job)
 {
@@ -90,7 +90,7 @@ static bool is_for_worker(const struct digest_job *job)
 
 static void fill_active(struct digest_lanes *lanes)
 {
-	while (lanes->active_count < DIGEST_ACTIVE_MAX && lanes->waiting.first)
+	while (lanes->active_count < lanes->active_max && lanes->waiting.first)
 		lanes->active[lanes->active_count++] = pop(&lanes->waiting);
 }
 
@@ -180,6 +180,7 @@ void digest_lanes_init(struct digest_lanes *lanes, struct loop *loop, struct wor
 	*lanes = (struct digest_lanes){.loop = loop, .worker = worker, .task.run = run_task};
 	lanes->md5 = hash_lanes_choose_md5();
 	lanes->sha256 = hash_lanes_choose_sha256();
+	lanes->active_max = 2 * lanes->md5->lane_count;
 }
 
 void digest_lanes_fini(struct digest_lanes *lanes)

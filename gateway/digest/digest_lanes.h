@@ -30,8 +30,9 @@ struct digest_job {
 	struct work work;
 };
 
-/* Jobs whose slices are worked on together: more than there are lanes, because some are short. */
-enum { DIGEST_ACTIVE_MAX = 24 };
+/* Jobs whose slices are worked on together, at most: twice as many as there are lanes, because some
+ * are short. */
+enum { DIGEST_ACTIVE_MAX = 32 };
 
 struct digest_job_list {
 	struct digest_job *first, *last;
@@ -45,7 +46,7 @@ struct digest_lanes {
 	struct task task;
 	bool is_posted;
 	unsigned in_flight; /* jobs submitted and not done */
-	unsigned active_count;
+	unsigned active_count, active_max;
 	struct digest_job *active[DIGEST_ACTIVE_MAX];
 	struct digest_job_list waiting, finished;
 };

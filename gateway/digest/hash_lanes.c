@@ -2,81 +2,84 @@
 #include "gateway/digest/hash_lanes.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "gateway/digest/blocks.h"
+#include "gateway/digest/kernels_priv.h"
 
-/* What the lanes are at. Lanes 0 to busy_count - 1 have work; the others are given the data of lane
- * 0 and a state that nobody reads, because a kernel always runs all of its lanes. */
-struct lanes {
-	uint32_t *states[HASH_LANES_MAX];
-	const uint8_t *data[HASH_LANES_MAX];
-	size_t blocks_left[HASH_LANES_MAX];
-	unsigned busy_count;
-};
-
-static void fill(struct lanes *lanes, unsigned lane_count, const struct hash_run **runs,
-	const struct hash_run *end)
+static size_t shortest(const struct hash_run *lanes, unsigned busy_count)
 {
-	for (; lanes->busy_count < lane_count && *runs < end; ++*runs) {
-		if ((*runs)->block_count == 0)
-			continue;
-		lanes->states[lanes->busy_count] = (*runs)->state;
-		lanes->data[lanes->busy_count] = (*runs)->data;
-		lanes->blocks_left[lanes->busy_count] = (*runs)->block_count;
-		lanes->busy_count++;
-	}
-}
-
-static size_t shortest(const struct lanes *lanes)
-{
-	size_t block_count = lanes->blocks_left[0];
-	for (unsigned i = 1; i < lanes->busy_count; i++)
-		if (lanes->blocks_left[i] < block_count)
-			block_count = lanes->blocks_left[i];
+	size_t block_count = lanes[0].block_count;
+	for (unsigned i = 1; i < busy_count; i++)
+		if (lanes[i].block_count < block_count)
+			block_count = lanes[i].block_count;
 	return block_count;
 }
 
-/* Counts the blocks off and closes the gaps that finished lanes leave. */
-static void step_on(struct lanes *lanes, size_t block_count)
+/* Counts the blocks off and closes the gaps that finished lanes leave. Returns how many are busy.
+ */
+static unsigned step_on(struct hash_run *lanes, unsigned busy_count, size_t block_count)
 {
 	unsigned kept = 0;
-	for (unsigned i = 0; i < lanes->busy_count; i++) {
-		if (lanes->blocks_left[i] == block_count)
-			continue;
-		lanes->states[kept] = lanes->states[i];
-		lanes->data[kept] = lanes->data[i] + block_count * BLOCK_LEN;
-		lanes->blocks_left[kept] = lanes->blocks_left[i] - block_count;
-		kept++;
+	for (unsigned i = 0; i < busy_count; i++) {
+		struct hash_run lane = lanes[i];
+		lane.data += block_count * BLOCK_LEN;
+		lane.block_count -= block_count;
+		if (lane.block_count > 0)
+			lanes[kept++] = lane;
 	}
-	lanes->busy_count = kept;
+	return kept;
+}
+
+/* Fills lanes from the list until it is empty and too few are busy; what those have left goes to
+ * ret_left (room for HASH_LANES_MAX). Returns how many that are. */
+static size_t run_while_worth(const struct hash_kernel *kernel, const struct hash_run *runs,
+	size_t run_count, struct hash_run *ret_left)
+{
+	uint32_t unread_state[HASH_WORDS_MAX] = {0};
+	uint32_t *states[HASH_LANES_MAX];
+	const uint8_t *data[HASH_LANES_MAX];
+	struct hash_run lanes[HASH_LANES_MAX];
+	unsigned busy_count = 0;
+
+	for (;;) {
+		for (; busy_count < kernel->lane_count && run_count > 0; runs++, run_count--)
+			if (runs->block_count > 0)
+				lanes[busy_count++] = *runs;
+		if (busy_count < kernel->lanes_min)
+			break;
+		size_t block_count = shortest(lanes, busy_count);
+		for (unsigned i = 0; i < kernel->lane_count; i++) {
+			/* A kernel runs all of its lanes. */
+			states[i] = i < busy_count ? lanes[i].state : unread_state;
+			data[i] = lanes[i < busy_count ? i : 0].data;
+		}
+		kernel->run(states, data, block_count);
+		busy_count = step_on(lanes, busy_count, block_count);
+	}
+	memcpy(ret_left, lanes, busy_count * sizeof *lanes);
+	return busy_count;
 }
 
 void hash_lanes_run(const struct hash_kernel *kernel, const struct hash_run *runs, size_t run_count)
 {
-	assert(kernel->lane_count <= HASH_LANES_MAX);
-	assert(kernel->lanes_min > 1);
-	const struct hash_run *end = runs + run_count;
-	uint32_t unread_state[HASH_WORDS_MAX] = {0};
-	struct lanes lanes = {.busy_count = 0};
-
-	for (;;) {
-		fill(&lanes, kernel->lane_count, &runs, end);
-		if (lanes.busy_count < kernel->lanes_min)
-			break;
-		for (unsigned i = lanes.busy_count; i < kernel->lane_count; i++) {
-			lanes.states[i] = unread_state;
-			lanes.data[i] = lanes.data[0];
-		}
-		size_t block_count = shortest(&lanes);
-		kernel->run(lanes.states, lanes.data, block_count);
-		step_on(&lanes, block_count);
+	struct hash_run left[HASH_LANES_MAX];
+	for (; run_count > 0; kernel = kernel->narrower) {
+		assert(kernel->lane_count <= HASH_LANES_MAX);
+		assert((kernel->lanes_min == 1) == !kernel->narrower);
+		run_count = run_while_worth(kernel, runs, run_count, left);
+		runs = left;
 	}
-	do {
-		for (unsigned i = 0; i < lanes.busy_count; i++)
-			kernel->run_alone(lanes.states[i], lanes.data[i], lanes.blocks_left[i]);
-		lanes.busy_count = 0;
-		fill(&lanes, kernel->lane_count, &runs, end);
-	} while (lanes.busy_count > 0);
+}
+
+void md5_run_alone(uint32_t *const *states, const uint8_t *const *data, size_t block_count)
+{
+	blocks_md5(states[0], data[0], block_count);
+}
+
+void sha256_run_alone(uint32_t *const *states, const uint8_t *const *data, size_t block_count)
+{
+	blocks_sha256(states[0], data[0], block_count);
 }
 
 static const struct hash_kernel *first_available(const struct hash_kernel *kernels, size_t count)

@@ -16,13 +16,14 @@ struct hash_kernel {
 	const char *name;
 	bool (*is_available)(void);
 	unsigned lane_count;
-	unsigned lanes_min; /* at least 2; with fewer busy, one stream after the other is faster */
+	unsigned lanes_min; /* with fewer busy, the narrower kernel is faster */
 
 	/* Takes block_count blocks from each of lane_count streams into their states (words as in
-	 * blocks.h; two lanes may share a state that nobody reads). NULL when lane_count is 1. */
+	 * blocks.h; two lanes may share a state that nobody reads). */
 	void (*run)(uint32_t *const *states, const uint8_t *const *data, size_t block_count);
-	/* The same for one stream. */
-	void (*run_alone)(uint32_t *state, const uint8_t *data, size_t block_count);
+
+	/* For what is left when lanes run empty. NULL if and only if lanes_min is 1. */
+	const struct hash_kernel *narrower;
 };
 
 /* Whole blocks of one stream. State and data are borrowed for the call. */

@@ -3,7 +3,6 @@
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 
-#include "gateway/digest/blocks.h"
 #include "gateway/digest/hash_lanes.h"
 #include "gateway/digest/kernels_priv.h"
 #include "storage/bytes.h"
@@ -24,14 +23,14 @@ static bool has_all(void)
 }
 
 static const struct hash_kernel md5_kernels[] = {
-	{"md5_neon", has_all, 8, 2, md5_run_neon, blocks_md5},
-	{"md5_plain", has_all, 4, 2, md5_run_plain, blocks_md5},
-	{"md5_openssl", has_all, 1, 2, NULL, blocks_md5},
+	{"md5_neon", has_all, 8, 2, md5_run_neon, &md5_kernels[2]},
+	{"md5_plain", has_all, 4, 2, md5_run_plain, &md5_kernels[2]},
+	{"md5_openssl", has_all, 1, 1, md5_run_alone, NULL},
 };
 
 static const struct hash_kernel sha256_kernels[] = {
-	{"sha256_armv8", has_sha2, 2, 2, sha256_run_armv8, blocks_sha256},
-	{"sha256_openssl", has_all, 1, 2, NULL, blocks_sha256},
+	{"sha256_armv8", has_sha2, 2, 2, sha256_run_armv8, &sha256_kernels[1]},
+	{"sha256_openssl", has_all, 1, 1, sha256_run_alone, NULL},
 };
 
 static const struct crc_kernel crc_kernels[] = {

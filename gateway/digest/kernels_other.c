@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #if !defined(__x86_64__) && !defined(__aarch64__)
-#include "gateway/digest/blocks.h"
 #include "gateway/digest/hash_lanes.h"
 #include "gateway/digest/kernels_priv.h"
 #include "storage/bytes.h"
@@ -11,12 +10,12 @@ static bool has_all(void)
 }
 
 static const struct hash_kernel md5_kernels[] = {
-	{"md5_plain", has_all, 4, 2, md5_run_plain, blocks_md5},
-	{"md5_openssl", has_all, 1, 2, NULL, blocks_md5},
+	{"md5_plain", has_all, 4, 2, md5_run_plain, &md5_kernels[1]},
+	{"md5_openssl", has_all, 1, 1, md5_run_alone, NULL},
 };
 
 static const struct hash_kernel sha256_kernels[] = {
-	{"sha256_openssl", has_all, 1, 2, NULL, blocks_sha256},
+	{"sha256_openssl", has_all, 1, 1, sha256_run_alone, NULL},
 };
 
 static const struct crc_kernel crc_kernels[] = {

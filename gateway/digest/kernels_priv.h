@@ -14,8 +14,13 @@ void md5_run_avx2(uint32_t *const *states, const uint8_t *const *data, size_t bl
 void md5_run_neon(uint32_t *const *states, const uint8_t *const *data, size_t block_count);
 void md5_run_plain(uint32_t *const *states, const uint8_t *const *data, size_t block_count);
 
+void sha256_run_avx512(uint32_t *const *states, const uint8_t *const *data, size_t block_count);
 void sha256_run_ni(uint32_t *const *states, const uint8_t *const *data, size_t block_count);
 void sha256_run_armv8(uint32_t *const *states, const uint8_t *const *data, size_t block_count);
+
+/* OpenSSL as a kernel of one lane; the end of each list. */
+void md5_run_alone(uint32_t *const *states, const uint8_t *const *data, size_t block_count);
+void sha256_run_alone(uint32_t *const *states, const uint8_t *const *data, size_t block_count);
 
 void crc_fold_vpclmul(const struct crc_constants *constants, uint64_t crc, const uint8_t *data,
 	size_t len, uint8_t ret_rest[16]);

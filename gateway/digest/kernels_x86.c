@@ -2,14 +2,13 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-#include "gateway/digest/blocks.h"
 #include "gateway/digest/hash_lanes.h"
 #include "gateway/digest/kernels_priv.h"
 #include "storage/bytes.h"
 
 static bool has_avx512(void)
 {
-	return __builtin_cpu_supports("avx512f");
+	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
 }
 
 static bool has_avx2(void)
@@ -23,6 +22,11 @@ static bool has_sha_ni(void)
 	unsigned a, b, c, d;
 	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_SHA) &&
 		__builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3");
+}
+
+static bool has_avx512_and_sha_ni(void)
+{
+	return has_avx512() && has_sha_ni();
 }
 
 static bool has_vpclmul(void)
@@ -42,15 +46,17 @@ static bool has_all(void)
 }
 
 static const struct hash_kernel md5_kernels[] = {
-	{"md5_avx512", has_avx512, 16, 2, md5_run_avx512, blocks_md5},
-	{"md5_avx2", has_avx2, 8, 2, md5_run_avx2, blocks_md5},
-	{"md5_plain", has_all, 4, 2, md5_run_plain, blocks_md5},
-	{"md5_openssl", has_all, 1, 2, NULL, blocks_md5},
+	{"md5_avx512", has_avx512, 16, 2, md5_run_avx512, &md5_kernels[3]},
+	{"md5_avx2", has_avx2, 8, 5, md5_run_avx2, &md5_kernels[2]},
+	{"md5_plain", has_all, 4, 2, md5_run_plain, &md5_kernels[3]},
+	{"md5_openssl", has_all, 1, 1, md5_run_alone, NULL},
 };
 
 static const struct hash_kernel sha256_kernels[] = {
-	{"sha256_ni", has_sha_ni, 4, 2, sha256_run_ni, blocks_sha256},
-	{"sha256_openssl", has_all, 1, 2, NULL, blocks_sha256},
+	{"sha256_avx512_ni", has_avx512_and_sha_ni, 16, 10, sha256_run_avx512, &sha256_kernels[1]},
+	{"sha256_ni", has_sha_ni, 2, 2, sha256_run_ni, &sha256_kernels[3]},
+	{"sha256_avx512", has_avx512, 16, 4, sha256_run_avx512, &sha256_kernels[3]},
+	{"sha256_openssl", has_all, 1, 1, sha256_run_alone, NULL},
 };
 
 static const struct crc_kernel crc_kernels[] = {

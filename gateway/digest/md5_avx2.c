@@ -34,16 +34,23 @@ AVX2 static inline void transpose(__m256i w[8])
 		w[i] = t[i];
 }
 
-#define F(b, c, d) _mm256_xor_si256(d, _mm256_and_si256(b, _mm256_xor_si256(c, d)))
-#define G(b, c, d) _mm256_or_si256(_mm256_and_si256(d, b), _mm256_andnot_si256(d, c))
-#define H(b, c, d) _mm256_xor_si256(b, _mm256_xor_si256(c, d))
-#define I(b, c, d) \
-	_mm256_xor_si256(c, _mm256_or_si256(b, _mm256_xor_si256(d, _mm256_set1_epi32(-1))))
+#define ADD _mm256_add_epi32
+#define AND _mm256_and_si256
+#define OR _mm256_or_si256
+#define XOR _mm256_xor_si256
+#define NOT(x) XOR(x, _mm256_set1_epi32(-1))
+
+/* Each adds its function to a. The terms of G share no bit, so the one without b, which is known
+ * earlier, is added first: that takes an instruction off the way from one step to the next. */
+#define F(a, b, c, d) ADD(a, XOR(d, AND(b, XOR(c, d))))
+#define G(a, b, c, d) ADD(ADD(a, _mm256_andnot_si256(d, c)), AND(d, b))
+#define H(a, b, c, d) ADD(a, XOR(b, XOR(c, d)))
+#define I(a, b, c, d) ADD(a, XOR(c, OR(b, NOT(d))))
 #define STEP(f, a, b, c, d, word, rotation, constant) \
-	a = _mm256_add_epi32(a, _mm256_add_epi32(w[word], _mm256_set1_epi32((int)constant))); \
-	a = _mm256_add_epi32(a, f(b, c, d)); \
-	a = _mm256_or_si256(_mm256_slli_epi32(a, rotation), _mm256_srli_epi32(a, 32 - rotation)); \
-	a = _mm256_add_epi32(b, a);
+	a = ADD(a, ADD(w[word], _mm256_set1_epi32((int)constant))); \
+	a = f(a, b, c, d); \
+	a = OR(_mm256_slli_epi32(a, rotation), _mm256_srli_epi32(a, 32 - rotation)); \
+	a = ADD(b, a);
 
 AVX2 void md5_run_avx2(uint32_t *const *states, const uint8_t *const *data, size_t block_count)
 {

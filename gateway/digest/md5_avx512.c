@@ -1,44 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #if defined(__x86_64__)
-#include <immintrin.h>
-
 #include "gateway/digest/kernels_priv.h"
+#include "gateway/digest/lanes_avx512_priv.h"
 #include "gateway/digest/md5_steps_priv.h"
 
 /* MD5 in 16 lanes of 32 bits. The steps of a stream depend on each other, so a single one leaves
  * the unit idle for most of its latency; 16 take the time of one. */
-#define AVX512 __attribute__((target("avx512f")))
-
-/* Turns 16 rows (a block of each lane) into 16 columns (a word of all lanes). */
-AVX512 static inline void transpose(__m512i w[16])
-{
-	__m512i t[16];
-#pragma GCC unroll 8
-	for (int i = 0; i < 16; i += 2) {
-		t[i] = _mm512_unpacklo_epi32(w[i], w[i + 1]);
-		t[i + 1] = _mm512_unpackhi_epi32(w[i], w[i + 1]);
-	}
-#pragma GCC unroll 4
-	for (int i = 0; i < 16; i += 4) {
-		w[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-		w[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-		w[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-		w[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-	}
-#pragma GCC unroll 4
-	for (int i = 0; i < 4; i++) {
-		t[i] = _mm512_shuffle_i32x4(w[i], w[i + 4], 0x88);
-		t[i + 4] = _mm512_shuffle_i32x4(w[i], w[i + 4], 0xdd);
-		t[i + 8] = _mm512_shuffle_i32x4(w[i + 8], w[i + 12], 0x88);
-		t[i + 12] = _mm512_shuffle_i32x4(w[i + 8], w[i + 12], 0xdd);
-	}
-#pragma GCC unroll 8
-	for (int i = 0; i < 8; i++) {
-		w[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
-		w[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
-	}
-}
-
 #define F(b, c, d) _mm512_ternarylogic_epi32(b, c, d, 0xca)
 #define G(b, c, d) _mm512_ternarylogic_epi32(b, c, d, 0xe4)
 #define H(b, c, d) _mm512_ternarylogic_epi32(b, c, d, 0x96)
@@ -59,10 +26,7 @@ AVX512 void md5_run_avx512(uint32_t *const *states, const uint8_t *const *data, 
 
 	for (size_t offset = 0; offset < block_count * 64; offset += 64) {
 		__m512i w[16];
-#pragma GCC unroll 16
-		for (int i = 0; i < 16; i++)
-			w[i] = _mm512_loadu_si512(data[i] + offset);
-		transpose(w);
+		lanes_load_blocks(data, offset, w);
 		__m512i a0 = a, b0 = b, c0 = c, d0 = d;
 		MD5_STEPS(STEP)
 		a = _mm512_add_epi32(a, a0);

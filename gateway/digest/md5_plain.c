@@ -9,13 +9,14 @@ enum { LANE_COUNT = 4 };
 
 typedef uint32_t lanes_u32 __attribute__((vector_size(4 * LANE_COUNT)));
 
-#define F(b, c, d) (d ^ (b & (c ^ d)))
-#define G(b, c, d) ((d & b) | (~d & c))
-#define H(b, c, d) (b ^ (c ^ d))
-#define I(b, c, d) (c ^ (b | ~d))
+/* Each adds its function to a; G as in md5_avx2.c. */
+#define F(a, b, c, d) (a + (d ^ (b & (c ^ d))))
+#define G(a, b, c, d) ((a + (~d & c)) + (d & b))
+#define H(a, b, c, d) (a + (b ^ (c ^ d)))
+#define I(a, b, c, d) (a + (c ^ (b | ~d)))
 #define STEP(f, a, b, c, d, word, rotation, constant) \
 	a += w[word] + constant; \
-	a += f(b, c, d); \
+	a = f(a, b, c, d); \
 	a = b + ((a << rotation) | (a >> (32 - rotation)));
 
 static inline lanes_u32 gather(const uint8_t *const *data, size_t offset)
