@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVER_CONFIG_H
+#define SERVER_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "storage/drive/drive.h"
+#include "storage/err.h"
+#include "storage/object/store.h"
+
+/* The configuration of one node: one small YAML file, and environment variables over it.
+ *
+ * Every setting but drives has a variable: RUBUS_ and its name in capitals (RUBUS_S3_ADDRESS).
+ * Everything that is not about this machine lives in the index and is changed while it runs. */
+#define CONFIG_MESSAGE_LEN 512
+
+struct config_drive {
+	char *path;
+	enum drive_class class;
+};
+
+enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
+/* Info comes first: it is what a file says that says nothing. */
+enum config_log_level {
+	CONFIG_LOG_INFO,
+	CONFIG_LOG_DEBUG,
+	CONFIG_LOG_WARNING,
+	CONFIG_LOG_ERROR,
+};
+
+enum config_io { CONFIG_IO_AUTO, CONFIG_IO_PLAIN };
+
+struct config {
+	char *state_dir; /* index, keys, certificate; 0700 */
+	struct config_drive *drives;
+	unsigned drives_count;
+	char *s3_address;
+	char *admin_address;
+	char *region;
+	bool region_strict; /* refuse signatures made for another region */
+	char **domains; /* buckets are virtual hosts under these */
+	unsigned domains_count;
+	bool require_tls;
+	char *tls_certificate, *tls_key; /* empty: the ones that init made */
+	unsigned max_connections;
+	unsigned loops; /* 0: one for each core, at most 4 */
+	unsigned upload_memory_mib;
+	unsigned download_memory_mib;
+	unsigned segment_mib;
+	enum config_log_format log_format;
+	enum config_log_level log_level;
+	enum config_io io;
+};
+
+/* Reads a configuration file (path; NULL: only the environment), lays the environment over it,
+ * fills in defaults and checks every value. Gives the configuration to the caller. On failure
+ * message (CONFIG_MESSAGE_LEN bytes) says in one line what is wrong, where, and how to mend it.
+ * Errors: ERR_NOT_FOUND, ERR_DENIED, ERR_IO, ERR_INVALID, ERR_NO_MEMORY. */
+MUST_USE enum err config_load(const char *path, struct config **ret_config, char *message);
+
+/* NULL is fine. */
+void config_free(struct config *config);
+
+/* Splits "host:port" or "[v6]:port"; host may be empty for all addresses. host has 64 bytes.
+ * Errors: ERR_INVALID. */
+MUST_USE enum err config_parse_address(const char *text, char *ret_host, uint16_t *ret_port);
+
+#endif
