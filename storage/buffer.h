@@ -43,9 +43,8 @@ struct buffer_setup {
 	uint64_t idle_ms; /* what is uncommitted is committed after so long */
 
 	/* All on the writer loop, never inside a call of the writer, except freezing(). */
-	void (*room)(void *arg); /* after buffer_begin() said ERR_BUSY: try again */
-	void (*committed)(
-		void *arg, uint64_t sequence); /* durable in the kv up to here; may be NULL */
+	void (*room)(void *arg); /* try again, after buffer_begin() said ERR_BUSY; or unasked */
+	void (*committed)(void *arg, uint64_t sequence); /* durable up to here; may be NULL */
 	void (*failed)(void *arg, enum err err); /* once: (B4) */
 	/* Inside buffer_begin(), buffer_publish() or buffer_commit(), before a generation is
 	 * frozen: may buffer_put() up to BUFFER_EXTRA_LEN of rows that are to be part of its
@@ -59,9 +58,10 @@ struct buffer_setup {
 MUST_USE enum err buffer_new(const struct buffer_setup *setup, struct buffer **ret_buffer);
 
 /* Commits what is uncommitted and published, and frees. Blocks; after the loops have stopped, on
- * any thread; no view is open. The buffer is freed also when it fails: then, or when it had failed
- * before, the error is returned and what was not committed is gone. */
-enum err buffer_close(struct buffer *buffer);
+ * any thread, or while nothing is uncommitted: then nothing of the buffer is left in a loop. No
+ * view is open. The buffer is freed also when it fails: then, or when it had failed before, the
+ * error is returned and what was not committed is gone. */
+MUST_USE enum err buffer_close(struct buffer *buffer);
 
 /* --- writing: on the writer loop ------------------------------------------------------------ */
 
@@ -79,7 +79,8 @@ MUST_USE enum err buffer_remove(struct buffer *buffer, struct bytes key);
 /* Ends the open command and makes all of it visible, at once. */
 void buffer_publish(struct buffer *buffer);
 
-/* Asks for everything published to be committed soon; committed() tells. No command is open. */
+/* Asks for everything published to be committed soon. committed() tells, unless buffer_applied() is
+ * buffer_published() already. No command is open. */
 void buffer_commit(struct buffer *buffer);
 
 /* What one row takes of command_len, at most. */
@@ -93,7 +94,7 @@ uint64_t buffer_published(const struct buffer *buffer);
 uint64_t buffer_applied(const struct buffer *buffer);
 
 /* Rows in both generations. Any thread; for metrics. */
-size_t buffer_row_count(const struct buffer *buffer);
+size_t buffer_row_count(struct buffer *buffer);
 
 /* --- reading: each view on one thread ----------------------------------------------------------
  * A view is opened once for each loop that reads and begun for each batch of reads, for less than a

@@ -1,0 +1,791 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/buffer.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "storage/buffer_list.h"
+#include "storage/kv_lmdb.h"
+#include "tests/lib/model.h"
+#include "tests/lib/test.h"
+
+/* --- loops that run when they are told to, or on a thread ------------------------------------------ */
+
+struct test_loop {
+	struct loop loop;
+	pthread_mutex_t lock;
+	pthread_cond_t posted;
+	struct task *first, **last;
+	struct timer *timer; /* one is all that a buffer sets */
+	bool is_stopping;
+	pthread_t thread;
+};
+
+static struct test_loop *test_loop_of(struct loop *loop)
+{
+	return CONTAINER_OF(loop, struct test_loop, loop);
+}
+
+static void test_post(struct loop *loop, struct task *task)
+{
+	struct test_loop *t = test_loop_of(loop);
+	pthread_mutex_lock(&t->lock);
+	task->next = NULL;
+	*t->last = task;
+	t->last = &task->next;
+	pthread_cond_signal(&t->posted);
+	pthread_mutex_unlock(&t->lock);
+}
+
+static void test_timer_set(struct loop *loop, struct timer *timer, uint64_t delay_ms)
+{
+	(void)delay_ms;
+	test_loop_of(loop)->timer = timer;
+}
+
+static void test_timer_cancel(struct loop *loop, struct timer *timer)
+{
+	(void)timer;
+	test_loop_of(loop)->timer = NULL;
+}
+
+static uint64_t test_now_ms(struct loop *loop)
+{
+	(void)loop;
+	return 0;
+}
+
+static bool test_is_current(struct loop *loop)
+{
+	(void)loop;
+	return true;
+}
+
+static const struct loop_ops test_loop_ops = {
+	test_post, test_timer_set, test_timer_cancel, test_now_ms, test_is_current};
+
+static void test_loop_init(struct test_loop *t)
+{
+	*t = (struct test_loop){.loop.ops = &test_loop_ops};
+	pthread_mutex_init(&t->lock, NULL);
+	pthread_cond_init(&t->posted, NULL);
+	t->last = &t->first;
+}
+
+static struct task *test_loop_take(struct test_loop *t, bool waits)
+{
+	pthread_mutex_lock(&t->lock);
+	while (waits && !t->first && !t->is_stopping)
+		pthread_cond_wait(&t->posted, &t->lock);
+	struct task *task = t->first;
+	if (task) {
+		t->first = task->next;
+		if (!t->first)
+			t->last = &t->first;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return task;
+}
+
+/* Runs what was posted until there is nothing more. */
+static bool test_loop_run(struct test_loop *t)
+{
+	bool has_run = false;
+	for (struct task *task; (task = test_loop_take(t, false)); has_run = true)
+		task->run(task);
+	return has_run;
+}
+
+static void *test_loop_thread(void *arg)
+{
+	for (struct task *task; (task = test_loop_take(arg, true));)
+		task->run(task);
+	return NULL;
+}
+
+static void test_loop_fire(struct test_loop *t)
+{
+	struct timer *timer = t->timer;
+	ck_assert_ptr_nonnull(timer);
+	t->timer = NULL;
+	timer->fire(timer);
+}
+
+/* --- a buffer over a real map ---------------------------------------------------------------------- */
+
+static char dir[PATH_MAX];
+static struct kv *kv;
+static struct test_loop writer, committer;
+static struct buffer *buffer;
+static struct buffer_view view;
+static int rooms, failures;
+static enum err failure;
+static uint64_t committed;
+static const char *extra; /* the value of the row that freezing() adds */
+
+static void room(void *arg)
+{
+	(void)arg;
+	rooms++;
+}
+
+static void committed_to(void *arg, uint64_t sequence)
+{
+	(void)arg;
+	ck_assert_uint_gt(sequence, committed);
+	committed = sequence;
+}
+
+static void failed(void *arg, enum err err)
+{
+	(void)arg;
+	failures++;
+	failure = err;
+}
+
+static void freezing(void *arg, struct buffer *frozen)
+{
+	(void)arg;
+	if (extra)
+		ck_assert_ok(buffer_put(frozen, bytes_of("~extra"), bytes_of(extra)));
+}
+
+static const struct bytes applied_key = {(const uint8_t *)"~applied", 8};
+
+static void open_buffer(size_t arena_len, size_t rows_max)
+{
+	struct buffer_setup setup = {
+		.kv = kv,
+		.writer = &writer.loop,
+		.committer = &committer.loop,
+		.applied_key = applied_key,
+		.arena_len = arena_len,
+		.rows_max = rows_max,
+		.command_len = 8 << 10,
+		.idle_ms = 100,
+		.room = room,
+		.committed = committed_to,
+		.failed = failed,
+		.freezing = freezing,
+	};
+	ck_assert_ok(buffer_new(&setup, &buffer));
+	ck_assert_ok(buffer_view_open(buffer, &view));
+}
+
+static void setup(void)
+{
+	test_dir_make(dir);
+	ck_assert_ok(kv_lmdb_open(dir, 256u << 20, &kv));
+	test_loop_init(&writer);
+	test_loop_init(&committer);
+	open_buffer(64 << 10, 100);
+}
+
+static void teardown(void)
+{
+	buffer_view_close(&view);
+	/* What a test left uncommitted, or made fail, is its own business. */
+	err_ignore(buffer_close(buffer));
+	kv_close(kv);
+	test_dir_remove(dir);
+}
+
+/* Buffers of processes that ended; reachable, so that they do not count as leaks. */
+static struct buffer *buried[8];
+static int buried_count;
+
+/* Ends the process's memory, keeps what is in the map. */
+static void crash(void)
+{
+	buried[buried_count++] = buffer;
+	buffer_view_close(&view);
+	kv_close(kv);
+	ck_assert_ok(kv_lmdb_open(dir, 256u << 20, &kv));
+	test_loop_init(&writer);
+	test_loop_init(&committer);
+	open_buffer(64 << 10, 100);
+}
+
+static void run(void)
+{
+	while (test_loop_run(&committer) | test_loop_run(&writer))
+		;
+}
+
+static void put(uint64_t sequence, const char *key, const char *value)
+{
+	ck_assert_ok(buffer_begin(buffer, sequence));
+	ck_assert_ok(buffer_put(buffer, bytes_of(key), bytes_of(value)));
+	buffer_publish(buffer);
+}
+
+static void ck_assert_value(const char *key, const char *expected)
+{
+	struct bytes value;
+	ck_assert_ok(buffer_view_get(&view, bytes_of(key), &value));
+	ck_assert(bytes_is_text(value, expected));
+}
+
+static void ck_assert_missing(const char *key)
+{
+	struct bytes value;
+	ck_assert_err(buffer_view_get(&view, bytes_of(key), &value), ERR_NOT_FOUND);
+}
+
+static void ck_assert_scan(struct buffer_view *v, const struct model *model, struct bytes from)
+{
+	struct bytes key, value;
+	size_t i = model_seek(model, from);
+	enum err err = buffer_view_seek(v, from, &key, &value);
+	while (err == ERR_OK) {
+		if (key.data[0] != '~') {
+			ck_assert_uint_lt(i, model->count);
+			ck_assert(bytes_is_equal(key, model->rows[i].key));
+			ck_assert(bytes_is_equal(value, model->rows[i].value));
+			i++;
+		}
+		err = buffer_view_next(v, &key, &value);
+	}
+	ck_assert_err(err, ERR_NOT_FOUND);
+	ck_assert_uint_eq(i, model->count);
+}
+
+START_TEST(a_view_sees_what_was_published_when_it_began)
+{
+	put(1, "a", "1");
+	ck_assert_ok(buffer_begin(buffer, 2));
+	ck_assert_ok(buffer_put(buffer, bytes_of("a"), bytes_of("2")));
+	ck_assert_ok(buffer_view_begin(&view));
+	ck_assert_ok(buffer_put(buffer, bytes_of("b"), bytes_of("2")));
+	buffer_publish(buffer);
+	ck_assert_value("a", "1");
+	ck_assert_missing("b");
+	buffer_view_end(&view);
+	ck_assert_ok(buffer_view_begin(&view));
+	ck_assert_value("a", "2");
+	ck_assert_value("b", "2");
+	buffer_view_end(&view);
+}
+END_TEST
+
+START_TEST(the_writer_sees_the_rows_of_its_open_command)
+{
+	put(1, "a", "1");
+	ck_assert_ok(buffer_begin(buffer, 2));
+	ck_assert_ok(buffer_view_begin_latest(&view));
+	ck_assert_ok(buffer_put(buffer, bytes_of("b"), bytes_of("2")));
+	ck_assert_ok(buffer_put(buffer, bytes_of("b"), bytes_of("3")));
+	ck_assert_ok(buffer_remove(buffer, bytes_of("a")));
+	ck_assert_value("b", "3");
+	ck_assert_missing("a");
+	buffer_view_end(&view);
+	buffer_publish(buffer);
+}
+END_TEST
+
+START_TEST(a_removed_row_stays_hidden_over_one_in_the_map)
+{
+	put(1, "a", "1");
+	put(2, "b", "1");
+	buffer_commit(buffer);
+	run();
+	ck_assert_uint_eq(committed, 2);
+	ck_assert_ok(buffer_begin(buffer, 3));
+	ck_assert_ok(buffer_remove(buffer, bytes_of("a")));
+	buffer_publish(buffer);
+	struct bytes key, value;
+	for (int i = 0; i < 2; i++) {
+		ck_assert_ok(buffer_view_begin(&view));
+		ck_assert_missing("a");
+		ck_assert_ok(buffer_view_seek(&view, bytes_of("a"), &key, &value));
+		ck_assert(bytes_is_text(key, "b"));
+		buffer_view_end(&view);
+		buffer_commit(buffer);
+		run();
+	}
+	ck_assert_uint_eq(buffer_row_count(buffer), 0);
+}
+END_TEST
+
+START_TEST(an_empty_value_is_not_a_removal)
+{
+	put(1, "a", "");
+	for (int i = 0; i < 2; i++) {
+		ck_assert_ok(buffer_view_begin(&view));
+		ck_assert_value("a", "");
+		buffer_view_end(&view);
+		buffer_commit(buffer);
+		run();
+	}
+}
+END_TEST
+
+START_TEST(what_is_uncommitted_is_committed_when_time_has_passed)
+{
+	put(1, "a", "1");
+	run();
+	ck_assert_uint_eq(committed, 0);
+	test_loop_fire(&writer);
+	run();
+	ck_assert_uint_eq(committed, 1);
+	ck_assert_uint_eq(buffer_applied(buffer), 1);
+	ck_assert_ptr_null(writer.timer);
+	crash();
+	ck_assert_uint_eq(buffer_applied(buffer), 1);
+	ck_assert_uint_eq(buffer_published(buffer), 1);
+	ck_assert_ok(buffer_view_begin(&view));
+	ck_assert_value("a", "1");
+	buffer_view_end(&view);
+}
+END_TEST
+
+START_TEST(a_command_without_rows_counts_as_applied_too)
+{
+	ck_assert_ok(buffer_begin(buffer, 5));
+	buffer_publish(buffer);
+	test_loop_fire(&writer);
+	run();
+	ck_assert_uint_eq(committed, 5);
+	crash();
+	ck_assert_uint_eq(buffer_applied(buffer), 5);
+}
+END_TEST
+
+START_TEST(rows_of_the_owner_go_into_the_same_commit)
+{
+	extra = "first";
+	put(1, "a", "1");
+	buffer_commit(buffer);
+	extra = "second";
+	put(2, "a", "2");
+	run();
+	crash();
+	ck_assert_ok(buffer_view_begin(&view));
+	ck_assert_value("a", "1");
+	ck_assert_value("~extra", "first");
+	buffer_view_end(&view);
+	extra = NULL;
+}
+END_TEST
+
+START_TEST(a_crash_keeps_whole_commands_up_to_the_applied_one)
+{
+	uint64_t sequence = 0;
+	char key[16];
+	for (int i = 0; i < 500; i++) {
+		enum err err = buffer_begin(buffer, sequence + 1);
+		if (err == ERR_BUSY) {
+			run();
+			continue;
+		}
+		ck_assert_ok(err);
+		sequence++;
+		for (int j = 0; j < 7; j++) {
+			snprintf(key, sizeof key, "%d", j);
+			struct bytes value = bytes_make(&sequence, sizeof sequence);
+			ck_assert_ok(buffer_put(buffer, bytes_of(key), value));
+		}
+		buffer_publish(buffer);
+	}
+	/* A command that never ends, then the end of the process. */
+	if (buffer_begin(buffer, sequence + 1) == ERR_BUSY) {
+		run();
+		ck_assert_ok(buffer_begin(buffer, sequence + 1));
+	}
+	ck_assert_ok(buffer_put(buffer, bytes_of("0"), bytes_of("half")));
+	run();
+	crash();
+	uint64_t applied = buffer_applied(buffer);
+	ck_assert_uint_gt(applied, 300);
+	ck_assert_ok(buffer_view_begin(&view));
+	for (int j = 0; j < 7; j++) {
+		struct bytes value;
+		snprintf(key, sizeof key, "%d", j);
+		ck_assert_ok(buffer_view_get(&view, bytes_of(key), &value));
+		ck_assert_mem_eq(value.data, &applied, sizeof applied);
+	}
+	buffer_view_end(&view);
+}
+END_TEST
+
+START_TEST(a_close_commits_what_was_published_and_no_open_command)
+{
+	put(1, "a", "1");
+	buffer_commit(buffer);
+	put(2, "b", "2");
+	ck_assert_ok(buffer_begin(buffer, 3));
+	ck_assert_ok(buffer_put(buffer, bytes_of("b"), bytes_of("3")));
+	buffer_view_close(&view);
+	ck_assert_ok(buffer_close(buffer));
+	buffer = NULL;
+	crash();
+	ck_assert_uint_eq(buffer_applied(buffer), 2);
+	ck_assert_ok(buffer_view_begin(&view));
+	ck_assert_value("a", "1");
+	ck_assert_value("b", "2");
+	buffer_view_end(&view);
+}
+END_TEST
+
+/* Fills until the buffer is busy; answers the last sequence. */
+static uint64_t fill(uint64_t sequence)
+{
+	static uint8_t value[4000];
+	for (;;) {
+		enum err err = buffer_begin(buffer, sequence + 1);
+		if (err == ERR_BUSY)
+			return sequence;
+		ck_assert_ok(err);
+		ck_assert_ok(buffer_put(
+			buffer, bytes_make(&sequence, 8), bytes_make(value, sizeof value)));
+		buffer_publish(buffer);
+		sequence++;
+	}
+}
+
+START_TEST(a_full_buffer_is_busy_until_a_commit_makes_room)
+{
+	uint64_t last = fill(0);
+	ck_assert_uint_gt(last, 20);
+	ck_assert_uint_lt(last, 40);
+	ck_assert_int_eq(rooms, 0);
+	run();
+	ck_assert_int_eq(rooms, 1);
+	ck_assert_ok(buffer_begin(buffer, last + 1));
+	buffer_publish(buffer);
+}
+END_TEST
+
+START_TEST(a_view_that_stays_does_not_stop_the_writer_at_once_and_is_waited_for)
+{
+	ck_assert_ok(buffer_view_begin(&view));
+	uint64_t last = fill(0);
+	run();
+	uint64_t more = fill(last);
+	ck_assert_uint_gt(more, last);
+	run();
+	struct buffer_view other;
+	ck_assert_ok(buffer_view_open(buffer, &other));
+	ck_assert_ok(buffer_view_begin(&other));
+	more = fill(more);
+	run();
+	more = fill(more);
+	rooms = 0;
+	run();
+	ck_assert_err(buffer_begin(buffer, more + 1), ERR_BUSY);
+	run();
+	ck_assert_int_eq(rooms, 0);
+	buffer_view_end(&view);
+	run();
+	ck_assert_int_eq(rooms, 1);
+	ck_assert_ok(buffer_begin(buffer, more + 1));
+	buffer_publish(buffer);
+	buffer_view_end(&other);
+	buffer_view_close(&other);
+}
+END_TEST
+
+START_TEST(a_command_that_needs_too_much_is_never_seen)
+{
+	static uint8_t value[4000];
+	put(1, "a", "1");
+	ck_assert_ok(buffer_begin(buffer, 2));
+	ck_assert_ok(buffer_remove(buffer, bytes_of("a")));
+	ck_assert_ok(buffer_put(buffer, bytes_of("x"), bytes_make(value, sizeof value)));
+	ck_assert_err(
+		buffer_put(buffer, bytes_of("y"), bytes_make(value, sizeof value)), ERR_LIMIT);
+	ck_assert_err(buffer_put(buffer, bytes_of("z"), bytes_of("1")), ERR_LIMIT);
+	ck_assert_err(buffer_begin(buffer, 3), ERR_LIMIT);
+	ck_assert_ok(buffer_view_begin(&view));
+	ck_assert_value("a", "1");
+	ck_assert_missing("x");
+	buffer_view_end(&view);
+}
+END_TEST
+
+/* A kv that fails: everything but the named call goes to the real one. */
+static struct kv_ops failing_ops;
+static const struct kv_ops *real_ops;
+static bool is_detached; /* the writer has heard of the commit too */
+
+static enum err fail_commit(struct kv *failing)
+{
+	failing->ops->abort(failing);
+	return ERR_IO;
+}
+
+static enum err fail_put(struct kv *failing, struct bytes key, struct bytes value)
+{
+	(void)failing;
+	(void)key;
+	(void)value;
+	return ERR_NO_SPACE;
+}
+
+static enum err fail_begin(struct kv *failing)
+{
+	(void)failing;
+	return ERR_IO;
+}
+
+START_TEST(a_failed_commit_is_told_once_and_ends_the_writing_only)
+{
+	put(1, "old", "1");
+	buffer_commit(buffer);
+	run();
+	const struct kv_ops *ops = kv->ops;
+	failing_ops = *ops;
+	if (_i == 0)
+		failing_ops.commit = fail_commit;
+	else if (_i == 1)
+		failing_ops.put = fail_put;
+	else
+		failing_ops.write_begin = fail_begin;
+	kv->ops = &failing_ops;
+	put(2, "new", "2");
+	buffer_commit(buffer);
+	put(3, "newer", "3");
+	run();
+	ck_assert_int_eq(failures, 1);
+	ck_assert_err(failure, _i == 1 ? ERR_NO_SPACE : ERR_IO);
+	ck_assert_err(buffer_begin(buffer, 4), failure);
+	kv->ops = ops;
+	buffer_commit(buffer);
+	run();
+	ck_assert_int_eq(failures, 1);
+	ck_assert_ok(buffer_view_begin(&view));
+	ck_assert_value("old", "1");
+	ck_assert_value("new", "2");
+	ck_assert_value("newer", "3");
+	buffer_view_end(&view);
+	buffer_view_close(&view);
+	ck_assert_err(buffer_close(buffer), failure);
+	buffer = NULL;
+	crash();
+	ck_assert_uint_eq(buffer_applied(buffer), 1);
+}
+END_TEST
+
+/* Everything that can happen between a view's two halves. */
+static enum err begin_after_commit(struct kv_reader *reader)
+{
+	kv->ops = real_ops;
+	ck_assert_ok(buffer_begin(buffer, 2));
+	ck_assert_ok(buffer_put(buffer, bytes_of("a"), bytes_of("2")));
+	ck_assert_ok(buffer_put(buffer, bytes_of("b"), bytes_of("2")));
+	buffer_publish(buffer);
+	buffer_commit(buffer);
+	test_loop_run(&committer);
+	if (is_detached)
+		test_loop_run(&writer);
+	return kv_reader_begin(reader);
+}
+
+START_TEST(a_commit_while_a_view_begins_is_seen_whole)
+{
+	put(1, "a", "1");
+	real_ops = kv->ops;
+	failing_ops = *kv->ops;
+	failing_ops.reader_begin = begin_after_commit;
+	is_detached = _i == 1;
+	kv->ops = &failing_ops;
+	ck_assert_ok(buffer_view_begin(&view));
+	ck_assert_value("b", "2");
+	ck_assert_value("a", "2");
+	buffer_view_end(&view);
+}
+END_TEST
+
+START_TEST(random_commands_read_like_a_sorted_map_at_every_step)
+{
+	uint64_t random = 5, sequence = 0;
+	struct model model = {0};
+	for (int i = 0; i < 1500; i++) {
+		enum err err = buffer_begin(buffer, sequence + 1);
+		if (err == ERR_BUSY) {
+			run();
+			continue;
+		}
+		ck_assert_ok(err);
+		sequence++;
+		for (int j = test_random(&random) % 4; j >= 0; j--) {
+			uint8_t key[4], value[100];
+			size_t key_len = 1 + test_random(&random) % 3;
+			for (size_t k = 0; k < key_len; k++)
+				key[k] = 'a' + test_random(&random) % 6;
+			size_t value_len = test_random(&random) % sizeof value;
+			test_random_fill(&random, value, value_len);
+			struct bytes k = bytes_make(key, key_len), v = bytes_make(value, value_len);
+			if (test_random(&random) % 3 == 0) {
+				ck_assert_ok(buffer_remove(buffer, k));
+				model_remove(&model, k);
+			} else {
+				ck_assert_ok(buffer_put(buffer, k, v));
+				model_put(&model, k, v);
+			}
+		}
+		buffer_publish(buffer);
+		if (test_random(&random) % 8 == 0)
+			test_loop_run(&committer);
+		if (test_random(&random) % 8 == 0)
+			test_loop_run(&writer);
+		if (i % 20 == 0) {
+			uint8_t from = 'a' + test_random(&random) % 6;
+			ck_assert_ok(buffer_view_begin(&view));
+			ck_assert_scan(&view, &model, bytes_make(NULL, 0));
+			ck_assert_scan(&view, &model, bytes_make(&from, 1));
+			buffer_view_end(&view);
+		}
+	}
+	ck_assert_uint_gt(committed, 0);
+	model_free(&model);
+}
+END_TEST
+
+/* --- threads ------------------------------------------------------------------------------------- */
+
+/* Each command moves an amount between two of the accounts, so that the sum stays; the writer also
+ * writes how often it did. A reader that saw half a command would see another sum. */
+enum {
+	ACCOUNTS = 40,
+	START_AMOUNT = 1000,
+	TRANSFERS = 4000,
+	READERS = 3,
+};
+
+static _Atomic bool writer_has_ended;
+
+static struct bytes account_key(uint8_t buf[3], unsigned account)
+{
+	buf[0] = 'k';
+	put_be16(buf + 1, account);
+	return bytes_make(buf, 3);
+}
+
+static void *read_sums(void *arg)
+{
+	struct buffer_view own;
+	ck_assert_ok(buffer_view_open(buffer, &own));
+	uint64_t last = 0, random = (uintptr_t)arg, rounds = 0;
+	while (!atomic_load(&writer_has_ended) || rounds < 10) {
+		ck_assert_ok(buffer_view_begin(&own));
+		ck_assert_uint_ge(own.snapshot, last);
+		last = own.snapshot;
+		int64_t sum = 0;
+		unsigned count = 0;
+		struct bytes key, value;
+		enum err err = buffer_view_seek(&own, bytes_of("k"), &key, &value);
+		while (err == ERR_OK && key.data[0] == 'k') {
+			sum += (int64_t)get_le64(value.data);
+			/* Accounts with nothing in them are removed. */
+			ck_assert_uint_ne(get_le64(value.data), 0);
+			count++;
+			err = buffer_view_next(&own, &key, &value);
+		}
+		ck_assert_msg(sum == ACCOUNTS * START_AMOUNT || last == 0, "%ld at %lu", (long)sum,
+			(unsigned long)last);
+		ck_assert_ok(buffer_view_get(&own, bytes_of("a"), &value));
+		ck_assert_uint_eq(get_le64(value.data), last);
+		if (test_random(&random) % 16 == 0)
+			usleep(200);
+		buffer_view_end(&own);
+		rounds++;
+	}
+	buffer_view_close(&own);
+	return NULL;
+}
+
+static void transfer(uint64_t *random, int64_t amounts[ACCOUNTS], uint64_t sequence)
+{
+	uint8_t value[8], key[3];
+	unsigned pair[2] = {test_random(random) % ACCOUNTS, test_random(random) % ACCOUNTS};
+	int64_t amount = test_random(random) % 4 == 0 ? amounts[pair[0]] : 1;
+	amounts[pair[0]] -= amount;
+	amounts[pair[1]] += amount;
+	for (int i = 0; i < 2; i++) {
+		put_le64(value, amounts[pair[i]]);
+		struct bytes k = account_key(key, pair[i]);
+		ck_assert_ok(amounts[pair[i]] == 0 ? buffer_remove(buffer, k)
+						   : buffer_put(buffer, k, bytes_make(value, 8)));
+	}
+	put_le64(value, sequence);
+	ck_assert_ok(buffer_put(buffer, bytes_of("a"), bytes_make(value, 8)));
+}
+
+static void open_accounts(int64_t amounts[ACCOUNTS])
+{
+	uint8_t value[8], key[3];
+	ck_assert_ok(buffer_begin(buffer, 1));
+	for (unsigned i = 0; i < ACCOUNTS; i++) {
+		amounts[i] = START_AMOUNT;
+		put_le64(value, START_AMOUNT);
+		ck_assert_ok(
+			buffer_put(buffer, account_key(key, i), bytes_make(value, sizeof value)));
+	}
+	put_le64(value, 1);
+	ck_assert_ok(buffer_put(buffer, bytes_of("a"), bytes_make(value, 8)));
+	buffer_publish(buffer);
+}
+
+START_TEST(readers_on_other_threads_never_see_half_a_command)
+{
+	int64_t amounts[ACCOUNTS];
+	pthread_t readers[READERS];
+	open_accounts(amounts);
+	atomic_store(&writer_has_ended, false);
+	pthread_create(&committer.thread, NULL, test_loop_thread, &committer);
+	for (uintptr_t i = 0; i < READERS; i++)
+		pthread_create(&readers[i], NULL, read_sums, (void *)(i + 1));
+	uint64_t random = 3;
+	for (uint64_t sequence = 2; sequence <= TRANSFERS;) {
+		test_loop_run(&writer);
+		enum err err = buffer_begin(buffer, sequence);
+		if (err == ERR_BUSY) {
+			struct task *task = test_loop_take(&writer, true);
+			task->run(task);
+			continue;
+		}
+		ck_assert_ok(err);
+		transfer(&random, amounts, sequence++);
+		buffer_publish(buffer);
+	}
+	atomic_store(&writer_has_ended, true);
+	for (int i = 0; i < READERS; i++)
+		pthread_join(readers[i], NULL);
+	pthread_mutex_lock(&committer.lock);
+	committer.is_stopping = true;
+	pthread_cond_signal(&committer.posted);
+	pthread_mutex_unlock(&committer.lock);
+	pthread_join(committer.thread, NULL);
+	ck_assert_uint_gt(committed, 1);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("buffer");
+	TCase *tcase = tcase_create("buffer");
+	tcase_set_timeout(tcase, 60);
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, a_view_sees_what_was_published_when_it_began);
+	tcase_add_test(tcase, the_writer_sees_the_rows_of_its_open_command);
+	tcase_add_test(tcase, a_removed_row_stays_hidden_over_one_in_the_map);
+	tcase_add_test(tcase, an_empty_value_is_not_a_removal);
+	tcase_add_test(tcase, what_is_uncommitted_is_committed_when_time_has_passed);
+	tcase_add_test(tcase, a_command_without_rows_counts_as_applied_too);
+	tcase_add_test(tcase, rows_of_the_owner_go_into_the_same_commit);
+	tcase_add_test(tcase, a_crash_keeps_whole_commands_up_to_the_applied_one);
+	tcase_add_test(tcase, a_close_commits_what_was_published_and_no_open_command);
+	tcase_add_test(tcase, a_full_buffer_is_busy_until_a_commit_makes_room);
+	tcase_add_test(tcase, a_view_that_stays_does_not_stop_the_writer_at_once_and_is_waited_for);
+	tcase_add_test(tcase, a_command_that_needs_too_much_is_never_seen);
+	tcase_add_loop_test(tcase, a_failed_commit_is_told_once_and_ends_the_writing_only, 0, 3);
+	tcase_add_loop_test(tcase, a_commit_while_a_view_begins_is_seen_whole, 0, 2);
+	tcase_add_test(tcase, random_commands_read_like_a_sorted_map_at_every_step);
+	tcase_add_test(tcase, readers_on_other_threads_never_see_half_a_command);
+	suite_add_tcase(suite, tcase);
+	return test_run(suite);
+}
