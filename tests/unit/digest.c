@@ -241,6 +241,43 @@ START_TEST(a_job_alone_goes_to_a_worker_and_two_do_not)
 }
 END_TEST
 
+START_TEST(what_a_job_has_left_when_the_others_are_done_goes_to_a_worker)
+{
+	static const size_t lens[] = {40001, 300007, 17};
+	struct fake fake;
+	struct digest_lanes lanes;
+	struct upload uploads[ARRAY_COUNT(lens)];
+	fake_init(&fake);
+	digest_lanes_init(&lanes, &fake.loop, &fake.worker);
+	for (size_t i = 0; i < ARRAY_COUNT(lens); i++) {
+		uploads[i] = (struct upload){.lanes = &lanes,
+			.job = {.stream = &uploads[i].stream,
+				.buf = data + 17,
+				.len = lens[i] - 17,
+				.done = upload_job_done}};
+		digest_stream_init(&uploads[i].stream, DIGEST_ALL);
+	}
+	for (size_t i = 0; i < ARRAY_COUNT(lens); i++) {
+		digest_stream_update(&uploads[i].stream, data, 17);
+		digest_lanes_submit(&lanes, &uploads[i].job);
+	}
+	ck_assert(fake_run_task(&fake));
+	ck_assert_uint_eq(uploads[0].done_count, 1);
+	ck_assert_uint_eq(uploads[1].done_count, 0);
+	ck_assert_uint_eq(uploads[2].done_count, 1);
+	ck_assert(!fake_run_task(&fake));
+	ck_assert(fake_run_work(&fake));
+	digest_lanes_fini(&lanes);
+	for (size_t i = 0; i < ARRAY_COUNT(lens); i++) {
+		struct digest_values got, want;
+		ck_assert_uint_eq(uploads[i].done_count, 1);
+		values_by_openssl(data, lens[i], &want);
+		digest_stream_final(&uploads[i].stream, &got);
+		assert_values(&got, &want, "the rest");
+	}
+}
+END_TEST
+
 START_TEST(long_jobs_leave_the_loop_its_turns)
 {
 	struct fake fake;
@@ -434,6 +471,7 @@ static TCase *case_of_streams(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, lanes_of_every_kernel_give_what_openssl_gives);
 	tcase_add_test(tc, a_job_alone_goes_to_a_worker_and_two_do_not);
+	tcase_add_test(tc, what_a_job_has_left_when_the_others_are_done_goes_to_a_worker);
 	tcase_add_test(tc, long_jobs_leave_the_loop_its_turns);
 	tcase_add_test_raise_signal(tc, a_second_job_of_a_stream_in_flight_is_our_mistake, SIGABRT);
 	tcase_add_loop_test(tc, a_stream_in_any_pieces_gives_what_openssl_gives, 0, 4);
