@@ -18,12 +18,15 @@
  * slices are theirs), lent to a worker, or finished (until the end of the turn).
  *
  * (I1) A stream has at most one job in flight; is_busy says so. So what the slices of one turn
- * touch are different streams, and the order within a stream is that of submission. (I2) done() is
- * called once per job, by the task or by the worker's answer, never inside digest_lanes_submit(),
- * and after that nothing here touches the job. (I3) A turn hashes at most TURN_LEN bytes per stream
- * and at most DIGEST_ACTIVE_MAX streams at a time, so that the loop serves others in between; the
- * task posts itself while jobs are left. (I4) The task is posted if and only if jobs are waiting or
- * active.
+ * touch are different streams, and the order within a stream is that of submission.
+ *
+ * (I2) done() is called once per job, by the task or by the worker's answer, never inside
+ * digest_lanes_submit(), and after that nothing here touches the job.
+ *
+ * (I3) A turn hashes at most TURN_LEN bytes per stream and at most DIGEST_ACTIVE_MAX streams at a
+ * time, so that the loop serves others in between; the task posts itself while jobs are left.
+ *
+ * (I4) The task is posted if and only if jobs are waiting or active.
  *
  * Nothing here can fail. */
 enum {

@@ -55,7 +55,7 @@ static const struct hash_kernel md5_kernels[] = {
 static const struct hash_kernel sha256_kernels[] = {
 	{"sha256_avx512_ni", has_avx512_and_sha_ni, 16, 10, sha256_run_avx512, &sha256_kernels[1]},
 	{"sha256_ni", has_sha_ni, 2, 2, sha256_run_ni, &sha256_kernels[3]},
-	{"sha256_avx512", has_avx512, 16, 4, sha256_run_avx512, &sha256_kernels[3]},
+	{"sha256_avx512", has_avx512, 16, 3, sha256_run_avx512, &sha256_kernels[3]},
 	{"sha256_openssl", has_all, 1, 1, sha256_run_alone, NULL},
 };
 
