@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -149,6 +150,11 @@ static enum err open_regular(struct place *place, unsigned flags, int *ret_fd)
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
 		close(fd);
 		return ERR_INVALID;
+	}
+	if (flags & DISK_LOCK && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		enum err err = errno == EWOULDBLOCK ? ERR_BUSY : last_error();
+		close(fd);
+		return err;
 	}
 	*ret_fd = fd;
 	return ERR_OK;

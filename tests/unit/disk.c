@@ -13,10 +13,11 @@
 #include "server/loop.h"
 #include "server/worker_threads.h"
 #include "storage/bytes.h"
+#include "tests/lib/sim_disk.h"
 #include "tests/lib/test.h"
 
 /* The same tests for every backend: what the seam promises, each of them keeps. */
-enum backend { URING, PLAIN, BACKENDS };
+enum backend { URING, PLAIN, SIM, BACKENDS };
 
 struct world {
 	enum backend backend;
@@ -24,12 +25,22 @@ struct world {
 	struct loop *loop;
 	struct server_loop *server_loop;
 	struct worker_threads *threads;
+	struct sim *sim;
+	struct sim_disk *sim_disk;
 	char dir[PATH_MAX];
 };
 
 static void world_open(struct world *world, enum backend backend)
 {
 	*world = (struct world){.backend = backend};
+	if (backend == SIM) {
+		world->sim = sim_new(7);
+		struct sim_node *node = sim_node_new(world->sim, "node");
+		world->loop = sim_node_loop(node);
+		world->sim_disk = sim_disk_new(node, "sim", 0);
+		world->disk = sim_disk_base(world->sim_disk);
+		return;
+	}
 	test_dir_make(world->dir);
 	struct server_loop_options options = {.is_ringless = backend == PLAIN, .ring_depth = 8};
 	ck_assert_ok(server_loop_new(0, "disk", &options, &world->server_loop));
@@ -42,6 +53,11 @@ static void world_open(struct world *world, enum backend backend)
 
 static void world_close(struct world *world)
 {
+	if (world->sim) {
+		sim_disk_free(world->sim_disk);
+		sim_free(world->sim);
+		return;
+	}
 	worker_threads_free(world->threads);
 	server_loop_stop(world->server_loop);
 	server_loop_join(world->server_loop);
@@ -113,6 +129,12 @@ static void batch_start(struct task *task)
 	batch->is_starting = false;
 }
 
+static bool batch_has_ended(void *arg)
+{
+	struct batch *batch = arg;
+	return batch->done_count == batch->count;
+}
+
 static void perform(struct world *world, struct request *requests, unsigned count)
 {
 	struct batch batch = {.task.run = batch_start, .requests = requests, .count = count};
@@ -122,7 +144,10 @@ static void perform(struct world *world, struct request *requests, unsigned coun
 	}
 	sem_init(&batch.ended, 0, 0);
 	loop_post(world->loop, &batch.task);
-	sem_wait(&batch.ended);
+	if (world->sim)
+		ck_assert(sim_run_until(world->sim, batch_has_ended, &batch, 60000));
+	else
+		sem_wait(&batch.ended);
 	sem_destroy(&batch.ended);
 }
 
@@ -371,6 +396,21 @@ START_TEST(names_that_are_wrong_are_refused)
 }
 END_TEST
 
+START_TEST(a_lock_keeps_others_with_a_lock_away_until_it_is_closed)
+{
+	struct world world;
+	world_open(&world, _i);
+	struct disk_file *first = create(&world, "file", DISK_LOCK), *second;
+	ck_assert_err(disk_open(world.disk, "file", DISK_LOCK, &second), ERR_BUSY);
+	ck_assert_ok(disk_open(world.disk, "file", 0, &second));
+	disk_close(second);
+	disk_close(first);
+	ck_assert_ok(disk_open(world.disk, "file", DISK_LOCK, &second));
+	disk_close(second);
+	world_close(&world);
+}
+END_TEST
+
 START_TEST(a_file_opened_to_read_is_not_written)
 {
 	struct world world;
@@ -399,7 +439,8 @@ START_TEST(a_buffer_that_is_not_aligned_is_a_mistake_of_ours)
 	world_open(&world, _i);
 	struct disk_file *file = create(&world, "file", DISK_DIRECT);
 	uint8_t *out = buffer(8192, 8);
-	test_dir_remove(world.dir);
+	if (!world.sim)
+		test_dir_remove(world.dir);
 	err_ignore(disk_write_now(file, out + 512, 4096, 0)); /* stops the process */
 }
 END_TEST
@@ -442,6 +483,8 @@ int main(void)
 	tcase_add_loop_test(tc, space_is_allocated_and_cut, 0, BACKENDS);
 	tcase_add_loop_test(tc, names_are_made_renamed_removed_and_listed_in_order, 0, BACKENDS);
 	tcase_add_loop_test(tc, names_that_are_wrong_are_refused, 0, BACKENDS);
+	tcase_add_loop_test(
+		tc, a_lock_keeps_others_with_a_lock_away_until_it_is_closed, 0, BACKENDS);
 	tcase_add_loop_test(tc, a_file_opened_to_read_is_not_written, 0, BACKENDS);
 	tcase_add_loop_test_raise_signal(
 		tc, a_buffer_that_is_not_aligned_is_a_mistake_of_ours, SIGABRT, 0, BACKENDS);
