@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVER_IDENTITY_H
+#define SERVER_IDENTITY_H
+
+#include "storage/err.h"
+#include "storage/id.h"
+
+/* Who this node is: files in the state directory, each 0600.
+ *
+ *	identity        cluster and node, and the number of the format
+ *	cluster.key     seals the secrets that the index holds
+ *	node.key        seed of the node's Ed25519 key
+ *	root.key        access key and secret of the first user
+ *
+ * "identity" is written last, by a rename: a state directory without it was never finished, and an
+ * init that was interrupted is simply run again. */
+#define IDENTITY_KEY_LEN 32
+#define IDENTITY_PATH_LEN 4096
+#define ACCESS_KEY_ID_LEN_MAX 128
+#define ACCESS_SECRET_LEN_MAX 128
+#define IDENTITY_MESSAGE_LEN 512
+
+struct identity {
+	struct id cluster;
+	struct id node;
+	uint8_t cluster_key[IDENTITY_KEY_LEN];
+	uint8_t node_key[IDENTITY_KEY_LEN];
+};
+
+struct root_key {
+	char id[ACCESS_KEY_ID_LEN_MAX + 1];
+	char secret[ACCESS_SECRET_LEN_MAX + 1];
+};
+
+/* Writes the path of a file in the state directory. Errors: ERR_LIMIT, too long. */
+MUST_USE enum err identity_path(const char *state_dir, const char *name, char *ret_path);
+
+/* Was init finished here? */
+bool identity_is_there(const char *state_dir);
+
+/* Begins an init: makes the directory (0700) and the keys that are not there yet, and root.key from
+ * RUBUS_ROOT_ACCESS_KEY and RUBUS_ROOT_SECRET_KEY (or their _FILE), or anew. Blocks. Errors:
+ * ERR_EXISTS, init was finished here; ERR_NOT_EMPTY, the directory holds something else;
+ * ERR_INVALID, a root key of the environment; those of files. message says it in one line. */
+MUST_USE enum err identity_begin(
+	const char *state_dir, struct identity *ret_identity, char *message);
+
+/* Ends an init: from now on the directory is a node's. */
+MUST_USE enum err identity_finish(
+	const char *state_dir, const struct identity *identity, char *message);
+
+/* Reads who this node is. Errors: ERR_NOT_FOUND, no init was finished here; ERR_CORRUPT;
+ * ERR_VERSION; ERR_DENIED. */
+MUST_USE enum err identity_load(
+	const char *state_dir, struct identity *ret_identity, char *message);
+
+/* Reads root.key. */
+MUST_USE enum err identity_load_root(
+	const char *state_dir, struct root_key *ret_root, char *message);
+
+/* Makes an access key id (20 characters) or a secret (40) of random letters and digits. */
+void identity_make_access_key(struct root_key *ret_key);
+
+/* Wipes the keys. */
+void identity_fini(struct identity *identity);
+
+#endif
