@@ -212,7 +212,7 @@ static enum err begin_extent(struct put *put)
 		return ERR_UNAVAILABLE;
 	}
 	const struct ring *ring = ring_snapshot_ring(snapshot);
-	put->slot = ring_slot(ring, put->setup.bucket_id, put->setup.key, put->extent);
+	put->slot = ring_slot(ring, put->extent);
 	uint8_t k, m;
 	uint16_t drives[CODE_UNITS_MAX];
 	enum err err = choose_code(put, ring, len, &k, &m, drives);

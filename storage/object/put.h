@@ -48,9 +48,7 @@ struct put;
 
 struct put_setup {
 	struct store_loop *store;
-	uint64_t bucket_id; /* with the key it chooses the slot */
-	struct bytes key; /* borrowed until put_start() returns */
-	struct bytes hint; /* likewise; kept in the records for rescue */
+	struct bytes hint; /* kept in the records for rescue; borrowed until put_start() returns */
 	uint64_t len; /* of the body */
 	uint8_t storage_class;
 	uint64_t request_id;

@@ -57,9 +57,9 @@ static inline uint16_t ring_drive(const struct ring *ring, uint32_t slot, uint8_
 	return get_le16(ring->slots + 2 * ((size_t)slot * ring->width + shard));
 }
 
-/* The slot of an extent. */
-uint32_t ring_slot(
-	const struct ring *ring, uint64_t bucket, struct bytes key, struct extent_id extent);
+/* The slot of an extent: by its id alone, so that a drive's census finds the row of a shard by what
+ * the drive knows of it. */
+uint32_t ring_slot(const struct ring *ring, struct extent_id extent);
 
 /* A drive, as the planner and the checker see it. */
 struct ring_drive_info {

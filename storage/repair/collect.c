@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/repair/collect.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void advance(struct collector *collector);
+
+static void look_later(struct collector *collector, uint64_t delay_ms)
+{
+	timer_set(collector->store->loop, &collector->timer, delay_ms);
+}
+
+static void timer_fired(struct timer *timer)
+{
+	advance(CONTAINER_OF(timer, struct collector, timer));
+}
+
+/* --- freeing shards -------------------------------------------------------------------------------- */
+
+static void free_done(struct shard_free *op, enum err err)
+{
+	struct collect_free *slot = CONTAINER_OF(op, struct collect_free, op);
+	struct collector *collector = slot->collector;
+	assert(collector->frees_in_flight > 0);
+	slot->next = collector->free_slots;
+	collector->free_slots = slot;
+	collector->frees_in_flight--;
+	/* With an error the drive was fenced; its census comes when it is back. */
+	if (err)
+		collector->counters.free_errors++;
+	else
+		collector->counters.shards_freed++;
+	if (collector->is_waiting_for_slots || collector->is_stopping)
+		look_later(collector, 0);
+}
+
+static bool has_slots(struct collector *collector, unsigned count)
+{
+	collector->is_waiting_for_slots = COLLECT_FREES_MAX - collector->frees_in_flight < count;
+	return !collector->is_waiting_for_slots;
+}
+
+static void free_shard(
+	struct collector *collector, struct drive *drive, struct extent_id extent, uint8_t index)
+{
+	struct collect_free *slot = collector->free_slots;
+	assert(slot);
+	collector->free_slots = slot->next;
+	memset(slot, 0, sizeof *slot);
+	slot->collector = collector;
+	slot->op.loop = collector->store->loop;
+	slot->op.done = free_done;
+	slot->op.drive = drive;
+	slot->op.extent = extent;
+	slot->op.index = index;
+	collector->frees_in_flight++;
+	shard_free_start(&slot->op);
+}
+
+/* --- the census -------------------------------------------------------------------------------------- */
+
+/* Is there a row for the extent, or could there still be one? */
+static enum err is_garbage(struct collector *collector, const struct ring *ring,
+	struct extent_id extent, bool *ret_is_garbage)
+{
+	bool is_settled;
+	enum err err = index_extent_is_settled(collector->reader, extent, &is_settled);
+	if (err || !is_settled) {
+		*ret_is_garbage = false;
+		return err;
+	}
+	struct row_extent row;
+	err = index_extent_get(collector->reader, ring_slot(ring, extent), extent, &row);
+	*ret_is_garbage = err == ERR_NOT_FOUND;
+	return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+/* Looks one batch of a drive's shards up, and frees those that nothing names. */
+static enum err census_batch(struct collector *collector, const struct ring *ring)
+{
+	struct store *store = collector->store->store;
+	struct drive *drive = store_drive(store, store->drives[collector->census_drive].number);
+	struct shard_entry entries[COLLECT_CENSUS_BATCH];
+	size_t count = 0;
+	enum err err = ERR_OK;
+	if (drive)
+		err = drive_list(drive, collector->census_extent, collector->census_index, entries,
+			COLLECT_CENSUS_BATCH, &count);
+	if (err || count == 0) {
+		collector->census_drive++;
+		collector->census_extent = (struct extent_id){0, 0};
+		collector->census_index = 0;
+		return ERR_OK; /* a drive that errs is fenced; its census comes when it is back */
+	}
+	err = index_view_begin(collector->reader);
+	for (size_t i = 0; err == ERR_OK && i < count; i++) {
+		bool garbage;
+		err = is_garbage(collector, ring, entries[i].extent, &garbage);
+		if (err == ERR_OK && garbage) {
+			free_shard(collector, drive, entries[i].extent, entries[i].index);
+			collector->counters.census_freed++;
+		}
+	}
+	index_view_end(collector->reader);
+	collector->counters.census_shards += count;
+	collector->census_extent = entries[count - 1].extent;
+	collector->census_index = entries[count - 1].index + 1;
+	return err;
+}
+
+static void advance_census(struct collector *collector)
+{
+	if (!has_slots(collector, COLLECT_CENSUS_BATCH))
+		return;
+	if (collector->census_drive == collector->store->store->drive_count) {
+		struct collect_counters *counters = &collector->counters;
+		trace_event(collector->store->store->trace, TRACE_INFO, 0,
+			"census: %lu shards on the drives, %lu without an owner were freed",
+			(unsigned long)counters->census_shards,
+			(unsigned long)counters->census_freed);
+		collector->state = COLLECT_IDLE;
+		look_later(collector, 0);
+		return;
+	}
+	struct ring_snapshot *snapshot = index_ring(collector->store->store->index);
+	if (!snapshot) {
+		look_later(collector, COLLECT_IDLE_MS);
+		return;
+	}
+	enum err err = census_batch(collector, ring_snapshot_ring(snapshot));
+	ring_snapshot_unref(snapshot);
+	look_later(collector, err ? COLLECT_IDLE_MS : COLLECT_CENSUS_PAUSE_MS);
+}
+
+/* --- the queue ---------------------------------------------------------------------------------------- */
+
+static void proposal_done(struct index_proposal *proposal)
+{
+	struct collector *collector = CONTAINER_OF(proposal, struct collector, proposal);
+	assert(collector->is_proposed);
+	collector->is_proposed = false;
+	collector->state = COLLECT_IDLE;
+	bool is_fine = proposal->err == ERR_OK &&
+		(proposal->result.code == COMMAND_OK || proposal->result.code == COMMAND_NO_BODY);
+	if (is_fine && proposal->result.count == 0) {
+		collector->counters.bodies += collector->garbage.kind == GARBAGE_BODY;
+		collector->counters.uploads += collector->garbage.kind == GARBAGE_UPLOAD;
+	}
+	look_later(collector, is_fine ? 0 : COLLECT_IDLE_MS);
+}
+
+static void propose_step(struct collector *collector)
+{
+	struct command command = {.type = COMMAND_GARBAGE_DONE};
+	command.garbage_done.log_index = collector->garbage.log_index;
+	command.garbage_done.kind = collector->garbage.kind;
+	command.garbage_done.id = collector->garbage.id;
+	collector->proposal.loop = collector->store->loop;
+	collector->proposal.bytes = collector->command;
+	collector->proposal.done = proposal_done;
+	enum err err = command_encode(
+		&command, collector->command, sizeof collector->command, &collector->proposal.len);
+	assert(err == ERR_OK);
+	collector->state = COLLECT_PROPOSING;
+	collector->is_proposed = true;
+	index_propose(collector->store->store->index, &collector->proposal);
+}
+
+static enum err free_piece(struct collector *collector, const struct index_piece *piece)
+{
+	struct store *store = collector->store->store;
+	struct ring_snapshot *snapshot = index_ring(store->index);
+	if (!snapshot)
+		return ERR_UNAVAILABLE;
+	const struct ring *ring = ring_snapshot_ring(snapshot);
+	uint16_t drives[ROW_SHARDS_MAX] = {0};
+	unsigned count = piece->row.k + piece->row.m;
+	assert(count <= ROW_SHARDS_MAX);
+	for (unsigned i = 0; i < count && i < ring->width && piece->slot < ring->slot_count; i++)
+		drives[i] = ring_drive(ring, piece->slot, i);
+	ring_snapshot_unref(snapshot);
+	for (size_t i = 0; i < row_exception_count(&piece->row); i++) {
+		struct row_exception exception = row_exception_at(&piece->row, i);
+		if (exception.shard < count)
+			drives[exception.shard] = exception.drive;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		struct drive *drive = store_drive(store, drives[i]);
+		if (drive)
+			free_shard(collector, drive, piece->extent, i);
+	}
+	return ERR_OK;
+}
+
+/* Frees the shards of the body's next extents, as many as there are slots for. Sets is_body_freed
+ * when those of its first row of pieces are under way. */
+static enum err free_extents(struct collector *collector)
+{
+	struct row_body body;
+	enum err err = index_body_get(collector->reader, collector->garbage.id, &body);
+	if (err == ERR_NOT_FOUND || (err == ERR_OK && body.kind != BODY_EXTENTS)) {
+		collector->is_body_freed = true;
+		return ERR_OK;
+	}
+	while (err == ERR_OK && has_slots(collector, ROW_SHARDS_MAX)) {
+		struct index_piece piece;
+		err = index_piece_find(
+			collector->reader, collector->garbage.id, collector->next_offset, &piece);
+		if (err == ERR_NOT_FOUND) {
+			collector->is_body_freed = true;
+			return ERR_OK;
+		}
+		if (err == ERR_OK)
+			err = free_piece(collector, &piece);
+		if (err == ERR_OK)
+			collector->next_offset = piece.start + piece.len;
+	}
+	return err;
+}
+
+static void advance_freeing(struct collector *collector)
+{
+	enum err err = ERR_OK;
+	if (!collector->is_body_freed) {
+		err = index_view_begin(collector->reader);
+		if (err == ERR_OK) {
+			err = free_extents(collector);
+			index_view_end(collector->reader);
+		}
+	}
+	if (err) {
+		collector->state = COLLECT_IDLE;
+		look_later(collector, COLLECT_IDLE_MS);
+	} else if (collector->is_body_freed) {
+		propose_step(collector);
+	}
+}
+
+/* Takes the oldest garbage that no get can still want. ERR_BUSY: it is too early. */
+static enum err take_garbage(struct collector *collector)
+{
+	uint64_t read_low;
+	enum err err = index_view_begin(collector->reader);
+	if (err)
+		return err;
+	err = index_garbage_next(collector->reader, 0, 0, 0, &collector->garbage);
+	if (err == ERR_OK)
+		err = index_read_low(collector->reader, &read_low);
+	if (err == ERR_OK && collector->garbage.log_index >= read_low)
+		err = ERR_BUSY;
+	index_view_end(collector->reader);
+	return err;
+}
+
+static void advance_idle(struct collector *collector)
+{
+	enum err err = collector->is_allowed ? take_garbage(collector) : ERR_NOT_FOUND;
+	if (err == ERR_BUSY) {
+		/* What we hold may have been given up since it was last reported. */
+		err_ignore(index_report(collector->store->store->index));
+	}
+	if (err) {
+		look_later(collector, err == ERR_BUSY ? 50 : COLLECT_IDLE_MS);
+		return;
+	}
+	collector->state = COLLECT_FREEING;
+	collector->next_offset = 0;
+	collector->is_body_freed = collector->garbage.kind != GARBAGE_BODY;
+	advance_freeing(collector);
+}
+
+static void advance(struct collector *collector)
+{
+	if (collector->is_stopping) {
+		if (collector->frees_in_flight > 0 || collector->is_proposed)
+			return;
+		collector->state = COLLECT_STOPPED;
+		timer_cancel(collector->store->loop, &collector->timer);
+		free(collector->frees);
+		collector->frees = NULL;
+		collector->stopped(collector);
+		return;
+	}
+	switch (collector->state) {
+	case COLLECT_IDLE:
+		advance_idle(collector);
+		return;
+	case COLLECT_CENSUS:
+		advance_census(collector);
+		return;
+	case COLLECT_FREEING:
+		advance_freeing(collector);
+		return;
+	case COLLECT_PROPOSING:
+	case COLLECT_STOPPED:
+		return;
+	}
+}
+
+enum err collect_start(struct collector *collector, struct store_loop *store)
+{
+	memset(collector, 0, sizeof *collector);
+	collector->frees = calloc(COLLECT_FREES_MAX, sizeof *collector->frees);
+	if (!collector->frees)
+		return ERR_NO_MEMORY;
+	for (unsigned i = 0; i < COLLECT_FREES_MAX; i++) {
+		collector->frees[i].next = collector->free_slots;
+		collector->free_slots = &collector->frees[i];
+	}
+	collector->store = store;
+	collector->reader = store->reader;
+	collector->timer.fire = timer_fired;
+	collector->is_allowed = true;
+	collector->state = COLLECT_CENSUS;
+	look_later(collector, 0);
+	return ERR_OK;
+}
+
+void collect_stop(struct collector *collector, void (*stopped)(struct collector *collector))
+{
+	collector->is_stopping = true;
+	collector->stopped = stopped;
+	look_later(collector, 0);
+}
