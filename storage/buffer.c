@@ -145,7 +145,7 @@ static void freeze(struct buffer *buffer)
 /* Freezes if there is a reason to. */
 static void advance(struct buffer *buffer)
 {
-	if (buffer->is_open || !can_freeze(buffer))
+	if (buffer->setup.is_replaying || buffer->is_open || !can_freeze(buffer))
 		return;
 	if (buffer->is_due || is_full(buffer))
 		freeze(buffer);
@@ -222,6 +222,45 @@ void buffer_generation_released(struct buffer *buffer)
 		loop_post(buffer->setup.writer, &buffer->room_task);
 }
 
+/* --- replaying: before the loops run -------------------------------------------------------------- */
+
+/* Commits the active generation on this thread, and goes on in it. */
+static enum err commit_here(struct buffer *buffer)
+{
+	assert(atomic_load(&buffer->active->view_count) == 0);
+	call_freezing(buffer);
+	buffer->active->last_sequence = atomic_load(&buffer->published);
+	buffer->failed = commit_generation(buffer, buffer->active);
+	if (buffer->failed != ERR_OK)
+		return buffer->failed;
+	atomic_store(&buffer->applied, buffer->active->last_sequence);
+	buffer_list_reset(&buffer->active->list);
+	return ERR_OK;
+}
+
+static void set_timer(struct buffer *buffer)
+{
+	if (buffer->is_timer_set || buffer->is_due)
+		return;
+	buffer->is_timer_set = true;
+	timer_set(buffer->setup.writer, &buffer->timer, buffer->setup.idle_ms);
+}
+
+static void start_run(struct task *task)
+{
+	struct buffer *buffer = CONTAINER_OF(task, struct buffer, start_task);
+	assert(buffer->magic == BUFFER_MAGIC);
+	if (has_uncommitted(buffer))
+		set_timer(buffer);
+}
+
+void buffer_start(struct buffer *buffer)
+{
+	assert(buffer->magic == BUFFER_MAGIC && buffer->setup.is_replaying);
+	buffer->setup.is_replaying = false;
+	loop_post(buffer->setup.writer, &buffer->start_task);
+}
+
 /* --- writing ------------------------------------------------------------------------------------ */
 
 enum err buffer_begin(struct buffer *buffer, uint64_t sequence)
@@ -231,7 +270,11 @@ enum err buffer_begin(struct buffer *buffer, uint64_t sequence)
 	if (buffer->failed != ERR_OK || buffer->is_broken)
 		return buffer->failed != ERR_OK ? buffer->failed : ERR_LIMIT;
 	assert(!buffer->is_open);
-	if (is_full(buffer) && !can_freeze(buffer)) {
+	if (is_full(buffer) && buffer->setup.is_replaying) {
+		enum err err = commit_here(buffer);
+		if (err != ERR_OK)
+			return err;
+	} else if (is_full(buffer) && !can_freeze(buffer)) {
 		/* Asked for first, looked again second: a view that ends in between is not missed.
 		 */
 		int unasked = ROOM_UNASKED;
@@ -283,10 +326,8 @@ void buffer_publish(struct buffer *buffer)
 	assert(!buffer->is_broken);
 	buffer->is_open = false;
 	atomic_store(&buffer->published, buffer->sequence);
-	if (!buffer->is_timer_set && !buffer->is_due) {
-		buffer->is_timer_set = true;
-		timer_set(buffer->setup.writer, &buffer->timer, buffer->setup.idle_ms);
-	}
+	if (!buffer->setup.is_replaying)
+		set_timer(buffer);
 	advance(buffer);
 }
 
@@ -387,6 +428,7 @@ enum err buffer_new(const struct buffer_setup *setup, struct buffer **ret_buffer
 	buffer->commit_task.run = commit_run;
 	buffer->done_task.run = done_run;
 	buffer->room_task.run = room_run;
+	buffer->start_task.run = start_run;
 	enum err err = map_arenas(buffer);
 	uint64_t applied = 0;
 	if (err == ERR_OK)

@@ -41,6 +41,9 @@ struct buffer_setup {
 	size_t rows_max; /* a generation with so many rows is full */
 	size_t command_len; /* room that buffer_begin() guarantees; see buffer_row_len() */
 	uint64_t idle_ms; /* what is uncommitted is committed after so long */
+	/* Until buffer_start(), the loops do not run yet: nothing is committed in the background,
+	 * and a buffer_begin() that finds no room commits by itself, and may block. For replays. */
+	bool is_replaying;
 
 	/* All on the writer loop, never inside a call of the writer, except freezing(). */
 	void (*room)(void *arg); /* try again, after buffer_begin() said ERR_BUSY; or unasked */
@@ -62,6 +65,9 @@ MUST_USE enum err buffer_new(const struct buffer_setup *setup, struct buffer **r
  * view is open. The buffer is freed also when it fails: then, or when it had failed before, the
  * error is returned and what was not committed is gone. */
 MUST_USE enum err buffer_close(struct buffer *buffer);
+
+/* Ends is_replaying. Once, on the thread that replayed, when the loops are about to run. */
+void buffer_start(struct buffer *buffer);
 
 /* --- writing: on the writer loop ------------------------------------------------------------ */
 

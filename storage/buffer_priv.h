@@ -47,6 +47,7 @@ struct buffer {
 	struct task commit_task; /* on the committer */
 	struct task done_task; /* on the writer */
 	struct task room_task; /* on the writer */
+	struct task start_task; /* on the writer */
 	enum err commit_err;
 	bool is_committed; /* the frozen generation is in the kv */
 };

@@ -124,6 +124,7 @@ static struct buffer_view view;
 static int rooms, failures;
 static enum err failure;
 static uint64_t committed;
+static bool is_replaying; /* the next buffer that is opened */
 static const char *extra; /* the value of the row that freezing() adds */
 
 static void room(void *arg)
@@ -166,6 +167,7 @@ static void open_buffer(size_t arena_len, size_t rows_max)
 		.rows_max = rows_max,
 		.command_len = 8 << 10,
 		.idle_ms = 100,
+		.is_replaying = is_replaying,
 		.room = room,
 		.committed = committed_to,
 		.failed = failed,
@@ -506,6 +508,30 @@ START_TEST(a_command_that_needs_too_much_is_never_seen)
 }
 END_TEST
 
+START_TEST(a_replay_commits_by_itself_while_no_loop_runs)
+{
+	is_replaying = true;
+	crash();
+	char key[16];
+	for (uint64_t sequence = 1; sequence <= 250; sequence++) {
+		snprintf(key, sizeof key, "%d", (int)sequence);
+		put(sequence, key, "v");
+	}
+	ck_assert_uint_eq(buffer_applied(buffer), 200);
+	ck_assert_ptr_null(committer.first);
+	ck_assert_ptr_null(writer.timer);
+	buffer_start(buffer);
+	run();
+	test_loop_fire(&writer);
+	run();
+	ck_assert_uint_eq(buffer_applied(buffer), 250);
+	ck_assert_ok(buffer_view_begin(&view));
+	ck_assert_value("1", "v");
+	ck_assert_value("250", "v");
+	buffer_view_end(&view);
+}
+END_TEST
+
 /* A kv that fails: everything but the named call goes to the real one. */
 static struct kv_ops failing_ops;
 static const struct kv_ops *real_ops;
@@ -782,6 +808,7 @@ int main(void)
 	tcase_add_test(tcase, a_full_buffer_is_busy_until_a_commit_makes_room);
 	tcase_add_test(tcase, a_view_that_stays_does_not_stop_the_writer_at_once_and_is_waited_for);
 	tcase_add_test(tcase, a_command_that_needs_too_much_is_never_seen);
+	tcase_add_test(tcase, a_replay_commits_by_itself_while_no_loop_runs);
 	tcase_add_loop_test(tcase, a_failed_commit_is_told_once_and_ends_the_writing_only, 0, 3);
 	tcase_add_loop_test(tcase, a_commit_while_a_view_begins_is_seen_whole, 0, 2);
 	tcase_add_test(tcase, random_commands_read_like_a_sorted_map_at_every_step);
