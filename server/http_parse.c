@@ -420,7 +420,7 @@ static enum err take_framing(struct http_chunks *chunks, uint8_t c)
 	if (chunks->state == CHUNK_SIZE) {
 		int digit = hex_value(c);
 		if (digit >= 0 && chunks->digit_count < CHUNK_DIGITS_MAX) {
-			chunks->left = chunks->left << 4 | digit;
+			chunks->size = chunks->size << 4 | digit;
 			chunks->digit_count++;
 			return ERR_OK;
 		}
@@ -431,12 +431,14 @@ static enum err take_framing(struct http_chunks *chunks, uint8_t c)
 	}
 	if (c != expected[chunks->state])
 		return ERR_INVALID;
-	if (chunks->state == CHUNK_SIZE_LF)
-		chunks->state = chunks->left > 0 ? CHUNK_DATA : CHUNK_END_CR;
-	else if (chunks->state == CHUNK_DATA_LF)
+	if (chunks->state == CHUNK_SIZE_LF) {
+		chunks->left = chunks->size;
+		chunks->state = chunks->size > 0 ? CHUNK_DATA : CHUNK_END_CR;
+	} else if (chunks->state == CHUNK_DATA_LF) {
 		*chunks = (struct http_chunks){.state = CHUNK_SIZE};
-	else
+	} else {
 		chunks->state++;
+	}
 	return ERR_OK;
 }
 

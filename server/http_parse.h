@@ -49,7 +49,8 @@ enum err http_parse_head(uint8_t *data, size_t len, const struct http_limits *li
 
 /* The framing of a chunked body, decoded where it lies. Zeroed before its first use. */
 struct http_chunks {
-	uint64_t left; /* bytes of data before the next framing */
+	uint64_t left; /* bytes of body that may be taken now; 0 within framing */
+	uint64_t size; /* as far as its digits were read */
 	uint8_t state;
 	uint8_t digit_count;
 };

@@ -272,6 +272,7 @@ static enum err decode(const char *text, size_t step, char *body, size_t *ret_ta
 		size_t have = at + step < len ? step : len - at, used = 0;
 		err = http_chunks_decode(&chunks, (const uint8_t *)text + at, have, &used);
 		at += used;
+		ck_assert(err == ERR_OK ? chunks.left > 0 : chunks.left == 0);
 		if (err != ERR_OK)
 			continue;
 		size_t run = have - used < chunks.left ? have - used : chunks.left;
