@@ -18,9 +18,11 @@
 	X(AUTHORIZATION_QUERY_PARAMETERS_ERROR, "AuthorizationQueryParametersError", 400, \
 		"The authorization query parameters that you provided are not valid.") \
 	X(BAD_DIGEST, "BadDigest", 400, \
-		"The Content-MD5 or checksum value that you specified did not match what we received.") \
+		"The Content-MD5 or checksum value that you specified did not match what " \
+		"we received.") \
 	X(BUCKET_ALREADY_EXISTS, "BucketAlreadyExists", 409, \
-		"The requested bucket name is not available. Please select a different name and try " \
+		"The requested bucket name is not available. Please select a different " \
+		"name and try " \
 		"again.") \
 	X(BUCKET_ALREADY_OWNED_BY_YOU, "BucketAlreadyOwnedByYou", 409, \
 		"The bucket that you tried to create already exists, and you own it.") \
@@ -41,7 +43,8 @@
 	X(ILLEGAL_VERSIONING_CONFIGURATION, "IllegalVersioningConfigurationException", 400, \
 		"The versioning configuration specified in the request is not valid.") \
 	X(INCOMPLETE_BODY, "IncompleteBody", 400, \
-		"You did not provide the number of bytes specified by the Content-Length HTTP header.") \
+		"You did not provide the number of bytes specified by the Content-Length " \
+		"HTTP header.") \
 	X(INTERNAL_ERROR, "InternalError", 500, \
 		"We encountered an internal error. Please try again.") \
 	X(INVALID_ACCESS_KEY_ID, "InvalidAccessKeyId", 403, \
@@ -59,14 +62,17 @@
 	X(INVALID_OBJECT_STATE, "InvalidObjectState", 403, \
 		"The operation is not valid for the current state of the object.") \
 	X(INVALID_PART, "InvalidPart", 400, \
-		"One or more of the specified parts could not be found. The part may not have been " \
+		"One or more of the specified parts could not be found. The part may not " \
+		"have been " \
 		"uploaded, or the specified entity tag may not match the part's entity tag.") \
 	X(INVALID_PART_NUMBER, "InvalidPartNumber", 416, \
 		"The requested partnumber is not satisfiable.") \
 	X(INVALID_PART_ORDER, "InvalidPartOrder", 400, \
-		"The list of parts was not in ascending order. Parts must be ordered by part number.") \
+		"The list of parts was not in ascending order. Parts must be ordered by " \
+		"part number.") \
 	X(INVALID_POLICY_DOCUMENT, "InvalidPolicyDocument", 400, \
-		"The content of the form does not meet the conditions specified in the policy document.") \
+		"The content of the form does not meet the conditions specified in the " \
+		"policy document.") \
 	X(INVALID_RANGE, "InvalidRange", 416, "The requested range is not satisfiable.") \
 	X(INVALID_REQUEST, "InvalidRequest", 400, "The request is not valid.") \
 	X(INVALID_STORAGE_CLASS, "InvalidStorageClass", 400, \
@@ -79,16 +85,19 @@
 	X(LIFECYCLE_NOT_FOUND, "NoSuchLifecycleConfiguration", 404, \
 		"The lifecycle configuration does not exist.") \
 	X(MALFORMED_ACL, "MalformedACLError", 400, \
-		"The XML you provided was not well-formed or did not validate against our published " \
+		"The XML you provided was not well-formed or did not validate against our " \
+		"published " \
 		"schema.") \
 	X(MALFORMED_POLICY, "MalformedPolicy", 400, "Policies must be valid JSON.") \
 	X(MALFORMED_POST_REQUEST, "MalformedPOSTRequest", 400, \
 		"The body of your POST request is not well-formed multipart/form-data.") \
 	X(MALFORMED_TRAILER, "MalformedTrailerError", 400, \
-		"The request contained trailing data that was not well-formed or did not conform to our " \
+		"The request contained trailing data that was not well-formed or did not " \
+		"conform to our " \
 		"published schema.") \
 	X(MALFORMED_XML, "MalformedXML", 400, \
-		"The XML you provided was not well-formed or did not validate against our published " \
+		"The XML you provided was not well-formed or did not validate against our " \
+		"published " \
 		"schema.") \
 	X(MAX_MESSAGE_LENGTH_EXCEEDED, "MaxMessageLengthExceeded", 400, \
 		"Your request was too large.") \
@@ -106,7 +115,8 @@
 		"The public access block configuration was not found") \
 	X(NO_SUCH_TAG_SET, "NoSuchTagSet", 404, "The TagSet does not exist") \
 	X(NO_SUCH_UPLOAD, "NoSuchUpload", 404, \
-		"The specified multipart upload does not exist. The upload ID might be invalid, or the " \
+		"The specified multipart upload does not exist. The upload ID might be " \
+		"invalid, or the " \
 		"multipart upload might have been aborted or completed.") \
 	X(NO_SUCH_VERSION, "NoSuchVersion", 404, \
 		"The version ID specified in the request does not match an existing version.") \
@@ -123,7 +133,8 @@
 	X(OWNERSHIP_CONTROLS_NOT_FOUND, "OwnershipControlsNotFoundError", 404, \
 		"The bucket ownership controls were not found") \
 	X(PERMANENT_REDIRECT, "PermanentRedirect", 301, \
-		"The bucket that you are attempting to access must be addressed using the specified " \
+		"The bucket that you are attempting to access must be addressed using the " \
+		"specified " \
 		"endpoint.") \
 	X(PRECONDITION_FAILED, "PreconditionFailed", 412, \
 		"At least one of the preconditions you specified did not hold.") \
@@ -133,12 +144,14 @@
 	X(REQUEST_TIME_TOO_SKEWED, "RequestTimeTooSkewed", 403, \
 		"The difference between the request time and the server's time is too large.") \
 	X(REQUEST_TIMEOUT, "RequestTimeout", 400, \
-		"Your socket connection to the server was not read from or written to within the timeout " \
+		"Your socket connection to the server was not read from or written to " \
+		"within the timeout " \
 		"period.") \
 	X(SERVICE_UNAVAILABLE, "ServiceUnavailable", 503, \
 		"Service is unable to handle the request now.") \
 	X(SIGNATURE_DOES_NOT_MATCH, "SignatureDoesNotMatch", 403, \
-		"The request signature we calculated does not match the signature you provided. Check " \
+		"The request signature we calculated does not match the signature you " \
+		"provided. Check " \
 		"your key and signing method.") \
 	X(SLOW_DOWN, "SlowDown", 503, "Please reduce your request rate.") \
 	X(STORAGE_FULL, "XRubusStorageFull", 507, "There is no space left on the drives.") \

@@ -361,7 +361,8 @@ static enum s3_code parse_header(struct sigv4 *auth, struct bytes authorization,
 	struct claims claims = {.credential.data = NULL};
 	if (!parse_fields(bytes_from(authorization, strlen(ALGORITHM " ")), &claims))
 		return malformed(auth, detail,
-			"The authorization header must have Credential, SignedHeaders and Signature.");
+			"The authorization header must have Credential, SignedHeaders and "
+			"Signature.");
 
 	enum s3_code code = parse_header_time(auth, request, detail);
 	if (code == S3_OK)
@@ -447,7 +448,8 @@ enum s3_code sigv4_parse(const struct sigv4_request *request, const struct sigv4
 		query_has(request->query, "X-Amz-Signature");
 	if (header_count + auth->is_query > 1)
 		return fail(ret_detail, S3_INVALID_ARGUMENT,
-			"Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, "
+			"Only one auth mechanism allowed; only the X-Amz-Algorithm query "
+			"parameter, "
 			"Signature query string parameter or the Authorization header should be "
 			"specified");
 	if (query_has(request->query, "AWSAccessKeyId") && query_has(request->query, "Signature"))

@@ -37,8 +37,10 @@ START_TEST(the_document_has_the_elements_of_s3_in_order)
 	s3_error_add_uint(&detail, "Size", 1025);
 	ck_assert(bytes_is_text(format(S3_NO_SUCH_BUCKET, &detail, "/a&b"),
 		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchBucket</Code>"
-		"<Message>The specified bucket does not exist</Message><BucketName>a&lt;b</BucketName>"
-		"<Size>1025</Size><Resource>/a&amp;b</Resource><RequestId>4442587FB7D0A2F9</RequestId>"
+		"<Message>The specified bucket does not exist</Message><BucketName>a&lt;b</"
+		"BucketName>"
+		"<Size>1025</Size><Resource>/a&amp;b</"
+		"Resource><RequestId>4442587FB7D0A2F9</RequestId>"
 		"<HostId>host</HostId></Error>"));
 	ck_assert(bytes_is_text(format(S3_ACCESS_DENIED, NULL, ""),
 		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>AccessDenied</Code>"
