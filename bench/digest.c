@@ -62,7 +62,7 @@ static void run_kernel(void *arg)
 	struct kernel_call *call = arg;
 	struct hash_run runs[STREAMS_MAX];
 	for (unsigned i = 0; i < call->run_count; i++)
-		runs[i] = (struct hash_run){states[i], units[i], SLICE_LEN / BLOCK_LEN};
+		runs[i] = (struct hash_run){states[i], units[i], SLICE_LEN / HASH_BLOCK_LEN};
 	hash_lanes_run(call->kernel, runs, call->run_count);
 }
 

@@ -13,8 +13,8 @@
 #include "storage/bytes.h"
 
 static_assert(MD5_LEN == MD5_DIGEST_LENGTH && SHA256_LEN == SHA256_DIGEST_LENGTH, "lengths");
-static_assert(SHA1_LEN == SHA_DIGEST_LENGTH && BLOCK_LEN == MD5_CBLOCK, "lengths");
-static_assert(BLOCK_LEN == SHA_CBLOCK && BLOCK_LEN == SHA256_CBLOCK, "lengths");
+static_assert(SHA1_LEN == SHA_DIGEST_LENGTH && HASH_BLOCK_LEN == MD5_CBLOCK, "lengths");
+static_assert(HASH_BLOCK_LEN == SHA_CBLOCK && HASH_BLOCK_LEN == SHA256_CBLOCK, "lengths");
 
 void blocks_init_md5(uint32_t state[MD5_WORDS])
 {
@@ -48,7 +48,7 @@ void blocks_md5(uint32_t *state, const uint8_t *data, size_t block_count)
 	ctx.C = state[2];
 	ctx.D = state[3];
 	ctx.Nl = ctx.Nh = ctx.num = 0;
-	(void)MD5_Update(&ctx, data, block_count * BLOCK_LEN);
+	(void)MD5_Update(&ctx, data, block_count * HASH_BLOCK_LEN);
 	assert(ctx.num == 0);
 	state[0] = ctx.A;
 	state[1] = ctx.B;
@@ -65,7 +65,7 @@ void blocks_sha1(uint32_t *state, const uint8_t *data, size_t block_count)
 	ctx.h3 = state[3];
 	ctx.h4 = state[4];
 	ctx.Nl = ctx.Nh = ctx.num = 0;
-	(void)SHA1_Update(&ctx, data, block_count * BLOCK_LEN);
+	(void)SHA1_Update(&ctx, data, block_count * HASH_BLOCK_LEN);
 	assert(ctx.num == 0);
 	state[0] = ctx.h0;
 	state[1] = ctx.h1;
@@ -80,29 +80,29 @@ void blocks_sha256(uint32_t *state, const uint8_t *data, size_t block_count)
 	memcpy(ctx.h, state, sizeof ctx.h);
 	ctx.Nl = ctx.Nh = ctx.num = 0;
 	ctx.md_len = SHA256_LEN;
-	(void)SHA256_Update(&ctx, data, block_count * BLOCK_LEN);
+	(void)SHA256_Update(&ctx, data, block_count * HASH_BLOCK_LEN);
 	assert(ctx.num == 0);
 	memcpy(state, ctx.h, sizeof ctx.h);
 }
 
 /* The last one or two blocks, but for the length in their last 8 bytes. Returns how many. */
-static size_t pad(const uint8_t *tail, size_t tail_len, uint8_t ret_pad[2 * BLOCK_LEN])
+static size_t pad(const uint8_t *tail, size_t tail_len, uint8_t ret_pad[2 * HASH_BLOCK_LEN])
 {
-	assert(tail_len < BLOCK_LEN);
-	size_t block_count = tail_len + 1 + sizeof(uint64_t) <= BLOCK_LEN ? 1 : 2;
+	assert(tail_len < HASH_BLOCK_LEN);
+	size_t block_count = tail_len + 1 + sizeof(uint64_t) <= HASH_BLOCK_LEN ? 1 : 2;
 	if (tail_len > 0)
 		memcpy(ret_pad, tail, tail_len);
 	ret_pad[tail_len] = 0x80;
-	memset(ret_pad + tail_len + 1, 0, block_count * BLOCK_LEN - tail_len - 1);
+	memset(ret_pad + tail_len + 1, 0, block_count * HASH_BLOCK_LEN - tail_len - 1);
 	return block_count;
 }
 
 void blocks_final_md5(uint32_t state[MD5_WORDS], const uint8_t *tail, size_t tail_len,
 	uint64_t total_len, uint8_t ret_digest[MD5_LEN])
 {
-	uint8_t last[2 * BLOCK_LEN];
+	uint8_t last[2 * HASH_BLOCK_LEN];
 	size_t block_count = pad(tail, tail_len, last);
-	put_le64(last + block_count * BLOCK_LEN - sizeof(uint64_t), total_len * 8);
+	put_le64(last + block_count * HASH_BLOCK_LEN - sizeof(uint64_t), total_len * 8);
 	blocks_md5(state, last, block_count);
 	for (size_t i = 0; i < MD5_WORDS; i++)
 		put_le32(ret_digest + 4 * i, state[i]);
@@ -111,9 +111,9 @@ void blocks_final_md5(uint32_t state[MD5_WORDS], const uint8_t *tail, size_t tai
 void blocks_final_sha1(uint32_t state[SHA1_WORDS], const uint8_t *tail, size_t tail_len,
 	uint64_t total_len, uint8_t ret_digest[SHA1_LEN])
 {
-	uint8_t last[2 * BLOCK_LEN];
+	uint8_t last[2 * HASH_BLOCK_LEN];
 	size_t block_count = pad(tail, tail_len, last);
-	put_be64(last + block_count * BLOCK_LEN - sizeof(uint64_t), total_len * 8);
+	put_be64(last + block_count * HASH_BLOCK_LEN - sizeof(uint64_t), total_len * 8);
 	blocks_sha1(state, last, block_count);
 	for (size_t i = 0; i < SHA1_WORDS; i++)
 		put_be32(ret_digest + 4 * i, state[i]);
@@ -122,9 +122,9 @@ void blocks_final_sha1(uint32_t state[SHA1_WORDS], const uint8_t *tail, size_t t
 void blocks_final_sha256(uint32_t state[SHA256_WORDS], const uint8_t *tail, size_t tail_len,
 	uint64_t total_len, uint8_t ret_digest[SHA256_LEN])
 {
-	uint8_t last[2 * BLOCK_LEN];
+	uint8_t last[2 * HASH_BLOCK_LEN];
 	size_t block_count = pad(tail, tail_len, last);
-	put_be64(last + block_count * BLOCK_LEN - sizeof(uint64_t), total_len * 8);
+	put_be64(last + block_count * HASH_BLOCK_LEN - sizeof(uint64_t), total_len * 8);
 	blocks_sha256(state, last, block_count);
 	for (size_t i = 0; i < SHA256_WORDS; i++)
 		put_be32(ret_digest + 4 * i, state[i]);

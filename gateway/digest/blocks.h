@@ -11,7 +11,7 @@
  * of them keeps one carry and one length for all. The state is ours, words in the order of the
  * standards; the lanes of hash_lanes.h work on the same words. */
 enum {
-	BLOCK_LEN = 64,
+	HASH_BLOCK_LEN = 64,
 	MD5_WORDS = 4,
 	SHA1_WORDS = 5,
 	SHA256_WORDS = 8,

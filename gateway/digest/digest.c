@@ -60,30 +60,30 @@ void digest_combine(
 void digest_md5(const void *buf, size_t len, uint8_t ret_digest[MD5_LEN])
 {
 	uint32_t state[MD5_WORDS];
-	size_t tail_len = len % BLOCK_LEN;
+	size_t tail_len = len % HASH_BLOCK_LEN;
 	const uint8_t *tail = len > 0 ? (const uint8_t *)buf + len - tail_len : NULL;
 	blocks_init_md5(state);
-	blocks_md5(state, buf, len / BLOCK_LEN);
+	blocks_md5(state, buf, len / HASH_BLOCK_LEN);
 	blocks_final_md5(state, tail, tail_len, len, ret_digest);
 }
 
 void digest_sha1(const void *buf, size_t len, uint8_t ret_digest[SHA1_LEN])
 {
 	uint32_t state[SHA1_WORDS];
-	size_t tail_len = len % BLOCK_LEN;
+	size_t tail_len = len % HASH_BLOCK_LEN;
 	const uint8_t *tail = len > 0 ? (const uint8_t *)buf + len - tail_len : NULL;
 	blocks_init_sha1(state);
-	blocks_sha1(state, buf, len / BLOCK_LEN);
+	blocks_sha1(state, buf, len / HASH_BLOCK_LEN);
 	blocks_final_sha1(state, tail, tail_len, len, ret_digest);
 }
 
 void digest_sha256(const void *buf, size_t len, uint8_t ret_digest[SHA256_LEN])
 {
 	uint32_t state[SHA256_WORDS];
-	size_t tail_len = len % BLOCK_LEN;
+	size_t tail_len = len % HASH_BLOCK_LEN;
 	const uint8_t *tail = len > 0 ? (const uint8_t *)buf + len - tail_len : NULL;
 	blocks_init_sha256(state);
-	blocks_sha256(state, buf, len / BLOCK_LEN);
+	blocks_sha256(state, buf, len / HASH_BLOCK_LEN);
 	blocks_final_sha256(state, tail, tail_len, len, ret_digest);
 }
 

@@ -126,7 +126,7 @@ static void run_slices(struct digest_lanes *lanes)
 		size_t len = digest_stream_slice_len(stream, job->len - job->offset);
 		digest_stream_take_slice(stream, job->buf + job->offset, len, &blocks);
 		job->offset += len;
-		size_t block_count = blocks.len / BLOCK_LEN;
+		size_t block_count = blocks.len / HASH_BLOCK_LEN;
 		if (stream->kinds & DIGEST_MD5)
 			md5_runs[md5_count++] = (struct hash_run){
 				stream->md5, blocks.data, block_count};

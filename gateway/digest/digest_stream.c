@@ -9,7 +9,7 @@
 
 static size_t carry_len(const struct digest_stream *stream)
 {
-	return stream->total_len % BLOCK_LEN;
+	return stream->total_len % HASH_BLOCK_LEN;
 }
 
 static void take_crcs(struct digest_stream *stream, const uint8_t *buf, size_t len)
@@ -26,15 +26,15 @@ static void take_crcs(struct digest_stream *stream, const uint8_t *buf, size_t l
 static void take_blocks(struct digest_stream *stream, struct bytes blocks)
 {
 	if (stream->kinds & DIGEST_MD5)
-		blocks_md5(stream->md5, blocks.data, blocks.len / BLOCK_LEN);
+		blocks_md5(stream->md5, blocks.data, blocks.len / HASH_BLOCK_LEN);
 	if (stream->kinds & DIGEST_SHA256)
-		blocks_sha256(stream->sha256, blocks.data, blocks.len / BLOCK_LEN);
+		blocks_sha256(stream->sha256, blocks.data, blocks.len / HASH_BLOCK_LEN);
 }
 
 static void take_sha1_blocks(struct digest_stream *stream, struct bytes blocks)
 {
 	if (stream->kinds & DIGEST_SHA1)
-		blocks_sha1(stream->sha1, blocks.data, blocks.len / BLOCK_LEN);
+		blocks_sha1(stream->sha1, blocks.data, blocks.len / HASH_BLOCK_LEN);
 }
 
 /* Fills the carry, and takes it when it is full. Returns how many bytes went in. */
@@ -43,10 +43,10 @@ static size_t take_into_carry(struct digest_stream *stream, const uint8_t *buf, 
 	size_t filled = carry_len(stream);
 	if (filled == 0)
 		return 0;
-	size_t n = len < BLOCK_LEN - filled ? len : BLOCK_LEN - filled;
+	size_t n = len < HASH_BLOCK_LEN - filled ? len : HASH_BLOCK_LEN - filled;
 	memcpy(stream->carry + filled, buf, n);
-	if (filled + n == BLOCK_LEN) {
-		struct bytes block = {stream->carry, BLOCK_LEN};
+	if (filled + n == HASH_BLOCK_LEN) {
+		struct bytes block = {stream->carry, HASH_BLOCK_LEN};
 		take_blocks(stream, block);
 		take_sha1_blocks(stream, block);
 	}
@@ -55,7 +55,7 @@ static size_t take_into_carry(struct digest_stream *stream, const uint8_t *buf, 
 
 size_t digest_stream_slice_len(const struct digest_stream *stream, size_t len)
 {
-	size_t slice_len = DIGEST_SLICE_LEN + (BLOCK_LEN - carry_len(stream)) % BLOCK_LEN;
+	size_t slice_len = DIGEST_SLICE_LEN + (HASH_BLOCK_LEN - carry_len(stream)) % HASH_BLOCK_LEN;
 	return len < slice_len ? len : slice_len;
 }
 
@@ -65,7 +65,7 @@ void digest_stream_take_slice(
 	assert(len > 0);
 	take_crcs(stream, buf, len);
 	size_t n = take_into_carry(stream, buf, len);
-	size_t tail_len = (len - n) % BLOCK_LEN;
+	size_t tail_len = (len - n) % HASH_BLOCK_LEN;
 	struct bytes blocks = {buf + n, len - n - tail_len};
 	if (blocks.len > 0)
 		take_sha1_blocks(stream, blocks);

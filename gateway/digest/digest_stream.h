@@ -21,7 +21,7 @@ struct digest_stream {
 	uint32_t crc32;
 	uint32_t crc32c;
 	uint64_t crc64nvme;
-	uint8_t carry[BLOCK_LEN]; /* the last total_len % BLOCK_LEN bytes */
+	uint8_t carry[HASH_BLOCK_LEN]; /* the last total_len % HASH_BLOCK_LEN bytes */
 };
 
 /* Begins with nothing. kinds may be 0: then only the length is counted. */

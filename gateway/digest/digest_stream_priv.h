@@ -5,7 +5,7 @@
 #include "gateway/digest/digest_stream.h"
 
 /* What is worked on before the next algorithm has its turn, so that it is still in cache: a
- * multiple of BLOCK_LEN that fits L1 or, times the streams of a batch, L2. */
+ * multiple of HASH_BLOCK_LEN that fits L1 or, times the streams of a batch, L2. */
 enum { DIGEST_SLICE_LEN = 16 * 1024 };
 
 /* The length of the next slice out of len bytes: up to where the stream is at a block's end again,

@@ -23,7 +23,7 @@ static unsigned step_on(struct hash_run *lanes, unsigned busy_count, size_t bloc
 	unsigned kept = 0;
 	for (unsigned i = 0; i < busy_count; i++) {
 		struct hash_run lane = lanes[i];
-		lane.data += block_count * BLOCK_LEN;
+		lane.data += block_count * HASH_BLOCK_LEN;
 		lane.block_count -= block_count;
 		if (lane.block_count > 0)
 			lanes[kept++] = lane;

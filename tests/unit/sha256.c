@@ -39,7 +39,7 @@ END_TEST
 START_TEST(every_lane_count_and_length_gives_what_openssl_gives)
 {
 	const struct hash_kernel *kernel = &kernels[_i];
-	static uint8_t data[RUNS_MAX][BLOCKS_MAX * BLOCK_LEN + 64];
+	static uint8_t data[RUNS_MAX][BLOCKS_MAX * HASH_BLOCK_LEN + 64];
 	if (!kernel->is_available())
 		return;
 	for (uint64_t seed = 1; seed <= 60; seed++) {
@@ -81,8 +81,8 @@ START_TEST(no_lane_reads_beyond_its_blocks)
 		ck_assert_ptr_ne(pages[i], MAP_FAILED);
 		ck_assert_int_eq(mprotect(pages[i] + page_len, page_len, PROT_NONE), 0);
 		size_t block_count = 1 + i % 3;
-		uint8_t *start = pages[i] + page_len - block_count * BLOCK_LEN;
-		test_random_fill(&random, start, block_count * BLOCK_LEN);
+		uint8_t *start = pages[i] + page_len - block_count * HASH_BLOCK_LEN;
+		test_random_fill(&random, start, block_count * HASH_BLOCK_LEN);
 		blocks_init_sha256(got[i]);
 		blocks_init_sha256(want[i]);
 		blocks_sha256(want[i], start, block_count);
