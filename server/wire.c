@@ -11,6 +11,9 @@
 #define RECORD_LEN 16384 /* of one TLS record, at most */
 #define DISCARD_LEN_MAX (1024 * 1024)
 
+/* What is read to be thrown away, and small pieces on their way into one record. */
+static _Thread_local uint8_t scratch[RECORD_LEN];
+
 /* --- plain ---------------------------------------------------------------------------------------- */
 
 static enum err socket_error(void)
@@ -60,7 +63,7 @@ static enum err plain_discard(int fd)
 	size_t total = 0;
 
 	while (total < DISCARD_LEN_MAX) {
-		ssize_t n = recv(fd, NULL, DISCARD_LEN_MAX - total, MSG_TRUNC);
+		ssize_t n = recv(fd, scratch, sizeof scratch, 0);
 		if (n == 0)
 			return ERR_END;
 		if (n < 0 && errno != EINTR)
@@ -123,7 +126,7 @@ static enum err tls_read(struct wire *wire, const struct iovec *pieces, size_t c
 
 /* Small pieces travel together in one record. What is gathered depends only on the pieces, so a
  * record that OpenSSL could not finish is offered again as it was. */
-static struct iovec gather(const struct iovec *pieces, size_t count, uint8_t record[RECORD_LEN])
+static struct iovec gather(const struct iovec *pieces, size_t count)
 {
 	if (pieces->iov_len >= RECORD_LEN || count == 1)
 		return *pieces;
@@ -132,17 +135,16 @@ static struct iovec gather(const struct iovec *pieces, size_t count, uint8_t rec
 		size_t room = RECORD_LEN - len;
 		size_t n = pieces[i].iov_len < room ? pieces[i].iov_len : room;
 		if (n > 0)
-			memcpy(record + len, pieces[i].iov_base, n);
+			memcpy(scratch + len, pieces[i].iov_base, n);
 		len += n;
 	}
-	return (struct iovec){record, len};
+	return (struct iovec){scratch, len};
 }
 
 static enum err tls_write(
 	struct wire *wire, const struct iovec *pieces, size_t count, size_t *ret_len)
 {
-	static _Thread_local uint8_t record[RECORD_LEN];
-	struct iovec vec = gather(pieces, count, record);
+	struct iovec vec = gather(pieces, count);
 
 	if (vec.iov_len > RECORD_LEN)
 		vec.iov_len = RECORD_LEN;
@@ -155,11 +157,9 @@ static enum err tls_write(
 
 static enum err tls_discard(struct wire *wire)
 {
-	static _Thread_local uint8_t waste[RECORD_LEN];
-
 	for (size_t total = 0; total < DISCARD_LEN_MAX;) {
 		size_t n = 0;
-		int result = SSL_read_ex(wire->ssl, waste, sizeof waste, &n);
+		int result = SSL_read_ex(wire->ssl, scratch, sizeof scratch, &n);
 		if (result <= 0)
 			return ssl_error(
 				wire, result, SSL_ERROR_WANT_WRITE, &wire->read_wants_write);

@@ -377,7 +377,7 @@ def stop(process):
 
 def main():
     program = sys.argv[1]
-    process, port = start(program)
+    process, port = start(program, "-n", "2")
     for name, status, data in REFUSED:
         check_refused(port, name, status, data, True)
         check_refused(port, name, status, data, False)
