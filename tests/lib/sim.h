@@ -36,7 +36,7 @@ struct sim *sim_new(uint64_t seed);
 /* Takes the world with its nodes. Its disks, maps and networks are freed by their owners before. */
 void sim_free(struct sim *sim);
 
-/* --- running ------------------------------------------------------------------------------------ */
+/* --- running ------------------------------------------------------------------------------ */
 
 /* Lets one thing happen. Returns false when nothing is left that could. */
 bool sim_step(struct sim *sim);
@@ -51,7 +51,7 @@ void sim_run_ms(struct sim *sim, uint64_t ms);
 /* Calls the function as if it were a task of the loop. Not from a task. */
 void sim_call(struct sim *sim, struct loop *loop, void (*function)(void *arg), void *arg);
 
-/* --- nodes -------------------------------------------------------------------------------------- */
+/* --- nodes -------------------------------------------------------------------------------- */
 
 /* Makes a node. name is borrowed for as long as the world. */
 struct sim_node *sim_node_new(struct sim *sim, const char *name);
@@ -81,7 +81,7 @@ void sim_node_jump_wall(struct sim_node *node, int64_t by_ms);
 /* Keeps a pointer to memory of a killed node reachable until the process ends. */
 void sim_bury(void *memory);
 
-/* --- for simulated seams ------------------------------------------------------------------------- */
+/* --- for simulated seams ------------------------------------------------------------------ */
 
 /* A number from the simulator's own stream; below n; true in per_mille of 1000 cases. */
 uint64_t sim_random(struct sim *sim);
@@ -92,6 +92,9 @@ uint64_t sim_now_ns(const struct sim *sim);
 
 /* Takes up the time of the caller, and so of the whole world, as a blocking call does. */
 void sim_spend(struct sim *sim, uint64_t ns);
+
+/* The memory, or the end of the process when there is none. */
+void *sim_must(void *memory);
 
 /* Calls run(arg) at a later time, outside every loop. If the node (NULL for none) is killed before,
  * drop(arg) is called instead, from sim_node_kill(); drop may be NULL. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/sim_disk.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,16 +28,7 @@ static const unsigned calls_of[SIM_FAULTS] = {
 	[SIM_GONE] = ALL_CALLS,
 };
 
-static void *must(void *memory)
-{
-	if (!memory) {
-		fputs("sim: no memory\n", stderr);
-		abort();
-	}
-	return memory;
-}
-
-/* --- faults and time ----------------------------------------------------------------------------- */
+/* --- faults and time ---------------------------------------------------------------------- */
 
 static enum sim_fault drawn(struct sim_disk *disk, enum sim_call call)
 {
@@ -102,7 +92,7 @@ void sim_disk_rot_range(struct sim_disk *disk, struct sim_file *file, uint64_t o
 			sim_random_below(disk->sim, 8));
 }
 
-/* --- the test's side ------------------------------------------------------------------------------ */
+/* --- the test's side ---------------------------------------------------------------------- */
 
 static void node_killed(struct sim_hook *hook)
 {
@@ -117,7 +107,7 @@ static void node_killed(struct sim_hook *hook)
 
 struct sim_disk *sim_disk_new(struct sim_node *node, const char *path, uint64_t capacity)
 {
-	struct sim_disk *disk = must(calloc(1, sizeof *disk));
+	struct sim_disk *disk = sim_must(calloc(1, sizeof *disk));
 	disk->base = (struct disk){.ops = &sim_disk_ops, .path = path};
 	disk->sim = sim_node_sim(node);
 	disk->node = node;

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,15 +16,6 @@ struct flight {
 	uint64_t mark; /* what a sync covers */
 	uint8_t *data; /* what a write was asked to write */
 };
-
-static void *must(void *memory)
-{
-	if (!memory) {
-		fputs("sim: no memory\n", stderr);
-		abort();
-	}
-	return memory;
-}
 
 static struct sim_disk *disk_of(struct disk *base)
 {
@@ -59,7 +49,7 @@ static enum err begin_plain(struct sim_disk *disk, enum sim_call call)
 	return begin(disk, call, 0, &fault);
 }
 
-/* --- space -------------------------------------------------------------------------------------- */
+/* --- space -------------------------------------------------------------------------------- */
 
 static bool has_room(
 	const struct sim_disk *disk, const struct sim_file *file, uint64_t offset, uint64_t len)
@@ -70,7 +60,7 @@ static bool has_room(
 	return wanted == 0 || sim_disk_used(disk) + wanted <= disk->capacity;
 }
 
-/* --- what the operations do ------------------------------------------------------------------------ */
+/* --- what the operations do --------------------------------------------------------------- */
 
 /* Another place for a write: of this file, or of any. */
 static void misdirect(struct sim_disk *disk, struct sim_file **file, uint64_t *offset)
@@ -145,7 +135,7 @@ static enum err do_read(struct sim_disk *disk, struct sim_file *file, void *buf,
 	return ERR_OK;
 }
 
-/* --- blocking calls ------------------------------------------------------------------------------ */
+/* --- blocking calls ----------------------------------------------------------------------- */
 
 static void check_alignment(
 	const struct sim_handle *handle, const void *buf, size_t len, uint64_t offset)
@@ -205,7 +195,7 @@ static enum err sim_open(
 	sim_note(disk->sim, "open", sim_hash_bytes(name, strlen(name)), flags, err);
 	if (err != ERR_OK)
 		return err;
-	struct sim_handle *handle = must(calloc(1, sizeof *handle));
+	struct sim_handle *handle = sim_must(calloc(1, sizeof *handle));
 	*handle = (struct sim_handle){
 		.base.disk = base, .file = file, .flags = flags, .next = disk->handles};
 	disk->handles = handle;
@@ -393,7 +383,7 @@ static enum err sim_space(struct disk *base, struct disk_space *ret_space)
 	return ERR_OK;
 }
 
-/* --- asynchronous operations ---------------------------------------------------------------------- */
+/* --- asynchronous operations -------------------------------------------------------------- */
 
 static void flight_free(struct flight *flight)
 {
@@ -493,12 +483,12 @@ static void start(struct disk_op *op, struct disk_file *base, enum sim_call call
 	op->err = ERR_OK;
 	op->len = 0;
 
-	struct flight *flight = must(calloc(1, sizeof *flight));
+	struct flight *flight = sim_must(calloc(1, sizeof *flight));
 	*flight = (struct flight){.op = op, .disk = disk, .file = handle->file, .call = call};
 	flight->fault = sim_disk_meet(disk, call);
 	flight->mark = sim_file_mark(handle->file);
 	if (call == SIM_WRITE) {
-		flight->data = must(malloc(len + 1));
+		flight->data = sim_must(malloc(len + 1));
 		memcpy(flight->data, buf, len);
 	}
 	sim_file_ref(handle->file);

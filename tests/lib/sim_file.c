@@ -2,7 +2,6 @@
 #include "tests/lib/sim_file.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,16 +37,7 @@ struct sim_file {
 
 static uint8_t zero_page[PAGE_LEN];
 
-static void *must(void *memory)
-{
-	if (!memory) {
-		fputs("sim: no memory\n", stderr);
-		abort();
-	}
-	return memory;
-}
-
-/* --- images ------------------------------------------------------------------------------------- */
+/* --- images ------------------------------------------------------------------------------- */
 
 static uint8_t *page_at(const struct image *image, uint64_t page)
 {
@@ -62,13 +52,13 @@ static uint8_t **page_slot(struct image *image, uint64_t page)
 	uint64_t chunk = page / CHUNK_PAGES;
 	if (chunk >= image->chunk_count) {
 		uint64_t count = 2 * chunk + 1;
-		image->chunks = must(reallocarray(image->chunks, count, sizeof *image->chunks));
+		image->chunks = sim_must(reallocarray(image->chunks, count, sizeof *image->chunks));
 		memset(image->chunks + image->chunk_count, 0,
 			(count - image->chunk_count) * sizeof *image->chunks);
 		image->chunk_count = count;
 	}
 	if (!image->chunks[chunk])
-		image->chunks[chunk] = must(calloc(CHUNK_PAGES, sizeof **image->chunks));
+		image->chunks[chunk] = sim_must(calloc(CHUNK_PAGES, sizeof **image->chunks));
 	return &image->chunks[chunk][page % CHUNK_PAGES];
 }
 
@@ -90,7 +80,7 @@ static uint8_t *page_own(struct image *image, uint64_t page)
 	if (!*slot)
 		image->page_count++;
 	if (!*slot || *slot == zero_page)
-		*slot = must(calloc(1, PAGE_LEN));
+		*slot = sim_must(calloc(1, PAGE_LEN));
 	return *slot;
 }
 
@@ -199,7 +189,7 @@ static void image_change(struct image *image, enum sim_change kind, uint64_t off
 	}
 }
 
-/* --- chance ------------------------------------------------------------------------------------- */
+/* --- chance ------------------------------------------------------------------------------- */
 
 /* Which sectors of a write are there after it was cut short: a beginning, or each by chance. */
 struct tear {
@@ -236,11 +226,11 @@ static void image_tear(struct image *image, struct sim *sim, const struct change
 	}
 }
 
-/* --- the file ----------------------------------------------------------------------------------- */
+/* --- the file ----------------------------------------------------------------------------- */
 
 struct sim_file *sim_file_new(uint64_t number)
 {
-	struct sim_file *file = must(calloc(1, sizeof *file));
+	struct sim_file *file = sim_must(calloc(1, sizeof *file));
 	file->number = number;
 	file->tail = &file->first;
 	file->ref_count = 1;
@@ -335,7 +325,7 @@ void sim_file_change(struct sim_file *file, enum sim_change kind, uint64_t offse
 {
 	image_change(&file->visible, kind, offset, data, len);
 	size_t data_len = kind == SIM_CHANGE_WRITE ? len : 0;
-	struct change *change = must(calloc(1, sizeof *change + data_len));
+	struct change *change = sim_must(calloc(1, sizeof *change + data_len));
 	change->kind = kind;
 	change->offset = offset;
 	change->len = len;

@@ -2,7 +2,6 @@
 #include "tests/lib/sim_names.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,16 +26,7 @@ struct sim_names {
 	struct change **tail;
 };
 
-static void *must(void *memory)
-{
-	if (!memory) {
-		fputs("sim: no memory\n", stderr);
-		abort();
-	}
-	return memory;
-}
-
-/* --- tables ------------------------------------------------------------------------------------- */
+/* --- tables ------------------------------------------------------------------------------- */
 
 /* The index of the name, or of the place where it belongs. */
 static size_t table_place(const struct table *table, const char *text)
@@ -64,12 +54,12 @@ static void table_insert(struct table *table, const char *text, struct sim_file 
 {
 	if (table->count == table->cap) {
 		table->cap = table->cap ? 2 * table->cap : 16;
-		table->list = must(reallocarray(table->list, table->cap, sizeof *table->list));
+		table->list = sim_must(reallocarray(table->list, table->cap, sizeof *table->list));
 	}
 	size_t i = table_place(table, text);
 	memmove(table->list + i + 1, table->list + i, (table->count - i) * sizeof *table->list);
 	table->count++;
-	table->list[i] = (struct sim_name){must(strdup(text)), file};
+	table->list[i] = (struct sim_name){sim_must(strdup(text)), file};
 	if (file)
 		sim_file_ref(file);
 }
@@ -103,7 +93,7 @@ static bool has_parent(const struct table *table, const char *text)
 	const char *slash = strchr(text, '/');
 	if (!slash)
 		return true;
-	char *dir = must(strndup(text, slash - text));
+	char *dir = sim_must(strndup(text, slash - text));
 	const struct sim_name *name = table_find(table, dir);
 	free(dir);
 	return name && !name->file;
@@ -172,7 +162,7 @@ static enum err apply(struct table *table, const struct change *change)
 	}
 }
 
-/* --- the names of a disk -------------------------------------------------------------------------- */
+/* --- the names of a disk ------------------------------------------------------------------ */
 
 static void change_free(struct change *change)
 {
@@ -187,10 +177,10 @@ static enum err change_names(struct sim_names *names, struct change change)
 	enum err err = apply(&names->visible, &change);
 	if (err != ERR_OK)
 		return err;
-	struct change *kept = must(malloc(sizeof *kept));
+	struct change *kept = sim_must(malloc(sizeof *kept));
 	*kept = change;
-	kept->from = change.from ? must(strdup(change.from)) : NULL;
-	kept->to = change.to ? must(strdup(change.to)) : NULL;
+	kept->from = change.from ? sim_must(strdup(change.from)) : NULL;
+	kept->to = change.to ? sim_must(strdup(change.to)) : NULL;
 	kept->next = NULL;
 	if (kept->file)
 		sim_file_ref(kept->file);
@@ -275,7 +265,7 @@ const struct sim_name *sim_names_at(const struct sim_names *names, size_t index)
 
 struct sim_names *sim_names_new(void)
 {
-	struct sim_names *names = must(calloc(1, sizeof *names));
+	struct sim_names *names = sim_must(calloc(1, sizeof *names));
 	names->tail = &names->first;
 	return names;
 }

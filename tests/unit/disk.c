@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "server/disk_count.h"
 #include "server/disk_file.h"
 #include "server/loop.h"
 #include "server/worker_threads.h"
@@ -17,7 +19,9 @@
 #include "tests/lib/test.h"
 
 /* The same tests for every backend: what the seam promises, each of them keeps. */
-enum backend { URING, PLAIN, SIM, BACKENDS };
+enum backend { URING, PLAIN, SIM, COUNTED, BACKENDS };
+
+enum { FLUSH_DELAY_US = 30000 };
 
 struct world {
 	enum backend backend;
@@ -25,6 +29,8 @@ struct world {
 	struct loop *loop;
 	struct server_loop *server_loop;
 	struct worker_threads *threads;
+	struct disk *inner;
+	struct disk_count *count;
 	struct sim *sim;
 	struct sim_disk *sim_disk;
 	char dir[PATH_MAX];
@@ -49,6 +55,11 @@ static void world_open(struct world *world, enum backend backend)
 	ck_assert_ok(worker_threads_new("worker", 2, &world->threads));
 	ck_assert_ok(
 		server_disk_new(world->dir, worker_threads_worker(world->threads), &world->disk));
+	if (backend == COUNTED) {
+		world->inner = world->disk;
+		ck_assert_ok(disk_count_new(world->inner, FLUSH_DELAY_US, &world->count));
+		world->disk = disk_count_disk(world->count);
+	}
 }
 
 static void world_close(struct world *world)
@@ -62,7 +73,8 @@ static void world_close(struct world *world)
 	server_loop_stop(world->server_loop);
 	server_loop_join(world->server_loop);
 	server_loop_free(world->server_loop);
-	server_disk_free(world->disk);
+	disk_count_free(world->count);
+	server_disk_free(world->inner ? world->inner : world->disk);
 	test_dir_remove(world->dir);
 }
 
@@ -337,11 +349,13 @@ START_TEST(space_is_allocated_and_cut)
 }
 END_TEST
 
+enum { NAMES_CAP = 200 };
+
 static void collect_name(void *arg, const char *name)
 {
 	char *names = arg;
-	strcat(names, name);
-	strcat(names, " ");
+	size_t len = strlen(names);
+	snprintf(names + len, NAMES_CAP - len, "%s ", name);
 }
 
 START_TEST(names_are_made_renamed_removed_and_listed_in_order)
@@ -357,7 +371,7 @@ START_TEST(names_are_made_renamed_removed_and_listed_in_order)
 	ck_assert_ok(disk_rename(world.disk, "sub/9", "b"));
 	ck_assert_ok(disk_remove(world.disk, "Z"));
 	ck_assert_ok(disk_sync_dir(world.disk));
-	char names[200] = "";
+	char names[NAMES_CAP] = "";
 	ck_assert_ok(disk_list(world.disk, ".", collect_name, names));
 	ck_assert_str_eq(names, "b sub ");
 	names[0] = 0;
@@ -463,6 +477,48 @@ START_TEST(a_symbolic_link_is_not_followed)
 }
 END_TEST
 
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+START_TEST(flushes_are_counted_and_made_as_slow_as_was_asked)
+{
+	struct world world;
+	world_open(&world, COUNTED);
+	struct disk_file *file = create(&world, "file", 0);
+	uint8_t *buf = buffer(4096, 9);
+	struct request requests[] = {
+		{.kind = WRITE, .file = file, .buf = buf, .len = 4096, .flags = DISK_DSYNC},
+		{.kind = SYNC, .file = file},
+		{.kind = SYNC, .file = file},
+	};
+	uint64_t start_us = now_us();
+	perform(&world, requests, 3);
+	ck_assert_uint_ge(now_us() - start_us, FLUSH_DELAY_US);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_ok(requests[i].op.err);
+	ck_assert_uint_eq(requests[0].op.len, 4096);
+	ck_assert_ok(perform_one(&world,
+		(struct request){.kind = WRITE, .file = file, .buf = buf, .len = 4096}, NULL));
+	size_t len;
+	ck_assert_ok(disk_read_now(file, buf, 100, 0, &len));
+	ck_assert_ok(disk_sync_dir(world.disk));
+	struct disk_count_stats stats = disk_count_stats(world.count);
+	ck_assert_uint_eq(stats.writes, 2);
+	ck_assert_uint_eq(stats.written_len, 8192);
+	ck_assert_uint_eq(stats.dsync_writes, 1);
+	ck_assert_uint_eq(stats.syncs, 2);
+	ck_assert_uint_eq(stats.dir_syncs, 1);
+	ck_assert_uint_eq(stats.reads, 1);
+	disk_close(file);
+	free(buf);
+	world_close(&world);
+}
+END_TEST
+
 START_TEST(a_directory_that_is_not_there_is_no_disk)
 {
 	struct disk *disk;
@@ -489,6 +545,7 @@ int main(void)
 	tcase_add_loop_test_raise_signal(
 		tc, a_buffer_that_is_not_aligned_is_a_mistake_of_ours, SIGABRT, 0, BACKENDS);
 	tcase_add_loop_test(tc, a_symbolic_link_is_not_followed, 0, PLAIN + 1);
+	tcase_add_test(tc, flushes_are_counted_and_made_as_slow_as_was_asked);
 	tcase_add_test(tc, a_directory_that_is_not_there_is_no_disk);
 	suite_add_tcase(suite, tc);
 	return test_run(suite);
