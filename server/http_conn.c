@@ -33,7 +33,7 @@
 #include "server/http_conn_priv.h"
 #include "storage/trace.h"
 
-#define EXCHANGES_PER_TURN 16
+#define STEPS_PER_TURN 64 /* a small request takes four */
 #define REFUSAL_LEN_MAX 512
 
 void conn_move(struct http_conn *conn, enum conn_state state)
@@ -464,18 +464,15 @@ void conn_post(struct http_conn *conn)
 
 void conn_advance(struct http_conn *conn)
 {
-	unsigned heads = 0;
+	unsigned steps = 0;
 
 	assert(!conn->in_advance);
 	conn->in_advance = true;
-	while (heads < EXCHANGES_PER_TURN) {
-		bool was_head = conn->state == CONN_HEAD;
-		if (!step(conn))
-			break;
-		heads += was_head;
-	}
+	while (steps < STEPS_PER_TURN && step(conn))
+		steps++;
 	conn->in_advance = false;
-	if (heads == EXCHANGES_PER_TURN && conn->state != CONN_CLOSED)
+	/* A client that is as fast as we are is not the only one. */
+	if (steps == STEPS_PER_TURN && conn->state != CONN_CLOSED)
 		conn_post(conn);
 	if (conn->state == CONN_CLOSED && !conn->is_posted) {
 		conn->magic = 0;

@@ -243,8 +243,9 @@ enum err http_listener_open(const struct http_listener_options *options, char *m
 	}
 	listener->fd = listen_on(&address, len);
 	if (listener->fd < 0) {
+		enum err err = complain(options, errno, message);
 		free(listener);
-		return complain(options, errno, message);
+		return err;
 	}
 	listener->port = port_of(listener->fd);
 	listener->tls = options->tls;

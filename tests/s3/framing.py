@@ -310,6 +310,14 @@ def check_trickle(port):
     sock.close()
 
 
+def check_port_in_use(program, port):
+    """The one who has the port is named."""
+    other = subprocess.run([program, "-p", str(port)], stderr=subprocess.PIPE, timeout=20)
+    check("port in use", other.returncode == 1 and
+          re.search(rb"port %d of 127.0.0.1 is in use by http_echo \(process \d+\)" % port,
+                    other.stderr), other.stderr)
+
+
 def stats(port):
     sock = connect(port)
     sock.sendall(head(b"GET /stats HTTP/1.1", b"Host: a", b"Connection: close"))
@@ -393,6 +401,7 @@ def main():
     check_drain(port)
     check_cut(port)
     check_injection(port)
+    check_port_in_use(program, port)
     stop(process)
     if "--stalled" in sys.argv:
         check_slow(program)
