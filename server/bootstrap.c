@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a node sees to before it serves: that the index knows its drives, that there is a ring, and
+ * that the first user has a key. Each is a command of its own and is done once; a start that was
+ * cut off goes on where it was. */
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/loop_call.h"
+#include "server/node.h"
+
+#define SETTING_ROOT_KEY "root-key-made"
+#define ROOT_OWNER "root"
+
+/* --- proposing from a thread that may wait ------------------------------------------------------- */
+
+struct waiting_proposal {
+	struct index_proposal proposal;
+	struct completion completion;
+};
+
+static void proposal_done(struct index_proposal *proposal)
+{
+	struct waiting_proposal *waiting = CONTAINER_OF(
+		proposal, struct waiting_proposal, proposal);
+	completion_end(&waiting->completion, proposal->err);
+}
+
+enum err node_propose(
+	struct node *node, const struct command *command, struct command_result *ret_result)
+{
+	uint8_t *bytes = malloc(COMMAND_LEN_MAX);
+	if (!bytes)
+		return ERR_NO_MEMORY;
+	struct waiting_proposal waiting = {.proposal.bytes = bytes};
+	waiting.proposal.loop = server_loop_base(node->loops[0]);
+	waiting.proposal.done = proposal_done;
+	completion_init(&waiting.completion);
+	enum err err = command_encode(command, bytes, COMMAND_LEN_MAX, &waiting.proposal.len);
+	if (!err) {
+		index_propose(node->index, &waiting.proposal);
+		err = completion_wait(&waiting.completion);
+	}
+	if (!err) {
+		*ret_result = waiting.proposal.result;
+		err = command_code_err(ret_result->code);
+	}
+	free(bytes);
+	return err;
+}
+
+/* --- drives --------------------------------------------------------------------------------------- */
+
+/* The number of a drive that the index knows, or 0. */
+static enum err find_number(struct node *node, struct id drive, uint16_t *ret_number)
+{
+	enum err err = index_view_begin(node->reader);
+	if (err)
+		return err;
+	*ret_number = 0;
+	struct row_drive row;
+	for (uint32_t from = 1; from <= UINT16_MAX; from = row.number + 1u) {
+		err = index_drive_next(node->reader, from, &row);
+		if (err)
+			break;
+		if (memcmp(&row.drive, &drive, sizeof drive) == 0)
+			*ret_number = row.number;
+	}
+	index_view_end(node->reader);
+	return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err add_drive(struct node *node, struct node_drive *drive)
+{
+	const struct drive_identity *identity = drive_identity(drive->drive);
+	enum err err = find_number(node, identity->drive, &drive->number);
+	if (err || drive->number)
+		return err;
+	struct drive_space space;
+	drive_space(drive->drive, &space);
+	struct command command = {.type = COMMAND_DRIVE_ADD};
+	command.drive_add.drive = identity->drive;
+	command.drive_add.node = node->identity.node;
+	command.drive_add.class = identity->class;
+	command.drive_add.weight = space.total;
+	struct command_result result;
+	err = node_propose(node, &command, &result);
+	if (err == ERR_OK || err == ERR_EXISTS) {
+		drive->number = result.id;
+		err = ERR_OK;
+	}
+	return err;
+}
+
+/* --- the ring ------------------------------------------------------------------------------------- */
+
+static enum err list_drives(struct node *node, struct ring_drive_info *infos, size_t *ret_count)
+{
+	enum err err = index_view_begin(node->reader);
+	if (err)
+		return err;
+	size_t count = 0;
+	struct row_drive row;
+	for (uint32_t from = 1; from <= UINT16_MAX && count < STORE_DRIVES_MAX;
+		from = row.number + 1u) {
+		err = index_drive_next(node->reader, from, &row);
+		if (err)
+			break;
+		infos[count++] = (struct ring_drive_info){.number = row.number,
+			.node = row.node,
+			.weight = row.weight,
+			.class = row.class};
+	}
+	index_view_end(node->reader);
+	*ret_count = count;
+	return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err set_ring(struct node *node)
+{
+	struct ring_snapshot *snapshot = index_ring(node->index);
+	if (snapshot) {
+		ring_snapshot_unref(snapshot);
+		return ERR_OK;
+	}
+	struct ring_drive_info infos[STORE_DRIVES_MAX];
+	size_t count;
+	enum err err = list_drives(node, infos, &count);
+	if (err)
+		return err;
+	enum ring_domain domain = ring_domain_default(infos, count);
+	struct ring_profile profile = ring_profile_default(ring_domain_count(infos, count, domain));
+	struct ring ring = {0};
+	size_t slots_len = 2 * RING_SLOTS_DEFAULT * ((size_t)profile.k + profile.m);
+	uint8_t *slots = malloc(slots_len);
+	uint8_t *bytes = NULL;
+	if (!slots)
+		return ERR_NO_MEMORY;
+	err = ring_plan_initial(infos, count, profile, domain, RING_SLOTS_DEFAULT, slots, &ring);
+	if (!err)
+		err = ring_check(&ring, infos, count);
+	size_t len = 0;
+	if (!err && !(bytes = malloc(ring_encoded_len(&ring))))
+		err = ERR_NO_MEMORY;
+	if (!err)
+		err = ring_encode(&ring, bytes, ring_encoded_len(&ring), &len);
+	if (!err) {
+		struct command command = {.type = COMMAND_RING_SET};
+		command.ring_set.ring = bytes_make(bytes, len);
+		struct command_result result;
+		err = node_propose(node, &command, &result);
+	}
+	free(bytes);
+	free(slots);
+	return err;
+}
+
+/* --- the root key ---------------------------------------------------------------------------------- */
+
+static enum err has_root(struct node *node, bool *ret_has_root)
+{
+	enum err err = index_view_begin(node->reader);
+	if (err)
+		return err;
+	struct bytes value;
+	err = index_setting_get(node->reader, bytes_of(SETTING_ROOT_KEY), &value);
+	index_view_end(node->reader);
+	*ret_has_root = err == ERR_OK;
+	return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err put_root(struct node *node, const struct root_key *root)
+{
+	uint8_t sealed[SECRET_BOX_LEN_MAX];
+	size_t sealed_len;
+	enum err err = secret_box_seal(&node->box, bytes_of(root->secret), sealed, &sealed_len);
+	if (err)
+		return err;
+	struct command command = {.type = COMMAND_KEY_PUT};
+	command.key_put.id = bytes_of(root->id);
+	command.key_put.secret = bytes_make(sealed, sealed_len);
+	command.key_put.owner = bytes_of(ROOT_OWNER);
+	command.key_put.description = bytes_of("made at init");
+	command.key_put.role = AUTH_ROLE_ADMIN;
+	struct command_result result;
+	err = node_propose(node, &command, &result);
+	if (err)
+		return err;
+	struct command done = {.type = COMMAND_SETTING_PUT};
+	done.setting_put.name = bytes_of(SETTING_ROOT_KEY);
+	done.setting_put.value = bytes_of("1");
+	return node_propose(node, &done, &result);
+}
+
+static enum err make_root(struct node *node, char *message)
+{
+	bool is_made;
+	enum err err = has_root(node, &is_made);
+	if (err || is_made)
+		return err;
+	struct root_key root;
+	err = identity_load_root(node->config->state_dir, &root, message);
+	if (!err)
+		err = put_root(node, &root);
+	sodium_memzero(&root, sizeof root);
+	return err;
+}
+
+enum err node_bootstrap(struct node *node, char *message)
+{
+	for (unsigned i = 0; i < node->config->drives_count; i++) {
+		struct node_drive *drive = &node->drives[i];
+		enum err err = drive->drive ? add_drive(node, drive) : ERR_OK;
+		if (err)
+			return node_refuse(message, err, "drive %s could not be added: %s",
+				drive->path, err_text(err));
+		if (!drive->drive)
+			continue;
+		node->store.drives[node->store.drive_count++] = (struct store_drive){
+			drive->number, drive->drive};
+	}
+	enum err err = set_ring(node);
+	if (err)
+		return node_refuse(message, err, "no ring could be made: %s", err_text(err));
+	message[0] = '\0';
+	err = make_root(node, message);
+	if (err && !message[0])
+		return node_refuse(
+			message, err, "the root key could not be made: %s", err_text(err));
+	return err;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/init.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/disk_file.h"
+#include "server/random_real.h"
+#include "server/tls.h"
+
+__attribute__((format(printf, 3, 4))) static enum err refuse(
+	char *message, enum err err, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	vsnprintf(message, IDENTITY_MESSAGE_LEN, format, args);
+	va_end(args);
+	return err;
+}
+
+/* A certificate for the names of this machine, unless one is there. */
+static enum err make_certificate(const struct config *config, char *message)
+{
+	char cert[IDENTITY_PATH_LEN], key[IDENTITY_PATH_LEN], why[TLS_MESSAGE_LEN] = "";
+	char host[256] = "localhost";
+	if (identity_path(config->state_dir, "tls.crt", cert) ||
+		identity_path(config->state_dir, "tls.key", key))
+		return ERR_LIMIT;
+	if (access(cert, F_OK) == 0 && access(key, F_OK) == 0)
+		return ERR_OK;
+	/* One without the other is what an interrupted init leaves. */
+	unlink(cert);
+	unlink(key);
+	if (gethostname(host, sizeof host - 1) != 0)
+		snprintf(host, sizeof host, "localhost");
+	const char *names[4 + 8] = {host, "localhost", "127.0.0.1", "::1"};
+	size_t count = 4;
+	for (unsigned i = 0; i < config->domains_count && count < ARRAY_COUNT(names); i++)
+		names[count++] = config->domains[i];
+	enum err err = tls_make_certificate(cert, key, names, count, why);
+	return err ? refuse(message, err, "certificate: %s", why) : ERR_OK;
+}
+
+static enum err make_dir(const char *path, char *message)
+{
+	if (mkdir(path, 0700) == 0 || errno == EEXIST)
+		return ERR_OK;
+	int number = errno;
+	if (number == EACCES)
+		return refuse(message, ERR_DENIED,
+			"%.200s: no permission; try: sudo install -d -o $USER %.200s", path, path);
+	return refuse(message, err_from_errno(number), "%.300s: %s", path, strerror(number));
+}
+
+/* Formats one directory, or finds that an earlier try did. */
+static enum err format_drive(const struct config *config, const struct config_drive *drive,
+	const struct identity *identity, char *message)
+{
+	struct disk *disk;
+	enum err err = make_dir(drive->path, message);
+	if (err)
+		return err;
+	err = server_disk_new(drive->path, NULL, &disk);
+	if (err)
+		return refuse(message, err, "drive %.300s: %s", drive->path, err_text(err));
+	struct drive_identity found;
+	err = drive_identify(disk, &found);
+	if (!err && memcmp(&found.cluster, &identity->cluster, ID_LEN) != 0) {
+		err = refuse(message, ERR_FOREIGN,
+			"drive %.300s belongs to another cluster; it is not touched", drive->path);
+	} else if (err == ERR_NOT_FOUND) {
+		struct drive_identity made = {.cluster = identity->cluster,
+			.node = identity->node,
+			.class = drive->class};
+		struct drive_settings settings = drive_settings_default();
+		settings.segment_len = (uint64_t)config->segment_mib << 20;
+		struct random_source *random;
+		err = random_real_open(&random);
+		if (!err) {
+			random_fill(random, &made.drive, sizeof made.drive);
+			err = drive_format(disk, &made, &settings);
+		}
+		if (err == ERR_NOT_EMPTY)
+			err = refuse(message, err,
+				"drive %.300s holds files that are not ours; name an empty directory",
+				drive->path);
+		else if (err)
+			err = refuse(message, err, "drive %.300s: %s", drive->path, err_text(err));
+	} else if (err) {
+		err = refuse(message, err, "drive %.300s: %s", drive->path, err_text(err));
+	}
+	server_disk_free(disk);
+	return err;
+}
+
+enum err init_node(const struct config *config, char *message)
+{
+	struct identity identity = {0};
+	message[0] = '\0';
+	enum err err = identity_begin(config->state_dir, &identity, message);
+	if (!err)
+		err = make_certificate(config, message);
+	for (unsigned i = 0; !err && i < config->drives_count; i++)
+		err = format_drive(config, &config->drives[i], &identity, message);
+	if (!err)
+		err = identity_finish(config->state_dir, &identity, message);
+	if (err && !message[0])
+		refuse(message, err, "%.300s: %s", config->state_dir, err_text(err));
+	identity_fini(&identity);
+	return err;
+}

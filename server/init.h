@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVER_INIT_H
+#define SERVER_INIT_H
+
+#include "server/config.h"
+#include "server/identity.h"
+
+/* Makes a node of a configuration: identity, keys, certificate, and a drive in each directory. What
+ * an interrupted init left is taken up. Blocks. Errors come with a message of one line
+ * (IDENTITY_MESSAGE_LEN bytes). */
+MUST_USE enum err init_node(const struct config *config, char *message);
+
+#endif

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/node_priv.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/clock_real.h"
+#include "server/control.h"
+#include "server/disk_file.h"
+#include "server/loop_call.h"
+#include "server/random_real.h"
+
+enum err node_refuse(char *message, enum err err, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	vsnprintf(message, NODE_MESSAGE_LEN, format, args);
+	va_end(args);
+	return err;
+}
+
+/* --- threads -------------------------------------------------------------------------------------- */
+
+static enum err open_loops(struct node *node)
+{
+	struct server_loop_options options = {.is_ringless = node->config->io == CONFIG_IO_PLAIN};
+	enum err err = worker_threads_new("worker", NODE_WORKERS, &node->workers);
+	unsigned index = 0;
+	for (; !err && index < node->config->loops; index++) {
+		char name[16];
+		snprintf(name, sizeof name, "s3-%u", index);
+		err = server_loop_new(index, name, &options, &node->loops[index]);
+	}
+	if (!err)
+		err = server_loop_new(index++, "log", &options, &node->log_loop);
+	if (!err)
+		err = server_loop_new(index++, "apply", &options, &node->apply_loop);
+	if (!err)
+		err = server_loop_new(index++, "commit", &options, &node->commit_loop);
+	return err;
+}
+
+/* All loops in the order in which they may be stopped: clients first, the disk's last. */
+static unsigned list_loops(const struct node *node, struct server_loop **loops)
+{
+	unsigned count = 0;
+	for (unsigned i = 0; i < node->config->loops; i++)
+		loops[count++] = node->loops[i];
+	loops[count++] = node->apply_loop;
+	loops[count++] = node->log_loop;
+	loops[count++] = node->commit_loop;
+	return count;
+}
+
+static enum err run_loops(struct node *node)
+{
+	struct server_loop *loops[NODE_LOOPS_MAX + 3];
+	unsigned count = list_loops(node, loops);
+	for (unsigned i = 0; i < count; i++) {
+		enum err err = server_loop_start(loops[i]);
+		if (err) {
+			while (i > 0) {
+				server_loop_stop(loops[--i]);
+				server_loop_join(loops[i]);
+			}
+			return err;
+		}
+	}
+	node->is_running = true;
+	return ERR_OK;
+}
+
+static void end_loops(struct node *node)
+{
+	if (!node->is_running)
+		return;
+	struct server_loop *loops[NODE_LOOPS_MAX + 3];
+	unsigned count = list_loops(node, loops);
+	for (unsigned i = 0; i < count; i++) {
+		server_loop_stop(loops[i]);
+		server_loop_join(loops[i]);
+	}
+	node->is_running = false;
+}
+
+static void index_opened(void *arg, enum err err)
+{
+	completion_end(arg, err);
+}
+
+static enum err start_collecting(void *arg)
+{
+	struct node *node = arg;
+	enum err err = collect_start(&node->collector, &node->store_loops[0]);
+	node->is_collecting = err == ERR_OK;
+	return err;
+}
+
+/* The part of a start that needs the loops' threads. */
+static enum err begin_service(struct node *node, char *message)
+{
+	enum err err = run_loops(node);
+	if (err)
+		return node_refuse(message, err, "threads could not be started: %s", err_text(err));
+	struct completion opened;
+	completion_init(&opened);
+	index_start(node->index, index_opened, &opened);
+	err = completion_wait(&opened);
+	if (err)
+		return node_refuse(
+			message, err, "the index did not open a session: %s", err_text(err));
+	err = node_bootstrap(node, message);
+	if (!err)
+		err = loop_call(server_loop_base(node->loops[0]), start_collecting, node);
+	if (!err)
+		err = node_listen(node, node->config->admin_address, false, message);
+	if (!err)
+		err = node_listen(node, node->config->s3_address, true, message);
+	if (!err)
+		err = control_open(node, message, &node->control);
+	if (!err)
+		node->is_ready = true;
+	return err;
+}
+
+static enum err check_clock(struct node *node, char *message)
+{
+	if (clock_wall_ms(node->clock) >= NODE_EARLIEST_MS)
+		return ERR_OK;
+	return node_refuse(message, ERR_INVALID,
+		"the clock says a time before 2026, so signatures could not be judged; set it "
+		"(timedatectl set-ntp true) and start again");
+}
+
+static enum err assemble(struct node *node, char *message)
+{
+	node->clock = clock_real();
+	node->started_ms = clock_wall_ms(node->clock);
+	enum err err = random_real_open(&node->random);
+	if (!err)
+		err = check_clock(node, message);
+	if (!err)
+		err = identity_load(node->config->state_dir, &node->identity, message);
+	if (!err)
+		err = node_lock_state(node, message);
+	if (err)
+		return err;
+	secret_box_init(&node->box, node->identity.cluster_key);
+	err = open_loops(node);
+	if (!err)
+		err = node_open_index(node, message);
+	if (!err)
+		err = node_open_drives(node, message);
+	if (!err)
+		err = node_open_store(node);
+	if (!err)
+		err = node_open_tls(node, message);
+	if (!err)
+		err = node_open_gateway(node);
+	if (!err)
+		err = node_open_admin(node);
+	return err ? err : begin_service(node, message);
+}
+
+enum err node_start(
+	const struct config *config, struct logger *logger, struct node **ret_node, char *message)
+{
+	struct node *node = calloc(1, sizeof *node);
+	if (!node)
+		return ERR_NO_MEMORY;
+	node->config = config;
+	node->logger = logger;
+	node->trace = logger_trace(logger);
+	node->lock_fd = -1;
+	message[0] = '\0';
+	enum err err = assemble(node, message);
+	if (err) {
+		if (!message[0])
+			node_refuse(message, err, "the node could not start: %s", err_text(err));
+		node_stop(node);
+		return err;
+	}
+	*ret_node = node;
+	return ERR_OK;
+}
+
+/* --- running ---------------------------------------------------------------------------------------- */
+
+static void reload(struct node *node)
+{
+	char message[TLS_MESSAGE_LEN] = "";
+	enum err err = tls_reload(node->tls, message);
+	trace_event(node->trace, err ? TRACE_ERROR : TRACE_INFO, 0, "certificate: %s",
+		err ? message : "reloaded");
+}
+
+enum err node_wait(struct node *node)
+{
+	sigset_t signals;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	for (;;) {
+		int number = sigwaitinfo(&signals, NULL);
+		if (number == SIGHUP)
+			reload(node);
+		else if (number > 0)
+			return node->has_failed ? node->failure : ERR_OK;
+	}
+}
+
+/* --- taking apart ----------------------------------------------------------------------------------- */
+
+static enum err stop_listeners(void *arg)
+{
+	struct node *node = arg;
+	if (node->s3_listener)
+		http_listener_stop(node->s3_listener);
+	if (node->admin_listener)
+		http_listener_stop(node->admin_listener);
+	return ERR_OK;
+}
+
+struct hub_stop {
+	struct http_hub *hub;
+	struct completion completion;
+};
+
+static void hub_stopped(void *arg)
+{
+	struct hub_stop *stop = arg;
+	completion_end(&stop->completion, ERR_OK);
+}
+
+static enum err begin_hub_stop(void *arg)
+{
+	struct hub_stop *stop = arg;
+	http_hub_stop(stop->hub, NODE_STOP_MS, hub_stopped, stop);
+	return ERR_OK;
+}
+
+static void stop_hub(struct http_hub *hub, struct server_loop *loop)
+{
+	if (!hub)
+		return;
+	struct hub_stop stop = {.hub = hub};
+	completion_init(&stop.completion);
+	err_ignore(loop_call(server_loop_base(loop), begin_hub_stop, &stop)); /* never fails */
+	err_ignore(completion_wait(&stop.completion));
+}
+
+struct collector_stop {
+	struct collector *collector;
+	struct completion completion;
+};
+
+static struct completion *collector_completion;
+
+static void collector_stopped(struct collector *collector)
+{
+	(void)collector;
+	completion_end(collector_completion, ERR_OK);
+}
+
+static enum err begin_collector_stop(void *arg)
+{
+	struct node *node = arg;
+	collect_stop(&node->collector, collector_stopped);
+	return ERR_OK;
+}
+
+static void stop_collecting(struct node *node)
+{
+	if (!node->is_collecting)
+		return;
+	struct completion completion;
+	completion_init(&completion);
+	collector_completion = &completion;
+	err_ignore(loop_call(server_loop_base(node->loops[0]), begin_collector_stop, node));
+	err_ignore(completion_wait(&completion));
+}
+
+static void consensus_stopped(void *arg)
+{
+	completion_end(arg, ERR_OK);
+}
+
+/* Ends what runs on the loops, from the clients down, then the loops. */
+static void end_service(struct node *node)
+{
+	if (!node->is_running)
+		return;
+	control_close(node->control);
+	err_ignore(loop_call(server_loop_base(node->loops[0]), stop_listeners, node));
+	for (unsigned i = 0; i < node->config->loops; i++)
+		stop_hub(node->s3_hubs[i], node->loops[i]);
+	stop_hub(node->admin_hub, node->loops[0]);
+	stop_collecting(node);
+	if (index_session(node->index) != 0 || node->is_ready) {
+		struct completion stopped;
+		completion_init(&stopped);
+		consensus_stop(node->consensus, consensus_stopped, &stopped);
+		err_ignore(completion_wait(&stopped));
+	}
+	end_loops(node);
+}
+
+static void close_store(struct node *node)
+{
+	for (unsigned i = 0; i < node->gateway_loop_count; i++)
+		gateway_loop_fini(&node->gateway_loops[i]);
+	for (unsigned i = 0; i < node->store_loop_count; i++) {
+		struct store_loop *store = &node->store_loops[i];
+		pool_fini(&store->put_pool);
+		pool_fini(&store->get_pool);
+		pool_fini(&store->decode_pool);
+	}
+	for (unsigned i = 0; i < node->config->loops; i++)
+		index_reader_close(node->store_loops[i].reader);
+	for (unsigned i = 0; i < node->config->drives_count; i++)
+		node_close_drive(&node->drives[i]);
+}
+
+void node_stop(struct node *node)
+{
+	if (!node)
+		return;
+	node->is_ready = false;
+	end_service(node);
+	http_listener_free(node->s3_listener);
+	http_listener_free(node->admin_listener);
+	for (unsigned i = 0; i < node->config->loops; i++)
+		http_hub_free(node->s3_hubs[i]);
+	http_hub_free(node->admin_hub);
+	admin_free(node->admin);
+	metrics_free(node->metrics);
+	tls_free(node->tls);
+	close_store(node);
+	index_reader_close(node->reader);
+	if (node->index)
+		index_close(node->index);
+	consensus_close(node->consensus);
+	kv_close(node->index_kv);
+	server_disk_free(node->state_disk);
+	worker_threads_free(node->workers);
+	for (unsigned i = 0; i < node->config->loops; i++)
+		server_loop_free(node->loops[i]);
+	server_loop_free(node->log_loop);
+	server_loop_free(node->apply_loop);
+	server_loop_free(node->commit_loop);
+	if (node->lock_fd >= 0)
+		close(node->lock_fd);
+	secret_box_fini(&node->box);
+	identity_fini(&node->identity);
+	free(node);
+}

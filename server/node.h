@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVER_NODE_H
+#define SERVER_NODE_H
+
+#include "gateway/gateway.h"
+#include "server/admin.h"
+#include "server/config.h"
+#include "server/http_listener.h"
+#include "server/http_metrics.h"
+#include "server/identity.h"
+#include "server/logger.h"
+#include "server/loop.h"
+#include "server/metrics.h"
+#include "server/secret_box.h"
+#include "server/tls.h"
+#include "server/worker_threads.h"
+#include "storage/meta/consensus.h"
+#include "storage/repair/collect.h"
+
+/* One node: everything that one process of `rubus serve` consists of, put together and taken apart.
+ *
+ *	threads		what runs there
+ *	s3-0 …		loops for clients; each drive belongs to one of them
+ *	log		the log of the index
+ *	apply		the state machine
+ *	commit		commits of the read buffer to LMDB
+ *	worker-0 …	calls that block; digests of lone streams
+ *	main		starts, waits for signals, stops; the control socket has a thread of its own
+ *
+ * Opening goes from the bottom up, closing from the top down. What fails on the way leaves a
+ * message of one line, and what was opened is closed again. */
+#define NODE_MESSAGE_LEN 768
+#define NODE_LOOPS_MAX 64
+#define NODE_WORKERS 2
+#define NODE_STOP_MS 10000 /* running exchanges get so long to end */
+
+/* Before this nobody's clock is right: signatures and certificates would be judged wrongly. */
+#define NODE_EARLIEST_MS INT64_C(1767225600000) /* 2026-01-01 */
+
+struct node_drive {
+	const char *path;
+	struct disk *disk;
+	struct kv *locations;
+	struct drive *drive; /* NULL: not in service, and why says so */
+	char why[NODE_MESSAGE_LEN];
+	uint16_t number; /* in the index; 0: not known there */
+};
+
+struct node {
+	const struct config *config;
+	struct logger *logger;
+	struct trace *trace;
+	struct clock *clock;
+	struct random_source *random;
+	struct identity identity;
+	struct secret_box box;
+	int lock_fd; /* on the state directory */
+
+	struct worker_threads *workers;
+	struct server_loop *loops[NODE_LOOPS_MAX]; /* for clients */
+	struct server_loop *log_loop, *apply_loop, *commit_loop;
+	bool is_running; /* the loops' threads are started */
+
+	struct disk *state_disk;
+	struct kv *index_kv;
+	struct consensus *consensus;
+	struct index *index;
+	struct index_reader *reader; /* of the main thread */
+	bool has_failed; /* the index stopped: the node leaves service */
+	enum err failure;
+
+	struct node_drive drives[STORE_DRIVES_MAX];
+	struct store store;
+	struct store_loop store_loops[NODE_LOOPS_MAX];
+	unsigned store_loop_count;
+	struct collector collector;
+	bool is_collecting;
+
+	struct gateway gateway;
+	struct gateway_loop gateway_loops[NODE_LOOPS_MAX];
+	unsigned gateway_loop_count;
+
+	struct tls *tls;
+	struct metrics *metrics;
+	struct admin *admin;
+	struct http_hub *s3_hubs[NODE_LOOPS_MAX];
+	struct http_hub *admin_hub;
+	struct http_metrics http_metrics[3];
+	struct http_listener *s3_listener, *admin_listener;
+	struct control *control;
+	bool is_ready;
+	int64_t started_ms;
+};
+
+/* Puts a node together up to the point where it serves. Blocks. config and logger are borrowed
+ * until node_stop(). On failure message (NODE_MESSAGE_LEN bytes) says in one line what is wrong and
+ * what to do. */
+MUST_USE enum err node_start(
+	const struct config *config, struct logger *logger, struct node **ret_node, char *message);
+
+/* Waits for SIGINT or SIGTERM, or until the node fails; reloads the certificate on SIGHUP. These
+ * signals must be blocked in all threads before node_start(). Returns ERR_OK for a signal. */
+MUST_USE enum err node_wait(struct node *node);
+
+/* Ends running exchanges, commits, and takes the node apart. NULL is fine. Blocks. */
+void node_stop(struct node *node);
+
+/* Proposes a command and waits for its result. Not on a loop. Errors: those of the index; those of
+ * the command's code (command_code_err()). */
+MUST_USE enum err node_propose(
+	struct node *node, const struct command *command, struct command_result *ret_result);
+
+/* Adds this node's drives, a first ring and the root key to the index, where they are not there
+ * yet, and gives the drives their numbers. Blocks. */
+MUST_USE enum err node_bootstrap(struct node *node, char *message);
+
+/* Prints the bounds of all pools and queues as log lines. */
+void node_print_limits(const struct node *node);
+
+/* One line of why, for messages. */
+__attribute__((format(printf, 3, 4))) enum err node_refuse(
+	char *message, enum err err, const char *format, ...);
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "server/node_priv.h"
+
+/* Each counter is written by one loop and read here while it runs: a number may be a moment old, as
+ * it would be anyway when the scrape is read. */
+static struct store_counters add_counters(const struct node *node)
+{
+	struct store_counters sum = {0};
+	for (unsigned i = 0; i < node->store_loop_count; i++) {
+		const struct store_counters *one = &node->store_loops[i].counters;
+		sum.puts += one->puts;
+		sum.gets += one->gets;
+		sum.put_bytes += one->put_bytes;
+		sum.get_bytes += one->get_bytes;
+		sum.degraded_reads += one->degraded_reads;
+		sum.bad_blocks += one->bad_blocks;
+		sum.narrowed += one->narrowed;
+	}
+	return sum;
+}
+
+static void write_one(struct metrics_text *text, const char *name, const char *help,
+	enum metrics_kind kind, double value)
+{
+	metrics_text_family(text, name, help, kind);
+	metrics_text_value(text, NULL, value);
+}
+
+static void write_store(const struct node *node, struct metrics_text *text)
+{
+	struct store_counters sum = add_counters(node);
+	write_one(text, "rubus_bodies_written_total", "Bodies that became durable.",
+		METRICS_COUNTER, sum.puts);
+	write_one(text, "rubus_bodies_read_total", "Bodies or ranges that were read.",
+		METRICS_COUNTER, sum.gets);
+	write_one(text, "rubus_body_bytes_written_total", "Bytes of bodies received.",
+		METRICS_COUNTER, sum.put_bytes);
+	write_one(text, "rubus_body_bytes_read_total", "Bytes of bodies handed out.",
+		METRICS_COUNTER, sum.get_bytes);
+	write_one(text, "rubus_units_decoded_total",
+		"Units that were missing or damaged and were rebuilt while they were read.",
+		METRICS_COUNTER, sum.degraded_reads);
+	write_one(text, "rubus_bad_blocks_total", "Reads that found a damaged block.",
+		METRICS_COUNTER, sum.bad_blocks);
+	write_one(text, "rubus_extents_narrowed_total",
+		"Extents written with a narrower code because drives were missing.",
+		METRICS_COUNTER, sum.narrowed);
+}
+
+static void write_pools(const struct node *node, struct metrics_text *text)
+{
+	size_t lent[3] = {0}, limit[3] = {0};
+	for (unsigned i = 0; i < node->store_loop_count; i++) {
+		const struct store_loop *store = &node->store_loops[i];
+		const struct pool *pools[3] = {
+			&store->put_pool, &store->get_pool, &store->decode_pool};
+		for (unsigned j = 0; j < 3; j++) {
+			lent[j] += pools[j]->lent_len;
+			limit[j] += pools[j]->limit_len;
+		}
+	}
+	static const char *const labels[3] = {
+		"pool=\"upload\"", "pool=\"download\"", "pool=\"decode\""};
+	metrics_text_family(text, "rubus_pool_bytes", "Memory lent by a pool.", METRICS_GAUGE);
+	for (unsigned j = 0; j < 3; j++)
+		metrics_text_value(text, labels[j], lent[j]);
+	metrics_text_family(text, "rubus_pool_limit_bytes", "The bound of a pool.", METRICS_GAUGE);
+	for (unsigned j = 0; j < 3; j++)
+		metrics_text_value(text, labels[j], limit[j]);
+}
+
+static void write_index(const struct node *node, struct metrics_text *text)
+{
+	struct index_status status;
+	index_status(node->index, &status);
+	write_one(text, "rubus_index_applied", "Log index that is applied.", METRICS_GAUGE,
+		status.applied);
+	write_one(text, "rubus_index_committed", "Log index that LMDB holds.", METRICS_GAUGE,
+		status.committed);
+	write_one(text, "rubus_index_commands_total", "Commands applied since the start.",
+		METRICS_COUNTER, status.commands);
+	write_one(text, "rubus_index_bytes", "Bytes of the index file in use.", METRICS_GAUGE,
+		status.kv_used);
+	struct consensus_info info;
+	consensus_info(node->consensus, &info);
+	write_one(text, "rubus_log_groups_total", "Groups of commands written to the log.",
+		METRICS_COUNTER, info.groups);
+	write_one(text, "rubus_log_writes_total", "Durable writes of the log.", METRICS_COUNTER,
+		info.writes);
+}
+
+/* One family over all drives. */
+static void write_drives(const struct node *node, struct metrics_text *text, const char *name,
+	const char *help, double (*value)(const struct node_drive *drive))
+{
+	metrics_text_family(text, name, help, METRICS_GAUGE);
+	for (unsigned i = 0; i < node->config->drives_count; i++) {
+		char label[IDENTITY_PATH_LEN + 32];
+		metrics_text_label(label, sizeof label, "drive", node->drives[i].path);
+		metrics_text_value(text, label, value(&node->drives[i]));
+	}
+}
+
+static double drive_is_up(const struct node_drive *drive)
+{
+	return drive->drive && drive_state(drive->drive) == DRIVE_UP;
+}
+
+static double drive_used(const struct node_drive *drive)
+{
+	struct drive_space space = {0};
+	if (drive->drive)
+		drive_space(drive->drive, &space);
+	return space.used;
+}
+
+static double drive_free(const struct node_drive *drive)
+{
+	struct drive_space space = {0};
+	if (drive->drive)
+		drive_space(drive->drive, &space);
+	return space.free;
+}
+
+void node_metrics_collect(void *arg, struct metrics_text *text)
+{
+	const struct node *node = arg;
+	write_store(node, text);
+	write_pools(node, text);
+	write_index(node, text);
+	write_drives(node, text, "rubus_drive_up", "1: the drive is in service.", drive_is_up);
+	write_drives(node, text, "rubus_drive_used_bytes", "Bytes of live shards.", drive_used);
+	write_drives(node, text, "rubus_drive_free_bytes", "Bytes that shards may still take.",
+		drive_free);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVER_NODE_PRIV_H
+#define SERVER_NODE_PRIV_H
+
+#include "server/node.h"
+
+/* The steps of a start, in their order. Each leaves what it opened in the node, also when it fails;
+ * node_stop() closes it. Errors come with a message where there is more to say than their text. */
+MUST_USE enum err node_lock_state(struct node *node, char *message);
+MUST_USE enum err node_open_index(struct node *node, char *message);
+MUST_USE enum err node_open_drives(struct node *node, char *message);
+MUST_USE enum err node_open_store(struct node *node);
+MUST_USE enum err node_open_tls(struct node *node, char *message);
+MUST_USE enum err node_open_gateway(struct node *node);
+MUST_USE enum err node_open_admin(struct node *node);
+MUST_USE enum err node_listen(struct node *node, const char *address, bool is_s3, char *message);
+
+void node_close_drive(struct node_drive *drive);
+
+/* Writes what the node knows of itself for a scrape: a source of its metrics. */
+struct metrics_text;
+void node_metrics_collect(void *arg, struct metrics_text *text);
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The part of a node that clients see: pools, gateway, listeners, certificate, admin port. */
+#include "server/node_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "storage/object/put.h"
+
+#define REQUESTS_PER_LOOP 1024
+#define TEXT_LEN_MAX (16u << 20) /* of all loops' text buffers */
+#define BUCKETS_MAX 1000 /* of one owner */
+
+/* --- serving ---------------------------------------------------------------------------------------- */
+
+enum err node_open_store(struct node *node)
+{
+	size_t loops = node->config->loops;
+	size_t upload_len = ((size_t)node->config->upload_memory_mib << 20) / loops;
+	size_t download_len = ((size_t)node->config->download_memory_mib << 20) / loops;
+	node->store.index = node->index;
+	node->store.clock = node->clock;
+	node->store.random = node->random;
+	node->store.trace = node->trace;
+	for (unsigned i = 0; i < loops; i++) {
+		struct store_loop *store = &node->store_loops[i];
+		store->store = &node->store;
+		store->loop = server_loop_base(node->loops[i]);
+		enum err err = index_reader_open(node->index, &store->reader);
+		if (err)
+			return err;
+		pool_init(&store->put_pool, store->loop, "upload", upload_len);
+		pool_init(&store->get_pool, store->loop, "download", download_len * 2 / 3);
+		pool_init(&store->decode_pool, store->loop, "decode", download_len / 3);
+		node->store_loop_count++;
+	}
+	return ERR_OK;
+}
+
+static void fill_gateway(struct node *node)
+{
+	struct gateway_settings *settings = &node->gateway.settings;
+	settings->region = bytes_of(node->config->region);
+	settings->region_is_strict = node->config->region_strict;
+	for (unsigned i = 0; i < node->config->domains_count; i++)
+		settings->domains[settings->domain_count++] = bytes_of(node->config->domains[i]);
+	settings->host_id = bytes_of("rubus");
+	settings->requests_max = REQUESTS_PER_LOOP;
+	settings->text_len_max = TEXT_LEN_MAX;
+	settings->object_len_max = PUT_LEN_MAX;
+	settings->buckets_max = BUCKETS_MAX;
+	node->gateway.store = &node->store;
+	node->gateway.secrets = &node->box.secrets;
+	node->gateway.worker = worker_threads_worker(node->workers);
+	node->gateway.clock = node->clock;
+	node->gateway.trace = node->trace;
+}
+
+enum err node_open_gateway(struct node *node)
+{
+	fill_gateway(node);
+	struct http_settings http = http_settings_default();
+	http.connection_count_max = node->config->max_connections / node->config->loops + 1;
+	for (unsigned i = 0; i < node->config->loops; i++) {
+		struct loop *loop = server_loop_base(node->loops[i]);
+		enum err err = gateway_loop_init(
+			&node->gateway_loops[i], &node->gateway, loop, &node->store_loops[i]);
+		if (err)
+			return err;
+		node->gateway_loop_count++;
+		err = http_hub_new(loop, &http, node->trace, &node->s3_hubs[i]);
+		if (err)
+			return err;
+	}
+	return http_hub_new(server_loop_base(node->loops[0]), &http, node->trace, &node->admin_hub);
+}
+
+static bool is_ready(void *arg, char *reason)
+{
+	const struct node *node = arg;
+	if (node->has_failed)
+		snprintf(
+			reason, ADMIN_REASON_LEN, "the index stopped: %s", err_text(node->failure));
+	else if (!node->is_ready)
+		snprintf(reason, ADMIN_REASON_LEN, "starting");
+	else
+		return true;
+	return false;
+}
+
+enum err node_open_admin(struct node *node)
+{
+	enum err err = metrics_new(node->config->loops, &node->metrics);
+	if (err)
+		return err;
+	node->http_metrics[0] = (struct http_metrics){"s3", node->s3_hubs, node->config->loops};
+	node->http_metrics[1] = (struct http_metrics){"admin", &node->admin_hub, 1};
+	err = http_metrics_register(node->metrics, node->http_metrics);
+	if (!err)
+		err = metrics_register_source(node->metrics, node_metrics_collect, node);
+	if (err)
+		return err;
+	struct admin_options options = {
+		.metrics = node->metrics,
+		.ready = {is_ready, node},
+		.cluster = {is_ready, node},
+	};
+	return admin_new(&options, &node->admin);
+}
+
+enum err node_open_tls(struct node *node, char *message)
+{
+	char cert[IDENTITY_PATH_LEN], key[IDENTITY_PATH_LEN], why[TLS_MESSAGE_LEN] = "";
+	const struct config *config = node->config;
+	enum err err = ERR_OK;
+	if (config->tls_certificate[0]) {
+		snprintf(cert, sizeof cert, "%s", config->tls_certificate);
+		snprintf(key, sizeof key, "%s", config->tls_key);
+	} else {
+		err = identity_path(config->state_dir, "tls.crt", cert);
+		if (!err)
+			err = identity_path(config->state_dir, "tls.key", key);
+	}
+	if (!err)
+		err = tls_new(cert, key, why, &node->tls);
+	return err ? node_refuse(message, err, "TLS: %s", why) : ERR_OK;
+}
+
+enum err node_listen(struct node *node, const char *address, bool is_s3, char *message)
+{
+	char host[64], why[LISTENER_MESSAGE_LEN] = "";
+	uint16_t port;
+	enum err err = config_parse_address(address, host, &port);
+	if (err)
+		return err;
+	struct loop *loops[NODE_LOOPS_MAX];
+	struct exchange_handler *handlers[NODE_LOOPS_MAX];
+	unsigned count = is_s3 ? node->config->loops : 1;
+	for (unsigned i = 0; i < count; i++) {
+		loops[i] = server_loop_base(node->loops[i]);
+		handlers[i] = is_s3 ? &node->gateway_loops[i].handler : admin_handler(node->admin);
+	}
+	struct http_listener_options options = {
+		.address = host[0] ? host : "::",
+		.port = port,
+		.tls = node->tls,
+		.require_tls = is_s3 && node->config->require_tls,
+		.loop = loops[0],
+		.hubs = is_s3 ? node->s3_hubs : &node->admin_hub,
+		.loops = loops,
+		.handlers = handlers,
+		.hub_count = count,
+		.trace = node->trace,
+	};
+	err = http_listener_open(&options, why, is_s3 ? &node->s3_listener : &node->admin_listener);
+	return err ? node_refuse(message, err, "%s: %s", address, why) : ERR_OK;
+}

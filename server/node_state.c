@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The part of a node that is on its disks: state directory, index, drives. */
+#include "server/node_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "server/disk_file.h"
+#include "storage/kv_lmdb.h"
+#include "storage/meta/consensus_single.h"
+
+#define INDEX_MAP_LEN (UINT64_C(1) << 38) /* address space: 256 GiB */
+#define LOCATIONS_MAP_LEN (UINT64_C(1) << 34)
+
+/* --- the state directory ---------------------------------------------------------------------------- */
+
+enum err node_lock_state(struct node *node, char *message)
+{
+	char path[IDENTITY_PATH_LEN];
+	enum err err = identity_path(node->config->state_dir, "lock", path);
+	if (err)
+		return err;
+	node->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (node->lock_fd < 0)
+		return node_refuse(
+			message, err_from_errno(errno), "%.300s: %s", path, strerror(errno));
+	if (flock(node->lock_fd, LOCK_EX | LOCK_NB) != 0)
+		return node_refuse(message, ERR_BUSY,
+			"%.300s is served by another process; stop it first",
+			node->config->state_dir);
+	return ERR_OK;
+}
+
+static void index_failed(void *arg, enum err err)
+{
+	struct node *node = arg;
+	trace_event(node->trace, TRACE_ERROR, 0,
+		"the index stopped: %s; the node leaves service, look at the state directory's "
+		"drive",
+		err_text(err));
+	node->failure = err;
+	node->has_failed = true;
+	kill(getpid(), SIGTERM);
+}
+
+enum err node_open_index(struct node *node, char *message)
+{
+	char path[IDENTITY_PATH_LEN];
+	enum err err = identity_path(node->config->state_dir, "index", path);
+	if (!err)
+		err = server_disk_new(node->config->state_dir, worker_threads_worker(node->workers),
+			&node->state_disk);
+	if (!err)
+		err = kv_lmdb_open(path, INDEX_MAP_LEN, &node->index_kv);
+	if (err)
+		return node_refuse(message, err, "the index in %.300s: %s", path, err_text(err));
+	struct consensus_single_setup consensus_setup = {
+		.disk = node->state_disk,
+		.loop = server_loop_base(node->log_loop),
+		.clock = node->clock,
+		.random = node->random,
+		.trace = node->trace,
+		.node = node->identity.node,
+	};
+	err = consensus_single_open(&consensus_setup, &node->consensus);
+	if (err)
+		return node_refuse(message, err, "the log in %.300s/log: %s",
+			node->config->state_dir, err_text(err));
+	struct index_setup setup = {
+		.kv = node->index_kv,
+		.consensus = node->consensus,
+		.apply = server_loop_base(node->apply_loop),
+		.committer = server_loop_base(node->commit_loop),
+		.clock = node->clock,
+		.random = node->random,
+		.trace = node->trace,
+		.node = node->identity.node,
+		.settings = {.readers_max = NODE_LOOPS_MAX + 8, .rows_max = 16384},
+		.failed = index_failed,
+		.failed_arg = node,
+	};
+	err = index_open(&setup, &node->index);
+	if (err)
+		return node_refuse(message, err, "the index in %.300s: %s", path, err_text(err));
+	return index_reader_open(node->index, &node->reader);
+}
+
+/* --- drives ----------------------------------------------------------------------------------------- */
+
+static void drive_fenced(struct drive *drive, enum err err, void *arg)
+{
+	struct node *node = arg;
+	trace_event(node->trace, TRACE_ERROR, 0,
+		"drive %s is taken out of service: %s; the others go on", drive_path(drive),
+		err_text(err));
+}
+
+static const char *drive_trouble(enum err err)
+{
+	switch (err) {
+	case ERR_NOT_FOUND:
+		return "is missing; mount it and start again, the others go on without it";
+	case ERR_FOREIGN:
+		return "belongs to another cluster; it is not touched";
+	case ERR_VERSION:
+		return "was written by a newer version; update rubus";
+	case ERR_BUSY:
+		return "is mounted already, by this or another process";
+	case ERR_DENIED:
+		return "cannot be written; try: chown -R $USER on it";
+	default:
+		return err_text(err);
+	}
+}
+
+static enum err open_drive(struct node *node, struct node_drive *drive, unsigned index)
+{
+	char path[IDENTITY_PATH_LEN];
+	enum err err = server_disk_new(
+		drive->path, worker_threads_worker(node->workers), &drive->disk);
+	struct drive_identity identity;
+	if (!err)
+		err = drive_identify(drive->disk, &identity);
+	if (!err && memcmp(&identity.cluster, &node->identity.cluster, ID_LEN) != 0)
+		err = ERR_FOREIGN;
+	if (!err)
+		err = identity_path(drive->path, "locations", path);
+	if (!err)
+		err = kv_lmdb_open(path, LOCATIONS_MAP_LEN, &drive->locations);
+	if (err)
+		return err;
+	struct drive_setup setup = {
+		.disk = drive->disk,
+		.locations = drive->locations,
+		.owner = server_loop_base(node->loops[index % node->config->loops]),
+		.clock = node->clock,
+		.random = node->random,
+		.trace = node->trace,
+		.settings = drive_settings_default(),
+		.fenced = drive_fenced,
+		.fenced_arg = node,
+	};
+	setup.settings.segment_len = (uint64_t)node->config->segment_mib << 20;
+	return drive_open(&setup, node->identity.cluster, &drive->drive);
+}
+
+void node_close_drive(struct node_drive *drive)
+{
+	if (drive->drive)
+		drive_close(drive->drive);
+	kv_close(drive->locations);
+	server_disk_free(drive->disk);
+	drive->drive = NULL;
+	drive->locations = NULL;
+	drive->disk = NULL;
+}
+
+enum err node_open_drives(struct node *node, char *message)
+{
+	unsigned opened = 0;
+	for (unsigned i = 0; i < node->config->drives_count; i++) {
+		struct node_drive *drive = &node->drives[i];
+		drive->path = node->config->drives[i].path;
+		enum err err = open_drive(node, drive, i);
+		if (err) {
+			node_close_drive(drive);
+			snprintf(drive->why, sizeof drive->why, "drive %.300s %s", drive->path,
+				drive_trouble(err));
+			trace_event(node->trace, TRACE_ERROR, 0, "%s", drive->why);
+		} else {
+			opened++;
+		}
+	}
+	if (opened == 0)
+		return node_refuse(message, ERR_QUORUM, "%.500s; no drive is left to serve",
+			node->drives[0].why);
+	return ERR_OK;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/node_status.h"
+
+#include <string.h>
+
+#include "server/version.h"
+
+static const char *const class_names[] = {"nvme", "ssd", "hdd"};
+
+static json_t *drive_json(const struct node_drive *drive)
+{
+	if (!drive->drive)
+		return json_pack(
+			"{s:s, s:s, s:s}", "path", drive->path, "state", "out", "why", drive->why);
+	struct drive_space space;
+	drive_space(drive->drive, &space);
+	bool is_up = drive_state(drive->drive) == DRIVE_UP;
+	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:I, s:I, s:I}", "path", drive->path,
+		"state", is_up ? "up" : "fenced", "why",
+		is_up ? "" : "a write, read or flush failed; replace the drive", "number",
+		(int)drive->number, "class", class_names[drive_identity(drive->drive)->class],
+		"total", (json_int_t)space.total, "used", (json_int_t)space.used, "garbage",
+		(json_int_t)space.garbage, "free", (json_int_t)space.free);
+}
+
+static json_t *drives_json(const struct node *node)
+{
+	json_t *list = json_array();
+	for (unsigned i = 0; i < node->config->drives_count; i++)
+		json_array_append_new(list, drive_json(&node->drives[i]));
+	return list;
+}
+
+enum err node_status_drives(
+	struct node *node, const json_t *request, json_t **ret_result, char *message)
+{
+	(void)request;
+	(void)message;
+	*ret_result = drives_json(node);
+	return ERR_OK;
+}
+
+/* The bytes of bodies that the drives can still take: every slot must find room for its shards, so
+ * the fullest drive of the ring says how much. */
+static uint64_t usable_free(const struct node *node, const struct ring *ring)
+{
+	uint64_t least = UINT64_MAX;
+	for (unsigned i = 0; i < node->store.drive_count; i++) {
+		uint32_t share = ring_count_drive(ring, node->store.drives[i].number);
+		if (share == 0)
+			continue;
+		struct drive_space space;
+		drive_space(node->store.drives[i].drive, &space);
+		double bodies = (double)space.free / share * ring->slot_count * ring->profile.k;
+		if (bodies < (double)least)
+			least = bodies;
+	}
+	return least == UINT64_MAX ? 0 : least;
+}
+
+/* Objects and bytes of all buckets, from their exact counters. */
+static enum err count_objects(struct node *node, uint64_t *ret_objects, uint64_t *ret_len)
+{
+	enum err err = index_view_begin(node->reader);
+	if (err)
+		return err;
+	uint8_t from[ROW_BUCKET_NAME_LEN_MAX + 1];
+	size_t from_len = 0;
+	*ret_objects = *ret_len = 0;
+	for (;;) {
+		struct row_bucket row;
+		struct row_bucket_counts counts;
+		err = index_bucket_next(
+			node->reader, bytes_make(from, from_len), bytes_make(NULL, 0), &row);
+		if (err)
+			break;
+		if (index_bucket_counts(node->reader, row.id, &counts) == ERR_OK) {
+			*ret_objects += counts.objects;
+			*ret_len += counts.len;
+		}
+		memcpy(from, row.name.data, row.name.len);
+		from_len = row.name.len;
+		from[from_len++] = 0;
+	}
+	index_view_end(node->reader);
+	return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err node_status_space(
+	struct node *node, const json_t *request, json_t **ret_result, char *message)
+{
+	(void)request;
+	(void)message;
+	uint64_t objects, len, total = 0, used = 0, available = 0;
+	enum err err = count_objects(node, &objects, &len);
+	if (err)
+		return err;
+	for (unsigned i = 0; i < node->store.drive_count; i++) {
+		struct drive_space space;
+		drive_space(node->store.drives[i].drive, &space);
+		total += space.total;
+		used += space.used;
+	}
+	struct ring_snapshot *snapshot = index_ring(node->index);
+	if (snapshot)
+		available = usable_free(node, ring_snapshot_ring(snapshot));
+	ring_snapshot_unref(snapshot);
+	*ret_result = json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "objects", (json_int_t)objects,
+		"bytes", (json_int_t)len, "raw_total", (json_int_t)total, "raw_used",
+		(json_int_t)used, "available", (json_int_t)available, "drives", drives_json(node));
+	return ERR_OK;
+}
+
+/* What promise P1 means here, in one line. */
+static const char *durability(const struct node *node, const struct ring *ring, unsigned up)
+{
+	if (!ring)
+		return "unknown: there is no ring yet";
+	if (ring->profile.m == 0)
+		return "one drive: data survives a power cut, not the loss of the drive";
+	if (up < node->config->drives_count)
+		return "drives are out of service: new data is written with a narrower code, and "
+		       "the loss of one more drive may lose older data";
+	return "data survives the loss of a drive; the index is on the state directory's drive "
+	       "alone";
+}
+
+enum err node_status(struct node *node, const json_t *request, json_t **ret_result, char *message)
+{
+	(void)request;
+	(void)message;
+	struct index_status index;
+	index_status(node->index, &index);
+	unsigned up = 0;
+	for (unsigned i = 0; i < node->store.drive_count; i++)
+		up += drive_state(node->store.drives[i].drive) == DRIVE_UP;
+	struct ring_snapshot *snapshot = index_ring(node->index);
+	const struct ring *ring = snapshot ? ring_snapshot_ring(snapshot) : NULL;
+	char fingerprint[TLS_FINGERPRINT_LEN];
+	tls_fingerprint(node->tls, fingerprint);
+	const char *state = node->has_failed      ? "failed"
+		: up < node->config->drives_count ? "degraded"
+						  : "ok";
+	*ret_result = json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:s, s:{s:i, s:i}, s:{s:I, s:I, s:I, "
+		"s:I}, s:o}",
+		"state", state, "version", RUBUS_VERSION, "s3_address", node->config->s3_address,
+		"admin_address", node->config->admin_address, "region", node->config->region,
+		"tls_fingerprint", fingerprint, "started_ms", (json_int_t)node->started_ms,
+		"drives_up", (int)up, "drives", (int)node->config->drives_count, "durability",
+		durability(node, ring, up), "profile", "k", ring ? ring->profile.k : 0, "m",
+		ring ? ring->profile.m : 0, "index", "applied", (json_int_t)index.applied,
+		"committed", (json_int_t)index.committed, "bytes", (json_int_t)index.kv_used,
+		"commands", (json_int_t)index.commands, "drive_list", drives_json(node));
+	ring_snapshot_unref(snapshot);
+	return *ret_result ? ERR_OK : ERR_NO_MEMORY;
+}
