@@ -9,6 +9,7 @@
 #include "storage/loop.h"
 #include "storage/random.h"
 #include "storage/trace.h"
+#include "storage/worker.h"
 
 /* One drive: shards of extents in segments of one directory.
  *
@@ -22,9 +23,13 @@
  *      seeded with the extent, the shard and the block's number.
  * (D3) Any failed write or flush fences the drive: nothing more is acknowledged or read, and it
  *      stays so until the node starts again.
- * (D4) The location table is complete up to the place that its last commit names; a start reads
- *      the segments after that place, and no more.
+ * (D4) The location table is complete up to the place that its last commit names, its *mark*; a
+ *      start reads the segments after that place, and no more. A record that is reserved and not
+ *      yet sealed holds the mark back.
  * (D5) Space for the records of deletes and for commits of the location table is set aside.
+ * (D6) A shard whose free is done does not come back. One that was freed shortly before a crash
+ *      may: whoever keeps the index finds it with drive_list().
+ * (D7) Nothing runs when nothing is to be done.
  */
 #define DRIVE_SEGMENT_LEN_DEFAULT (256u << 20)
 #define DRIVE_HINT_LEN_MAX 1400
@@ -49,7 +54,7 @@ struct drive_identity {
 };
 
 struct drive_settings {
-	uint64_t segment_len; /* a multiple of 4096 */
+	uint64_t segment_len; /* a multiple of 4096, 64 KiB to 1 GiB; of drive_format() only */
 	uint64_t commit_ms; /* the location table is committed this long after its first change */
 	unsigned max_uncommitted; /* or when so many rows have changed */
 	uint8_t compact_percent; /* a sealed segment with less live than this is compacted */
@@ -67,6 +72,22 @@ struct shard_info {
 	struct bytes hint; /* bucket, key, upload: whom it was written for; for rescue only */
 };
 
+/* What a drive has done since it was opened. */
+struct drive_counters {
+	uint64_t flushes; /* of segment files, on the path of seals */
+	uint64_t sealed; /* shards */
+	uint64_t commits; /* of the location table */
+	uint64_t segments_made;
+	uint64_t segments_recycled;
+	uint64_t segments_compacted;
+	uint64_t moved; /* records that compaction copied */
+	uint64_t punched_len;
+	uint64_t reread; /* reads that looked the record up a second time */
+	uint64_t bad_blocks; /* damaged blocks that readers met */
+	uint64_t scanned; /* records found after the mark by the start */
+	uint64_t unreadable_len; /* what the start could not read */
+};
+
 struct drive_space {
 	uint64_t total; /* of the file system */
 	uint64_t used; /* by live records */
@@ -75,11 +96,15 @@ struct drive_space {
 };
 
 struct drive;
+struct segment;
+struct location;
 
 struct drive_setup {
 	struct disk *disk;
 	struct kv *locations; /* borrowed; only this drive uses it */
 	struct loop *owner;
+	struct loop *committer; /* blocks while the location table is committed */
+	struct worker *worker; /* makes and opens segments */
 	struct clock *clock;
 	struct random_source *random;
 	struct trace *trace;
@@ -113,7 +138,16 @@ enum drive_state drive_state(const struct drive *drive); /* any thread */
 void drive_space(struct drive *drive, struct drive_space *ret_space); /* any thread */
 const char *drive_path(const struct drive *drive);
 
-/* Fences the drive from outside, for example when the index says that its claim was superseded. */
+/* Stops compaction, commits the location table and calls stopped() on the owner loop when nothing
+ * of the drive's own is in flight any more; before the loops stop. Called on the owner loop, once,
+ * when no shard is being written, read or freed. */
+void drive_stop(struct drive *drive, void (*stopped)(void *arg), void *arg);
+
+void drive_counters(
+	const struct drive *drive, struct drive_counters *ret_counters); /* any thread */
+
+/* Fences the drive from outside, for example when the index says that its claim was superseded. Any
+ * thread. */
 void drive_fence(struct drive *drive, enum err err);
 
 /* --- writing one shard -------------------------------------------------------------------------
@@ -122,38 +156,53 @@ void drive_fence(struct drive *drive, enum err err);
  */
 struct shard_write {
 	struct loop *loop;
-	void (*ready)(
-		struct shard_write *write, enum err err); /* after an open that said ERR_BUSY */
+	/* After an open that said ERR_BUSY. OK: the room is there now, as if open had said so. */
+	void (*ready)(struct shard_write *write, enum err err);
 	void (*sealed)(struct shard_write *write, enum err err); /* durable, or never to be */
 
 	/* Of the drive. */
 	struct drive *drive;
-	struct shard_info info;
-	uint64_t segment, offset, record_len, written_len, generation;
-	uint32_t block_count, in_flight;
-	uint8_t *header; /* 4 KiB-aligned, from the drive's pool */
-	struct disk_op op;
+	struct shard_info info; /* without the hint */
+	struct segment *segment;
+	uint64_t generation, offset, record_len, written_len;
+	uint64_t block_count; /* appended; each has its checksum noted */
+	size_t in_flight, in_flight_len;
+	enum err err;
+	bool is_sealing;
+	uint8_t *heads[3]; /* block 0, and two that further checksum blocks use in turn */
+	struct disk_op head_op;
+	struct disk_op more_ops[2];
+	struct shard_append *more_appends[2]; /* whose checksums filled the block */
+	const struct location *moved_from; /* of compaction: where the record was */
 	struct task task;
-	struct shard_write *next;
-	uint64_t priv[8];
+	struct shard_write *next; /* in a queue of the owner */
+	struct shard_write *next_open, *prev_open; /* in the order of reservation */
 };
 
 /* One append in flight. */
 struct shard_append {
 	void (*done)(struct shard_append *append, enum err err); /* the buffer may be reused */
+
+	/* Of the drive. */
 	struct shard_write *write;
 	struct disk_op op;
-	uint64_t priv[2];
+	struct task task;
+	size_t len;
+	unsigned pending; /* writes that it waits for */
+	enum err err;
 };
+#define SHARD_APPEND_IN_FLIGHT_MAX (4u << 20) /* bytes of one shard */
 
 /* Reserves the room of the whole record. Errors: ERR_BUSY, a segment is being made, ready()
- * follows; ERR_NO_SPACE; ERR_FENCED. info->hint is borrowed until the call returns. */
+ * follows; ERR_NO_SPACE; ERR_FENCED; ERR_NO_MEMORY; ERR_INVALID, no record has such a shape or it
+ * is longer than a segment. info->hint is borrowed until the call returns. */
 MUST_USE enum err shard_write_open(
 	struct shard_write *write, struct drive *drive, const struct shard_info *info);
 
 /* Appends one unit, with the checksums of its blocks (one each 16 KiB, the last may be short). buf
  * is 4 KiB-aligned, len a multiple of 4096; only the last unit's last block may be short of 16 KiB.
- * buf is borrowed until done(), checksums until the call returns. */
+ * At most SHARD_APPEND_IN_FLIGHT_MAX bytes are in flight. buf is borrowed until done(), checksums
+ * until the call returns. */
 void shard_write_append(struct shard_write *write, struct shard_append *append, const uint8_t *buf,
 	size_t len, const uint64_t *checksums, size_t checksum_count);
 
@@ -179,17 +228,25 @@ struct shard_read {
 	struct drive *drive;
 	struct extent_id extent;
 	uint8_t index;
-	bool is_located;
+	bool is_cached;
+	bool has_retried;
+	bool has_head; /* heads[0] is block 0, checked */
 	struct shard_info info; /* of the record, after the first read; no hint */
-	uint64_t segment, offset, generation;
+	struct segment *segment;
+	struct disk_file *file;
+	uint64_t generation, offset, record_len;
+	uint64_t seed, token; /* of the life of the segment that the record is in */
 	uint8_t *buf;
 	uint64_t start;
 	size_t len;
-	uint8_t *header;
-	struct disk_op op;
+	uint64_t checked_len; /* of buf */
+	unsigned in_flight;
+	enum err err;
+	uint32_t more_number; /* which further checksum block heads[1] is; 0: none */
+	uint8_t *heads[2];
+	struct disk_op head_op, data_op;
+	struct work work;
 	struct task task;
-	struct shard_read *next;
-	uint64_t priv[8];
 };
 
 /* Names the shard to be read; does not do anything yet. */
@@ -218,14 +275,20 @@ struct shard_free {
 	struct drive *drive;
 	struct extent_id extent;
 	uint8_t index;
+
+	/* Of the drive. */
 	struct task task;
 	struct shard_free *next;
+	enum err err;
+	uint64_t sequence; /* the commit that it waits for, */
+	uint64_t mark_generation, mark_offset; /* and the mark (D6) */
 };
 
 void shard_free_start(struct shard_free *free);
 
 /* The shards that the drive holds, in order of extent and index, from a place on: fills up to cap
- * entries. For censuses and for finding what a crash left behind. Any thread, may block shortly. */
+ * entries. For censuses and for finding what a crash left behind. Any thread, may block shortly.
+ * Errors: ERR_FENCED; those of the location table. */
 struct shard_entry {
 	struct extent_id extent;
 	uint8_t index;

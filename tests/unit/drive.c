@@ -1,0 +1,682 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/drive/drive.h"
+
+#include <stdlib.h>
+
+#include "storage/drive/format.h"
+#include "storage/drive/superblock.h"
+#include "tests/lib/segment_reader.h"
+#include "tests/lib/sim_drive.h"
+#include "tests/lib/test.h"
+
+static const struct drive_settings small = {
+	.segment_len = 1 << 20,
+	.commit_ms = 50,
+	.max_uncommitted = 64,
+	.compact_percent = 25,
+	.reserve_len = 256 << 10,
+};
+
+static struct extent_id extent(uint64_t counter)
+{
+	return (struct extent_id){3, counter};
+}
+
+static void open_new(struct sim_drive *rig, const struct drive_settings *settings)
+{
+	sim_drive_init(rig, 1, 0, settings);
+	ck_assert_ok(sim_drive_open(rig));
+}
+
+static void reopen(struct sim_drive *rig)
+{
+	ck_assert_ok(sim_drive_open(rig));
+}
+
+static size_t count_listed(struct sim_drive *rig, uint64_t *ret_len)
+{
+	struct shard_entry entries[512];
+	size_t count;
+	ck_assert_ok(drive_list(rig->drive, (struct extent_id){0, 0}, 0, entries, 512, &count));
+	uint64_t len = 0;
+	for (size_t i = 0; i < count; i++)
+		len += entries[i].record_len;
+	if (ret_len)
+		*ret_len = len;
+	return count;
+}
+
+static struct drive_counters counters(struct sim_drive *rig)
+{
+	struct drive_counters result;
+	drive_counters(rig->drive, &result);
+	return result;
+}
+
+START_TEST(a_shard_is_read_back)
+{
+	struct sim_drive rig;
+	open_new(&rig, &small);
+	ck_assert_ok(sim_drive_write(&rig, extent(1), 0, 300 << 10));
+	ck_assert_ok(sim_drive_read(&rig, extent(1), 0, 0, 300 << 10, false));
+	ck_assert_ok(sim_drive_read(&rig, extent(1), 0, 0, 300 << 10, true));
+	ck_assert_ok(sim_drive_read(&rig, extent(1), 0, 64 << 10, 16 << 10, false));
+	ck_assert_ok(sim_drive_read(&rig, extent(1), 0, 288 << 10, 12 << 10, false));
+	ck_assert_err(sim_drive_read(&rig, extent(1), 1, 0, 4096, false), ERR_NOT_FOUND);
+	ck_assert_err(sim_drive_read(&rig, extent(2), 0, 0, 4096, false), ERR_NOT_FOUND);
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(a_range_that_the_shard_has_not_is_refused)
+{
+	struct sim_drive rig;
+	open_new(&rig, &small);
+	ck_assert_ok(sim_drive_write(&rig, extent(1), 0, 40 << 10));
+	ck_assert_err(sim_drive_read(&rig, extent(1), 0, 0, 48 << 10, false), ERR_CORRUPT);
+	ck_assert_err(sim_drive_read(&rig, extent(1), 0, 48 << 10, 16 << 10, false), ERR_CORRUPT);
+	ck_assert_err(sim_drive_read(&rig, extent(1), 0, 4096, 4096, false), ERR_CORRUPT);
+	ck_assert_err(sim_drive_read(&rig, extent(1), 0, 0, 4096, false), ERR_CORRUPT);
+	ck_assert_ok(sim_drive_read(&rig, extent(1), 0, 32 << 10, 8 << 10, false));
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(a_shard_with_several_checksum_blocks_is_read_back)
+{
+	struct drive_settings settings = small;
+	settings.segment_len = 64 << 20;
+	struct sim_drive rig;
+	open_new(&rig, &settings);
+	uint64_t len = (30 << 20) + 4096;
+	struct drive_job job = {
+		.rig = &rig,
+		.loop = rig.loops[2],
+		.kind = JOB_WRITE,
+		.extent = extent(1),
+		.len = len,
+		.piece_len = 1 << 20,
+		.depth = 4,
+	};
+	drive_job_start(&job);
+	sim_run_ms(rig.sim, 5000);
+	ck_assert(job.is_done);
+	ck_assert_ok(job.err);
+	drive_job_fini(&job);
+	ck_assert_ok(sim_drive_read(&rig, extent(1), 0, 0, 1 << 20, false));
+	ck_assert_ok(sim_drive_read(&rig, extent(1), 0, 4 << 20, 16 << 20, false));
+	ck_assert_ok(sim_drive_read(&rig, extent(1), 0, 28 << 20, (2 << 20) + 4096, false));
+	sim_drive_close(&rig);
+	reopen(&rig);
+	ck_assert_ok(sim_drive_read(&rig, extent(1), 0, 12 << 20, 16 << 10, false));
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(seals_that_come_together_share_a_flush)
+{
+	struct sim_drive rig;
+	open_new(&rig, &small);
+	ck_assert_ok(sim_drive_write(&rig, extent(1), 0, 4096));
+	enum { JOBS = 40 };
+	struct drive_job *jobs = calloc(JOBS, sizeof jobs[0]);
+	uint64_t before = counters(&rig).flushes;
+	for (size_t i = 0; i < JOBS; i++) {
+		jobs[i] = (struct drive_job){
+			.rig = &rig,
+			.loop = rig.loops[2 + i % 2],
+			.kind = JOB_WRITE,
+			.extent = extent(100 + i),
+			.len = 4096,
+			.piece_len = 16 << 10,
+			.depth = 1,
+		};
+		drive_job_start(&jobs[i]);
+	}
+	sim_run_ms(rig.sim, 1000);
+	uint64_t flushes = counters(&rig).flushes - before;
+	for (size_t i = 0; i < JOBS; i++) {
+		ck_assert(jobs[i].is_done);
+		ck_assert_ok(jobs[i].err);
+		drive_job_fini(&jobs[i]);
+	}
+	free(jobs);
+	ck_assert_uint_ge(flushes, 1);
+	ck_assert_uint_lt(flushes, JOBS / 2);
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(one_seal_costs_one_flush)
+{
+	struct sim_drive rig;
+	open_new(&rig, &small);
+	ck_assert_ok(sim_drive_write(&rig, extent(1), 0, 4096));
+	sim_run_ms(rig.sim, 1000);
+	uint64_t before = sim_disk_flushes(rig.disk);
+	ck_assert_ok(sim_drive_write(&rig, extent(2), 0, 4096));
+	ck_assert_uint_eq(sim_disk_flushes(rig.disk) - before, 1);
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(what_is_sealed_survives_a_power_cut)
+{
+	struct sim_drive rig;
+	open_new(&rig, &small);
+	for (uint64_t i = 0; i < 30; i++)
+		ck_assert_ok(sim_drive_write(&rig, extent(i), i % 3, 4096 * (1 + i * 3)));
+	sim_drive_kill(&rig, true);
+	reopen(&rig);
+	ck_assert_uint_eq(count_listed(&rig, NULL), 30);
+	for (uint64_t i = 0; i < 30; i++)
+		ck_assert_ok(sim_drive_read(&rig, extent(i), i % 3, 0, 4096 * (1 + i * 3), false));
+	ck_assert_uint_gt(counters(&rig).scanned, 0);
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(a_start_reads_only_what_came_after_the_last_commit)
+{
+	struct sim_drive rig;
+	open_new(&rig, &small);
+	for (uint64_t i = 0; i < 20; i++)
+		ck_assert_ok(sim_drive_write(&rig, extent(i), 0, 16 << 10));
+	sim_run_ms(rig.sim, 1000);
+	for (uint64_t i = 20; i < 23; i++)
+		ck_assert_ok(sim_drive_write(&rig, extent(i), 0, 16 << 10));
+	sim_drive_kill(&rig, true);
+	reopen(&rig);
+	ck_assert_uint_eq(counters(&rig).scanned, 3);
+	ck_assert_uint_eq(count_listed(&rig, NULL), 23);
+	sim_drive_kill(&rig, true);
+	reopen(&rig);
+	ck_assert_uint_eq(counters(&rig).scanned, 0);
+	ck_assert_uint_eq(count_listed(&rig, NULL), 23);
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(an_open_write_holds_the_mark_back)
+{
+	struct sim_drive rig;
+	open_new(&rig, &small);
+	ck_assert_ok(sim_drive_write(&rig, extent(1), 0, 16 << 10));
+	struct drive_job slow = {
+		.rig = &rig,
+		.loop = rig.loops[2],
+		.kind = JOB_WRITE,
+		.extent = extent(2),
+		.len = 256 << 10,
+		.piece_len = 16 << 10,
+		.depth = 1,
+	};
+	drive_job_start(&slow);
+	sim_run_ms(rig.sim, 0);
+	while (slow.written == 0)
+		ck_assert(sim_step(rig.sim));
+	sim_node_pause(rig.node, false);
+	for (uint64_t i = 3; i < 6; i++) {
+		struct drive_job job = {
+			.rig = &rig,
+			.loop = rig.loops[3],
+			.kind = JOB_WRITE,
+			.extent = extent(i),
+			.len = 4096,
+			.piece_len = 16 << 10,
+			.depth = 1,
+		};
+		drive_job_start(&job);
+		while (!job.is_done)
+			ck_assert(sim_step(rig.sim));
+		ck_assert_ok(job.err);
+		drive_job_fini(&job);
+		drive_commit(rig.drive);
+	}
+	if (!slow.is_done) {
+		sim_drive_kill(&rig, true);
+		reopen(&rig);
+		for (uint64_t i = 3; i < 6; i++)
+			ck_assert_ok(sim_drive_read(&rig, extent(i), 0, 0, 4096, false));
+	}
+	drive_job_fini(&slow);
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(what_is_freed_stays_gone)
+{
+	struct sim_drive rig;
+	open_new(&rig, &small);
+	for (uint64_t i = 0; i < 10; i++)
+		ck_assert_ok(sim_drive_write(&rig, extent(i), 0, 16 << 10));
+	for (uint64_t i = 0; i < 10; i += 2)
+		ck_assert_ok(sim_drive_free(&rig, extent(i), 0));
+	ck_assert_ok(sim_drive_free(&rig, extent(77), 0));
+	sim_drive_kill(&rig, true);
+	reopen(&rig);
+	ck_assert_uint_eq(count_listed(&rig, NULL), 5);
+	for (uint64_t i = 0; i < 10; i++)
+		ck_assert_err(sim_drive_read(&rig, extent(i), 0, 0, 16 << 10, false),
+			i % 2 ? ERR_OK : ERR_NOT_FOUND);
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(a_big_record_that_is_freed_is_punched)
+{
+	struct sim_drive rig;
+	open_new(&rig, &small);
+	ck_assert_ok(sim_drive_write(&rig, extent(1), 0, 256 << 10));
+	ck_assert_ok(sim_drive_write(&rig, extent(2), 0, 256 << 10));
+	ck_assert_ok(sim_drive_free(&rig, extent(1), 0));
+	sim_run_ms(rig.sim, 500);
+	ck_assert_uint_eq(counters(&rig).punched_len, (256 << 10) + 4096);
+	struct drive_space space;
+	drive_space(rig.drive, &space);
+	ck_assert_uint_eq(space.used, (256 << 10) + 4096);
+	ck_assert_uint_eq(space.garbage, 0);
+	ck_assert_ok(sim_drive_read(&rig, extent(2), 0, 0, 256 << 10, false));
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(small_records_are_punched_when_they_have_merged)
+{
+	struct sim_drive rig;
+	open_new(&rig, &small);
+	for (uint64_t i = 0; i < 10; i++)
+		ck_assert_ok(sim_drive_write(&rig, extent(i), 0, 12 << 10));
+	const uint64_t order[] = {4, 2, 3};
+	for (size_t i = 0; i < 3; i++)
+		ck_assert_ok(sim_drive_free(&rig, extent(order[i]), 0));
+	sim_run_ms(rig.sim, 500);
+	ck_assert_uint_eq(counters(&rig).punched_len, 0);
+	ck_assert_ok(sim_drive_free(&rig, extent(5), 0));
+	sim_run_ms(rig.sim, 500);
+	ck_assert_uint_eq(counters(&rig).punched_len, 64 << 10);
+	for (uint64_t i = 0; i < 10; i++)
+		ck_assert_err(sim_drive_read(&rig, extent(i), 0, 0, 12 << 10, false),
+			i >= 2 && i <= 5 ? ERR_NOT_FOUND : ERR_OK);
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(a_segment_with_little_left_is_emptied_and_used_again)
+{
+	struct sim_drive rig;
+	open_new(&rig, &small);
+	for (uint64_t i = 0; i < 64; i++)
+		ck_assert_ok(sim_drive_write(&rig, extent(i), 0, 28 << 10));
+	for (uint64_t i = 0; i < 64; i++) {
+		if (i % 16 != 0)
+			ck_assert_ok(sim_drive_free(&rig, extent(i), 0));
+	}
+	sim_run_ms(rig.sim, 2000);
+	ck_assert_uint_ge(counters(&rig).segments_compacted, 1);
+	ck_assert_uint_ge(counters(&rig).moved, 1);
+	for (uint64_t i = 0; i < 64; i++)
+		ck_assert_err(sim_drive_read(&rig, extent(i), 0, 0, 28 << 10, false),
+			i % 16 ? ERR_NOT_FOUND : ERR_OK);
+	uint64_t made = counters(&rig).segments_made;
+	for (uint64_t i = 100; i < 140; i++)
+		ck_assert_ok(sim_drive_write(&rig, extent(i), 0, 28 << 10));
+	ck_assert_uint_ge(counters(&rig).segments_recycled, 1);
+	ck_assert_uint_eq(counters(&rig).segments_made, made);
+	sim_drive_kill(&rig, true);
+	reopen(&rig);
+	ck_assert_uint_eq(count_listed(&rig, NULL), 4 + 40);
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(a_reader_that_was_overtaken_looks_again)
+{
+	struct sim_drive rig;
+	open_new(&rig, &small);
+	for (uint64_t i = 0; i < 40; i++)
+		ck_assert_ok(sim_drive_write(&rig, extent(i), 0, 28 << 10));
+	uint8_t *buf = aligned_alloc(4096, 28 << 10);
+	struct drive_job job = {
+		.rig = &rig,
+		.loop = rig.loops[3],
+		.kind = JOB_READ,
+		.extent = extent(0),
+		.len = 28 << 10,
+	};
+	/* A reader that keeps what it located, over the compaction of its segment. */
+	drive_job_start(&job);
+	while (!job.is_done)
+		ck_assert(sim_step(rig.sim));
+	ck_assert_ok(job.err);
+	for (uint64_t i = 1; i < 40; i++)
+		ck_assert_ok(sim_drive_free(&rig, extent(i), 0));
+	sim_run_ms(rig.sim, 2000);
+	ck_assert_uint_ge(counters(&rig).moved, 1);
+	for (uint64_t i = 100; i < 160; i++)
+		ck_assert_ok(sim_drive_write(&rig, extent(i), 0, 28 << 10));
+	ck_assert_uint_ge(counters(&rig).segments_recycled, 1);
+	drive_job_fini(&job);
+	free(buf);
+	ck_assert_ok(sim_drive_read(&rig, extent(0), 0, 0, 28 << 10, false));
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(a_damaged_block_is_not_served)
+{
+	struct sim_drive rig;
+	open_new(&rig, &small);
+	ck_assert_ok(sim_drive_write(&rig, extent(1), 0, 64 << 10));
+	sim_disk_fail_nth(rig.disk, SIM_READ, 2, SIM_ROT);
+	enum err err = sim_drive_read(&rig, extent(1), 0, 0, 64 << 10, false);
+	ck_assert_msg(err == ERR_CHECKSUM, "%s", err_name(err));
+	ck_assert_uint_eq(counters(&rig).bad_blocks, 1);
+	ck_assert_uint_eq(counters(&rig).reread, 1);
+	ck_assert_int_eq(drive_state(rig.drive), DRIVE_UP);
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(a_failed_flush_fences_the_drive)
+{
+	struct sim_drive rig;
+	open_new(&rig, &small);
+	ck_assert_ok(sim_drive_write(&rig, extent(1), 0, 16 << 10));
+	sim_run_ms(rig.sim, 1000);
+	sim_disk_fail_nth(rig.disk, SIM_SYNC, 1, SIM_EIO);
+	ck_assert_err(sim_drive_write(&rig, extent(2), 0, 16 << 10), ERR_FENCED);
+	sim_run_ms(rig.sim, 100);
+	ck_assert_uint_eq(rig.fenced_count, 1);
+	ck_assert_int_eq(rig.fenced_err, ERR_IO);
+	ck_assert_int_eq(drive_state(rig.drive), DRIVE_FENCED);
+	ck_assert_err(sim_drive_read(&rig, extent(1), 0, 0, 16 << 10, false), ERR_FENCED);
+	ck_assert_err(sim_drive_write(&rig, extent(3), 0, 16 << 10), ERR_FENCED);
+	ck_assert_err(sim_drive_free(&rig, extent(1), 0), ERR_FENCED);
+	sim_drive_close(&rig);
+	reopen(&rig);
+	ck_assert_ok(sim_drive_read(&rig, extent(1), 0, 0, 16 << 10, false));
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(a_failed_write_fences_the_drive)
+{
+	struct sim_drive rig;
+	open_new(&rig, &small);
+	ck_assert_ok(sim_drive_write(&rig, extent(1), 0, 16 << 10));
+	sim_run_ms(rig.sim, 1000);
+	sim_disk_fail_nth(rig.disk, SIM_WRITE, 1, SIM_EIO);
+	ck_assert_err(sim_drive_write(&rig, extent(2), 0, 16 << 10), ERR_FENCED);
+	sim_run_ms(rig.sim, 100);
+	ck_assert_uint_eq(rig.fenced_count, 1);
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(a_full_drive_takes_no_shards_and_still_frees)
+{
+	struct sim_drive rig;
+	sim_drive_init(&rig, 1, 6 << 20, &small);
+	ck_assert_ok(sim_drive_open(&rig));
+	uint64_t count = 0;
+	enum err err = ERR_OK;
+	for (; count < 200 && err == ERR_OK; count++)
+		err = sim_drive_write(&rig, extent(count), 0, 92 << 10);
+	ck_assert_err(err, ERR_NO_SPACE);
+	ck_assert_uint_gt(count, 20);
+	ck_assert_int_eq(drive_state(rig.drive), DRIVE_UP);
+	for (uint64_t i = 0; i + 1 < count; i++)
+		ck_assert_ok(sim_drive_free(&rig, extent(i), 0));
+	sim_run_ms(rig.sim, 3000);
+	ck_assert_uint_eq(count_listed(&rig, NULL), 0);
+	for (uint64_t i = 0; i < 20; i++)
+		ck_assert_ok(sim_drive_write(&rig, extent(500 + i), 0, 92 << 10));
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(a_lost_table_is_rebuilt_from_the_segments)
+{
+	struct sim_drive rig;
+	open_new(&rig, &small);
+	for (uint64_t i = 0; i < 50; i++)
+		ck_assert_ok(sim_drive_write(&rig, extent(i), 0, 60 << 10));
+	sim_drive_close(&rig);
+	sim_kv_free(rig.kv);
+	rig.kv = sim_kv_new(rig.node, 0);
+	reopen(&rig);
+	ck_assert_uint_eq(count_listed(&rig, NULL), 50);
+	for (uint64_t i = 0; i < 50; i++)
+		ck_assert_ok(sim_drive_read(&rig, extent(i), 0, 0, 60 << 10, false));
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(a_shard_written_again_replaces_the_first)
+{
+	struct sim_drive rig;
+	open_new(&rig, &small);
+	ck_assert_ok(sim_drive_write(&rig, extent(1), 0, 60 << 10));
+	ck_assert_ok(sim_drive_write(&rig, extent(1), 0, 60 << 10));
+	uint64_t len;
+	ck_assert_uint_eq(count_listed(&rig, &len), 1);
+	struct drive_space space;
+	drive_space(rig.drive, &space);
+	ck_assert_uint_eq(space.used, len);
+	sim_drive_kill(&rig, true);
+	reopen(&rig);
+	ck_assert_uint_eq(count_listed(&rig, &len), 1);
+	drive_space(rig.drive, &space);
+	ck_assert_uint_eq(space.used, len);
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(nothing_runs_when_nothing_is_to_be_done)
+{
+	struct sim_drive rig;
+	open_new(&rig, &small);
+	for (uint64_t i = 0; i < 30; i++)
+		ck_assert_ok(sim_drive_write(&rig, extent(i), 0, 60 << 10));
+	for (uint64_t i = 0; i < 15; i++)
+		ck_assert_ok(sim_drive_free(&rig, extent(i), 0));
+	sim_run_ms(rig.sim, 5000);
+	struct sim_disk_stats before = *sim_disk_stats(rig.disk);
+	uint64_t commits = sim_kv_stats(rig.kv)->commits;
+	sim_run_ms(rig.sim, 3600 * 1000);
+	ck_assert_mem_eq(&before, sim_disk_stats(rig.disk), sizeof before);
+	ck_assert_uint_eq(sim_kv_stats(rig.kv)->commits, commits);
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+/* --- who a directory is --------------------------------------------------------------------------- */
+
+START_TEST(a_directory_is_formatted_once)
+{
+	struct sim_drive rig;
+	sim_drive_init(&rig, 1, 0, &small);
+	struct drive_identity identity;
+	ck_assert_ok(drive_identify(sim_disk_base(rig.disk), &identity));
+	ck_assert_mem_eq(identity.cluster.bytes, sim_drive_cluster.bytes, ID_LEN);
+	ck_assert_uint_eq(identity.mount, 0);
+	ck_assert_err(drive_format(sim_disk_base(rig.disk), &identity, &small), ERR_EXISTS);
+	reopen(&rig);
+	ck_assert_uint_eq(drive_identity(rig.drive)->mount, 1);
+	sim_drive_close(&rig);
+	reopen(&rig);
+	ck_assert_uint_eq(drive_identity(rig.drive)->mount, 2);
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(what_is_not_empty_is_not_formatted)
+{
+	struct sim *sim = sim_new(1);
+	struct sim_disk *sim_disk = sim_disk_new(sim_node_new(sim, "node"), "disk", 0);
+	struct disk *disk = sim_disk_base(sim_disk);
+	struct disk_file *file;
+	ck_assert_ok(disk_open(disk, "photos", DISK_CREATE, &file));
+	disk_close(file);
+	struct drive_identity identity = {.cluster = sim_drive_cluster};
+	ck_assert_err(drive_format(disk, &identity, &small), ERR_NOT_EMPTY);
+	ck_assert_err(drive_identify(disk, &identity), ERR_NOT_FOUND);
+	ck_assert_ok(disk_remove(disk, "photos"));
+	ck_assert_ok(drive_format(disk, &identity, &small));
+	sim_disk_free(sim_disk);
+	sim_free(sim);
+}
+END_TEST
+
+START_TEST(a_format_cut_off_anywhere_can_be_done_again)
+{
+	for (uint64_t n = 1;; n++) {
+		struct sim *sim = sim_new(n);
+		struct sim_disk *sim_disk = sim_disk_new(sim_node_new(sim, "node"), "disk", 0);
+		struct disk *disk = sim_disk_base(sim_disk);
+		struct drive_identity identity = {.cluster = sim_drive_cluster};
+		sim_disk_fail_nth(sim_disk, SIM_ANY_CALL, n, SIM_EIO);
+		enum err err = drive_format(disk, &identity, &small);
+		bool was_hit = sim_disk_stats(sim_disk)->faults[SIM_EIO] > 0;
+		sim_disk_heal(sim_disk);
+		if (err != ERR_OK && drive_identify(disk, &identity) != ERR_OK)
+			ck_assert_ok(drive_format(disk, &identity, &small));
+		ck_assert_ok(drive_identify(disk, &identity));
+		sim_disk_free(sim_disk);
+		sim_free(sim);
+		if (!was_hit) {
+			ck_assert_ok(err);
+			ck_assert_uint_gt(n, 8);
+			break;
+		}
+		ck_assert_int_ne(err, ERR_OK);
+	}
+}
+END_TEST
+
+START_TEST(a_drive_of_another_cluster_is_refused)
+{
+	struct sim_drive rig;
+	sim_drive_init(&rig, 1, 0, &small);
+	struct drive_setup setup = {
+		.disk = sim_disk_base(rig.disk),
+		.locations = sim_kv_open(rig.kv),
+		.owner = rig.loops[0],
+		.committer = rig.loops[1],
+		.worker = sim_node_worker(rig.node),
+		.clock = sim_node_clock(rig.node),
+		.random = sim_node_random(rig.node),
+		.settings = small,
+	};
+	struct id other = {{9}};
+	struct drive *drive;
+	ck_assert_err(drive_open(&setup, other, &drive), ERR_FOREIGN);
+	ck_assert_ok(drive_open(&setup, sim_drive_cluster, &drive));
+	struct drive *second;
+	ck_assert_err(drive_open(&setup, sim_drive_cluster, &second), ERR_BUSY);
+	drive_close(drive);
+	kv_close(setup.locations);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+/* --- every failure ---------------------------------------------------------------------------------- */
+
+/* A little of everything, from the opening to the stop. False when a call of it failed. */
+static bool use(struct sim_drive *rig)
+{
+	if (sim_drive_open(rig) != ERR_OK)
+		return false;
+	bool is_good = true;
+	for (uint64_t i = 0; i < 12; i++)
+		is_good &= sim_drive_write(rig, extent(1000 + i), 0, 124 << 10) == ERR_OK;
+	for (uint64_t i = 0; i < 11; i++)
+		is_good &= sim_drive_free(rig, extent(1000 + i), 0) == ERR_OK;
+	is_good &= sim_drive_read(rig, extent(1011), 0, 0, 124 << 10, false) == ERR_OK;
+	is_good &= sim_drive_read(rig, extent(1), 0, 0, 28 << 10, true) == ERR_OK;
+	sim_run_ms(rig->sim, 500);
+	sim_drive_close(rig);
+	return is_good;
+}
+
+START_TEST(after_any_failed_call_the_drive_is_whole)
+{
+	bool was_hit = true;
+	uint64_t n = 1;
+	for (; was_hit; n++) {
+		struct sim_drive rig;
+		sim_drive_init(&rig, n, 0, &small);
+		ck_assert_ok(sim_drive_open(&rig));
+		for (uint64_t i = 0; i < 3; i++)
+			ck_assert_ok(sim_drive_write(&rig, extent(i), 0, 28 << 10));
+		sim_drive_kill(&rig, true);
+		sim_disk_fail_nth(rig.disk, SIM_ANY_CALL, n, SIM_EIO);
+		bool is_good = use(&rig);
+		was_hit = sim_disk_stats(rig.disk)->faults[SIM_EIO] > 0;
+		ck_assert(is_good || was_hit);
+		sim_disk_heal(rig.disk);
+		reopen(&rig);
+		for (uint64_t i = 0; i < 3; i++)
+			ck_assert_ok(sim_drive_read(&rig, extent(i), 0, 0, 28 << 10, false));
+		sim_drive_close(&rig);
+		sim_drive_fini(&rig);
+	}
+	ck_assert_uint_gt(n, 60);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("drive");
+	TCase *tc = tcase_create("drive");
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, a_shard_is_read_back);
+	tcase_add_test(tc, a_range_that_the_shard_has_not_is_refused);
+	tcase_add_test(tc, a_shard_with_several_checksum_blocks_is_read_back);
+	tcase_add_test(tc, seals_that_come_together_share_a_flush);
+	tcase_add_test(tc, one_seal_costs_one_flush);
+	tcase_add_test(tc, what_is_sealed_survives_a_power_cut);
+	tcase_add_test(tc, a_start_reads_only_what_came_after_the_last_commit);
+	tcase_add_test(tc, an_open_write_holds_the_mark_back);
+	tcase_add_test(tc, what_is_freed_stays_gone);
+	tcase_add_test(tc, a_big_record_that_is_freed_is_punched);
+	tcase_add_test(tc, small_records_are_punched_when_they_have_merged);
+	tcase_add_test(tc, a_segment_with_little_left_is_emptied_and_used_again);
+	tcase_add_test(tc, a_reader_that_was_overtaken_looks_again);
+	tcase_add_test(tc, a_damaged_block_is_not_served);
+	tcase_add_test(tc, a_failed_flush_fences_the_drive);
+	tcase_add_test(tc, a_failed_write_fences_the_drive);
+	tcase_add_test(tc, a_full_drive_takes_no_shards_and_still_frees);
+	tcase_add_test(tc, a_lost_table_is_rebuilt_from_the_segments);
+	tcase_add_test(tc, a_shard_written_again_replaces_the_first);
+	tcase_add_test(tc, nothing_runs_when_nothing_is_to_be_done);
+	tcase_add_test(tc, a_directory_is_formatted_once);
+	tcase_add_test(tc, what_is_not_empty_is_not_formatted);
+	tcase_add_test(tc, a_format_cut_off_anywhere_can_be_done_again);
+	tcase_add_test(tc, a_drive_of_another_cluster_is_refused);
+	tcase_add_test(tc, after_any_failed_call_the_drive_is_whole);
+	suite_add_tcase(suite, tc);
+	return test_run(suite);
+}
