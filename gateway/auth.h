@@ -8,8 +8,9 @@
 
 /* Who a request comes from, and what they may do.
  *
- * (A1) An access key that was changed, disabled or deleted is refused by the next request that
- *      begins after that was answered: what is kept here is of one generation of the keys.
+ * (A1) An access key that was changed, disabled or deleted is refused by every request that begins
+ *      after that was answered: the row is read for each request, and a derived key that is kept is
+ *      used for the very secret only that it was derived from.
  * (A2) A key id that does not exist, one that is disabled or expired, and a wrong signature take
  * the same time. (A3) Rights belong to owners. An owner may do everything to the own buckets and
  * nothing to others; AUTH_ROLE_ADMIN may do everything; who has not signed may do nothing.
@@ -32,19 +33,18 @@ static inline struct bytes auth_owner(const struct auth_principal *principal)
 	return bytes_make(principal->owner, principal->owner_len);
 }
 
-/* Keys of one loop: derived signing keys, good for one generation of the index's keys. */
+/* Of one loop: signing keys that were derived. */
 struct auth_keys {
-	uint64_t generation;
 	struct sigv4_keys *signing_keys; /* owned */
 };
 
 MUST_USE enum err auth_keys_init(struct auth_keys *keys); /* Errors: ERR_NO_MEMORY. */
 void auth_keys_fini(struct auth_keys *keys);
 
-/* Verifies a parsed signature, under a view of the index that was begun after index_access_key_
- * generation() was asked for `generation`. Returns what sigv4_verify() does, and
- * S3_INTERNAL_ERROR, S3_SERVICE_UNAVAILABLE when the index cannot be read, S3_INVALID_TOKEN. */
-enum s3_code auth_verify(struct auth_keys *keys, struct index_reader *reader, uint64_t generation,
+/* Verifies a parsed signature that is not anonymous, under a view of the index. Returns what
+ * sigv4_verify() does; S3_INVALID_TOKEN, for we give out no session tokens; and, when the key's row
+ * cannot be read, S3_INTERNAL_ERROR or S3_SERVICE_UNAVAILABLE. */
+enum s3_code auth_verify(struct auth_keys *keys, struct index_reader *reader,
 	struct secrets *secrets, uint64_t now_ms, const struct sigv4_request *request,
 	struct sigv4 *auth, struct auth_principal *ret_principal,
 	struct s3_error_detail *ret_detail) MUST_USE;

@@ -72,6 +72,7 @@ struct request {
 	void (*advance)(struct request *request);
 	void (*fini)(struct request *request); /* may be NULL; starts nothing */
 	int step; /* its states; 0 at start */
+	struct request_stream *stream; /* of an answer made piece by piece: request_stream.h */
 	struct index_proposal proposal;
 	bool is_proposed, is_proposal_done;
 	uint8_t *text; /* REQUEST_TEXT_LEN bytes of the loop's pool, once taken */
@@ -80,7 +81,7 @@ struct request {
 	struct s3_error_detail error; /* what request_fail() adds; empty at start */
 	struct index_barrier barrier;
 
-	uint8_t target_buf[4096]; /* path and query, decoded */
+	uint8_t target_buf[8192]; /* path, host and query, decoded */
 	uint8_t reply_buf[4096]; /* an error document, or values of headers: see request_note() */
 	size_t reply_len;
 	_Alignas(64) uint8_t op[REQUEST_OP_LEN]; /* REQUEST_OP(); not zeroed */
@@ -152,14 +153,18 @@ bool request_proposal_has_result(struct request *request);
 
 /* --- answers: the last act of a handler ---------------------------------------------------------- */
 
-/* An answer without a body. Headers may be borrowed for the call only; request_begin_headers adds
- * x-amz-request-id and x-amz-id-2 to all of these. */
+/* An answer without a body. Here and below headers are borrowed for the call, at most
+ * REQUEST_HEADERS_MAX; x-amz-request-id and x-amz-id-2 are added. */
+#define REQUEST_HEADERS_MAX 64
 void request_answer(
 	struct request *request, unsigned status, const struct http_header *headers, size_t count);
 
 /* An answer whose body is what stands in request->out, application/xml. */
 void request_answer_xml(
 	struct request *request, unsigned status, const struct http_header *headers, size_t count);
+
+/* An answer that is constant, application/xml. */
+void request_answer_document(struct request *request, struct bytes document);
 
 /* An error document (none for HEAD and 304); request->error says more, if set. After
  * request_begin() it cuts the connection. */

@@ -38,7 +38,6 @@ enum route_flags {
 	ROUTE_BUCKET_MUST_BE = 1 << 0, /* request->bucket is looked up, or NoSuchBucket */
 	ROUTE_WRITE = 1 << 1,
 	ROUTE_CHECKSUM = 1 << 2, /* the body must come with an MD5, a checksum or a signed digest */
-	ROUTE_ANYBODY = 1 << 3, /* needs no signature, and its handler checks rights itself */
 };
 
 #define ROUTE_PARAMS_MAX 2
@@ -59,11 +58,14 @@ struct route {
 	unsigned flags;
 	void (*start)(struct request *request); /* NULL: refused with `refusal` */
 	enum s3_code refusal;
+	const char *document; /* of op_stub_document() */
+	const char *legacy; /* an older name of the same requests */
 	const char *note; /* for docs/S3.md */
 };
 
 /* The route of a request. Returns S3_OK; S3_METHOD_NOT_ALLOWED, no operation has this method with
- * these sub-resources; S3_INVALID_REQUEST, sub-resources that exclude each other. */
+ * these sub-resources; S3_INVALID_REQUEST, sub-resources that exclude each other;
+ * S3_INVALID_ARGUMENT, one with a value it cannot have. */
 enum s3_code route_find(enum http_method method, enum route_scope scope, const struct query *query,
 	const struct http_header *headers, size_t header_count,
 	const struct route **ret_route) MUST_USE;

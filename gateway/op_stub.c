@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/op_stub.h"
+
+#include "gateway/response.h"
+#include "gateway/xml_out.h"
+
+void op_stub_document(struct request *request)
+{
+	request_answer_document(request, bytes_of(request->route->document));
+}
+
+void op_stub_delete_nothing(struct request *request)
+{
+	request_answer(request, 204, NULL, 0);
+}
+
+/* --- objects ------------------------------------------------------------------------------------ */
+
+/* Under a view: the version that the request is about. ERR_NOT_FOUND sets *ret_code. */
+MUST_USE static enum err find_version(
+	struct request *request, struct object_info *ret_object, enum s3_code *ret_code)
+{
+	struct index_reader *reader = request_reader(request);
+	uint64_t bucket = request->bucket.id;
+	struct bytes key = request->resource.key;
+	struct version_id version;
+	struct bytes text;
+	bool is_null;
+
+	*ret_code = S3_NO_SUCH_KEY;
+	if (!query_find(&request->query, "versionId", &text)) {
+		enum err err = index_version_find(reader, bucket, key, ret_object);
+		if (err == ERR_OK && ret_object->row.is_delete_marker)
+			return ERR_NOT_FOUND;
+		return err;
+	}
+	*ret_code = S3_NO_SUCH_VERSION;
+	if (response_parse_version(text, &version, &is_null) != ERR_OK) {
+		s3_error_add(&request->error, "ArgumentName", bytes_of("versionId"));
+		s3_error_add(&request->error, "ArgumentValue", text);
+		*ret_code = S3_INVALID_ARGUMENT;
+		return ERR_NOT_FOUND;
+	}
+	enum err err = is_null ? index_version_null(reader, bucket, key, ret_object)
+			       : index_version_get(reader, bucket, key, version, ret_object);
+	if (err == ERR_OK && ret_object->row.is_delete_marker) {
+		*ret_code = S3_METHOD_NOT_ALLOWED;
+		return ERR_NOT_FOUND;
+	}
+	return err;
+}
+
+/* Calls what writes the answer, under the view that has the object. */
+static void answer_about_object(struct request *request,
+	void (*write)(
+		struct request *request, struct text_out *out, const struct object_info *object))
+{
+	struct object_info object;
+	struct text_out out;
+	enum s3_code code = S3_NO_SUCH_KEY;
+
+	enum err err = index_view_begin(request_reader(request));
+	if (err != ERR_OK) {
+		request_fail_err(request, err, S3_NO_SUCH_KEY);
+		return;
+	}
+	request_note_begin(request, &out);
+	err = find_version(request, &object, &code);
+	if (err == ERR_OK && write)
+		write(request, &out, &object);
+	index_view_end(request_reader(request));
+	if (err != ERR_OK)
+		request_fail_err(request, err, code);
+	else if (out.overflowed)
+		request_fail(request, S3_INTERNAL_ERROR);
+	else if (write)
+		request_answer_document(request, request_note_end(request, &out));
+	else
+		request_answer(request, 200, NULL, 0);
+}
+
+/* --- ACLs --------------------------------------------------------------------------------------- */
+
+enum s3_code op_stub_check_acl(const struct request *request)
+{
+	const struct exchange *x = request->exchange;
+	struct bytes acl;
+
+	if (request_header(request, "x-amz-acl", &acl) && !bytes_is_text(acl, "private") &&
+		!bytes_is_text(acl, "bucket-owner-full-control"))
+		return S3_ACCESS_CONTROL_LIST_NOT_SUPPORTED;
+	for (size_t i = 0; i < x->header_count; i++)
+		if (bytes_has_prefix(x->headers[i].name, bytes_of("x-amz-grant-")))
+			return S3_ACCESS_CONTROL_LIST_NOT_SUPPORTED;
+	return S3_OK;
+}
+
+static void write_acl(struct text_out *out, struct bytes owner)
+{
+	text_put_text(out, XML_DECLARATION "<AccessControlPolicy" XML_NAMESPACE ">");
+	response_put_owner(out, owner);
+	text_put_text(out,
+		"<AccessControlList><Grant><Grantee "
+		"xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" "
+		"xsi:type=\"CanonicalUser\"><ID>");
+	xml_put_any(out, owner);
+	text_put_text(out, "</ID><DisplayName>");
+	xml_put_any(out, owner);
+	text_put_text(out,
+		"</DisplayName></Grantee><Permission>FULL_CONTROL</Permission></Grant>"
+		"</AccessControlList></AccessControlPolicy>");
+}
+
+void op_stub_bucket_acl(struct request *request)
+{
+	struct text_out out;
+	request_note_begin(request, &out);
+	write_acl(&out, request->bucket.owner);
+	request_answer_document(request, request_note_end(request, &out));
+}
+
+static void write_object_acl(
+	struct request *request, struct text_out *out, const struct object_info *object)
+{
+	(void)object; /* objects belong to the owner of their bucket */
+	write_acl(out, request->bucket.owner);
+}
+
+void op_stub_object_acl(struct request *request)
+{
+	answer_about_object(request, write_object_acl);
+}
+
+void op_stub_put_bucket_acl(struct request *request)
+{
+	enum s3_code code = op_stub_check_acl(request);
+	if (code != S3_OK)
+		request_fail(request, code);
+	else
+		request_answer(request, 200, NULL, 0);
+}
+
+void op_stub_put_object_acl(struct request *request)
+{
+	enum s3_code code = op_stub_check_acl(request);
+	if (code != S3_OK)
+		request_fail(request, code);
+	else
+		answer_about_object(request, NULL);
+}
+
+/* --- tags --------------------------------------------------------------------------------------- */
+
+static void write_tagging(
+	struct request *request, struct text_out *out, const struct object_info *object)
+{
+	struct bytes rest = object->row.tags;
+	struct metadata_pair tag;
+
+	(void)request;
+	text_put_text(out, XML_DECLARATION "<Tagging" XML_NAMESPACE "><TagSet>");
+	while (metadata_next(&rest, &tag)) {
+		text_put_text(out, "<Tag><Key>");
+		xml_put_any(out, tag.name);
+		text_put_text(out, "</Key><Value>");
+		xml_put_any(out, tag.value);
+		text_put_text(out, "</Value></Tag>");
+	}
+	text_put_text(out, "</TagSet></Tagging>");
+}
+
+void op_stub_object_tagging(struct request *request)
+{
+	answer_about_object(request, write_tagging);
+}

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/request.h"
+
+#include <stdlib.h>
+
+#include "gateway/request_priv.h"
+
+/* 2026-01-01: an earlier clock is one that was not set yet, and no date can be judged by it. */
+#define CLOCK_MS_MIN UINT64_C(1767225600000)
+
+/* --- the life of the struct --------------------------------------------------------------------- */
+
+static void set_id_text(struct request *request, uint64_t id)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	for (int i = 15; i >= 0; i--, id >>= 4)
+		request->id_text[i] = digits[id & 15];
+}
+
+/* A free request, all zero up to its buffers. NULL: there are as many as may be. */
+static struct request *take(struct gateway_loop *loop, struct exchange *x)
+{
+	struct request *request = loop->free_requests;
+	if (request) {
+		loop->free_requests = request->next;
+	} else {
+		if (loop->request_count >= loop->gateway->settings.requests_max)
+			return NULL;
+		request = malloc(sizeof *request);
+		if (!request)
+			return NULL;
+		loop->request_count++;
+	}
+	memset(request, 0, offsetof(struct request, target_buf));
+	request->magic = REQUEST_MAGIC;
+	request->state = REQUEST_STARTING;
+	request->loop = loop;
+	request->exchange = x;
+	request->reply_len = 0;
+	s3_error_detail_init(&request->error);
+	set_id_text(request, x->request_id);
+	loop->counters.in_progress++;
+	return request;
+}
+
+static void finish(struct request *request)
+{
+	struct gateway_loop *loop = request->loop;
+	struct exchange *x = request->exchange;
+
+	assert(request->magic == REQUEST_MAGIC && request->state == REQUEST_ENDING);
+	if (request->fini)
+		request->fini(request);
+	if (request->text_wait.is_waiting)
+		pool_wait_cancel(&loop->text_pool, &request->text_wait);
+	pool_give(&loop->text_pool, request->text);
+	explicit_bzero(&request->auth.signing_key, sizeof request->auth.signing_key);
+	request->magic = 0;
+	request->state = REQUEST_FREE;
+	request->next = loop->free_requests;
+	loop->free_requests = request;
+	loop->counters.in_progress--;
+	exchange_end(x);
+}
+
+void request_maybe_end(struct request *request)
+{
+	if (request->state == REQUEST_ENDING && request->holds == 0 && !request->is_sending &&
+		!request->is_advancing && !request->is_advance_posted)
+		finish(request);
+}
+
+void request_hold(struct request *request)
+{
+	assert(request->magic == REQUEST_MAGIC);
+	request->holds++;
+}
+
+void request_release(struct request *request)
+{
+	assert(request->magic == REQUEST_MAGIC && request->holds > 0);
+	request->holds--;
+	request_maybe_end(request);
+}
+
+/* --- telling the handler ------------------------------------------------------------------------ */
+
+void request_advance(struct request *request)
+{
+	assert(request->magic == REQUEST_MAGIC && !request->is_advancing);
+	if (request->state == REQUEST_RUNNING) {
+		request->is_advancing = true;
+		request->advance(request);
+		request->is_advancing = false;
+	}
+	request_maybe_end(request);
+}
+
+static void advance_posted(struct task *task)
+{
+	struct request *request = CONTAINER_OF(task, struct request, advance_task);
+	request->is_advance_posted = false;
+	request_advance(request);
+}
+
+void request_advance_soon(struct request *request)
+{
+	assert(request->magic == REQUEST_MAGIC);
+	if (request->is_advance_posted)
+		return;
+	request->is_advance_posted = true;
+	request->advance_task.run = advance_posted;
+	loop_post(request->loop->loop, &request->advance_task);
+}
+
+static void readable(struct exchange *x)
+{
+	struct request *request = x->handler_data;
+	request->is_readable = true;
+	request_advance(request);
+}
+
+static void sent(struct exchange *x, enum err err)
+{
+	struct request *request = x->handler_data;
+	assert(request->is_sending);
+	request->is_sending = false;
+	if (err != ERR_OK)
+		request->is_gone = true;
+	if (request->state == REQUEST_ANSWERING)
+		request->state = REQUEST_ENDING;
+	request_advance(request);
+}
+
+static void gone(struct exchange *x)
+{
+	struct request *request = x->handler_data;
+	request->is_gone = true;
+	request_advance(request);
+}
+
+/* --- what the client said ----------------------------------------------------------------------- */
+
+bool request_header(const struct request *request, const char *name, struct bytes *ret_value)
+{
+	const struct exchange *x = request->exchange;
+	struct bytes wanted = bytes_of(name);
+	for (size_t i = 0; i < x->header_count; i++) {
+		if (!bytes_is_equal(x->headers[i].name, wanted))
+			continue;
+		if (ret_value)
+			*ret_value = x->headers[i].value;
+		return true;
+	}
+	return false;
+}
+
+struct bytes request_param(const struct request *request, const char *name)
+{
+	struct bytes value = {0};
+	if (!query_find(&request->query, name, &value))
+		return (struct bytes){0};
+	return value;
+}
+
+static bool parse_uint(struct bytes text, uint64_t max, uint64_t *ret_value)
+{
+	uint64_t value = 0;
+	if (text.len == 0 || text.len > 18)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.data[i] < '0' || text.data[i] > '9')
+			return false;
+		value = value * 10 + (text.data[i] - '0');
+	}
+	if (value > max)
+		return false;
+	*ret_value = value;
+	return true;
+}
+
+enum s3_code request_param_uint(struct request *request, const char *name, uint64_t fallback,
+	uint64_t max, uint64_t *ret_value)
+{
+	struct bytes text;
+	if (!query_find(&request->query, name, &text)) {
+		*ret_value = fallback;
+		return S3_OK;
+	}
+	if (parse_uint(text, max, ret_value))
+		return S3_OK;
+	s3_error_add(&request->error, "ArgumentName", bytes_of(name));
+	s3_error_add(&request->error, "ArgumentValue", text);
+	return S3_INVALID_ARGUMENT;
+}
+
+/* --- the gate ----------------------------------------------------------------------------------- */
+
+/* What the target asks for. */
+static enum s3_code read_target(struct request *request)
+{
+	const struct exchange *x = request->exchange;
+	const struct gateway_settings *settings = &request->loop->gateway->settings;
+	struct bytes host = {0};
+
+	if (uri_split(x->target, &request->uri) != ERR_OK)
+		return S3_INVALID_URI;
+	request_header(request, "host", &host);
+	size_t query_len = request->uri.query.len;
+	size_t path_len = request->uri.path.len + host.len;
+	if (query_len + path_len > sizeof request->target_buf)
+		return S3_INVALID_URI;
+	if (query_parse(request->uri.query, request->target_buf, query_len, &request->query) !=
+		ERR_OK)
+		return S3_INVALID_URI;
+	return uri_resolve(request->uri.path, host, settings->domains, settings->domain_count,
+		request->target_buf + query_len, sizeof request->target_buf - query_len,
+		&request->resource, &request->error);
+}
+
+static enum s3_code find_route(struct request *request)
+{
+	const struct exchange *x = request->exchange;
+	enum route_scope scope = request->resource.key.len > 0 ? ROUTE_OBJECT
+		: request->resource.bucket.len > 0             ? ROUTE_BUCKET
+							       : ROUTE_SERVICE;
+	enum s3_code code = route_find(
+		x->method, scope, &request->query, x->headers, x->header_count, &request->route);
+	if (code == S3_METHOD_NOT_ALLOWED) {
+		static const char *const types[] = {"SERVICE", "BUCKET", "OBJECT"};
+		s3_error_add(&request->error, "Method", x->method_name);
+		s3_error_add(&request->error, "ResourceType", bytes_of(types[scope]));
+	}
+	return code;
+}
+
+static struct sigv4_request signed_request(const struct request *request)
+{
+	const struct exchange *x = request->exchange;
+	return (struct sigv4_request){
+		.method = x->method_name,
+		.path = request->uri.path,
+		.query = &request->query,
+		.headers = x->headers,
+		.header_count = x->header_count,
+	};
+}
+
+/* All that can be refused without the index. Whether there is such an operation is told only to who
+ * has signed. */
+static enum s3_code parse(struct request *request)
+{
+	const struct gateway *gateway = request->loop->gateway;
+	struct sigv4_request signed_one;
+	struct sigv4_settings settings = {
+		.region = gateway->settings.region,
+		.region_is_strict = gateway->settings.region_is_strict,
+	};
+
+	enum s3_code code = read_target(request);
+	if (code != S3_OK)
+		return code;
+	if (request->now_ms < CLOCK_MS_MIN) {
+		request->error.message = "The clock of this server is not set.";
+		return S3_SERVICE_UNAVAILABLE;
+	}
+	signed_one = signed_request(request);
+	code = sigv4_parse(
+		&signed_one, &settings, request->now_ms / 1000, &request->auth, &request->error);
+	if (code != S3_OK)
+		return code;
+	return request->auth.is_anonymous ? S3_ACCESS_DENIED : S3_OK;
+}
+
+/* Copies the bucket's row out of the view. */
+static enum s3_code find_bucket(struct request *request)
+{
+	struct row_bucket *bucket = &request->bucket;
+	enum err err = ERR_NOT_FOUND;
+	if (request->resource.bucket.len <= ROW_BUCKET_NAME_LEN_MAX)
+		err = index_bucket_find(request_reader(request), request->resource.bucket, bucket);
+	if (err != ERR_OK)
+		return s3_error_from_err(err, S3_NO_SUCH_BUCKET);
+	assert(bucket->name.len + bucket->owner.len <= sizeof request->bucket_buf);
+	memcpy(request->bucket_buf, bucket->name.data, bucket->name.len);
+	bucket->name.data = request->bucket_buf;
+	uint8_t *owner = request->bucket_buf + bucket->name.len;
+	if (bucket->owner.len > 0)
+		memcpy(owner, bucket->owner.data, bucket->owner.len);
+	bucket->owner.data = owner;
+	return S3_OK;
+}
+
+/* Under a view: who is it, is there such a bucket, and may they? */
+static enum s3_code admit(struct request *request)
+{
+	struct gateway_loop *loop = request->loop;
+	struct sigv4_request signed_one = signed_request(request);
+	struct bytes expected;
+
+	enum s3_code code = auth_verify(&loop->keys, request_reader(request),
+		loop->gateway->secrets, request->now_ms, &signed_one, &request->auth,
+		&request->principal, &request->error);
+	if (code != S3_OK)
+		return code;
+	code = find_route(request);
+	if (code != S3_OK)
+		return code;
+	if (!(request->route->flags & ROUTE_BUCKET_MUST_BE))
+		return S3_OK;
+	code = find_bucket(request);
+	if (code != S3_OK)
+		return code;
+	if (!auth_may(&request->principal, request->bucket.owner))
+		return S3_ACCESS_DENIED;
+	if (request_header(request, "x-amz-expected-bucket-owner", &expected) &&
+		!bytes_is_equal(expected, request->bucket.owner))
+		return S3_ACCESS_DENIED;
+	return S3_OK;
+}
+
+static void run(struct request *request)
+{
+	const struct route *route = request->route;
+
+	request->loop->counters.requests[route_index(route)]++;
+	request->state = REQUEST_RUNNING;
+	if (!route->start) {
+		request_fail(request, route->refusal);
+		return;
+	}
+	route->start(request);
+}
+
+/* Behind the barrier. */
+static void enter(struct request *request, enum err err)
+{
+	if (err == ERR_OK)
+		err = index_view_begin(request_reader(request));
+	if (err != ERR_OK) {
+		request_fail_err(request, err, S3_INTERNAL_ERROR);
+		return;
+	}
+	enum s3_code code = admit(request);
+	index_view_end(request_reader(request));
+	if (code != S3_OK)
+		request_fail_gate(request, code);
+	else
+		run(request);
+}
+
+static void barrier_done(struct index_barrier *barrier, enum err err)
+{
+	struct request *request = CONTAINER_OF(barrier, struct request, barrier);
+	assert(request->magic == REQUEST_MAGIC && request->state == REQUEST_STARTING);
+	request->is_advancing = true;
+	if (request->is_gone)
+		request_abandon(request);
+	else
+		enter(request, err);
+	request->is_advancing = false;
+	request_release(request);
+}
+
+static void begin(struct request *request)
+{
+	enum s3_code code = parse(request);
+	if (code != S3_OK) {
+		request->loop->counters.unrouted++;
+		request_fail_gate(request, code);
+		return;
+	}
+	request->barrier.loop = request->loop->loop;
+	request->barrier.done = barrier_done;
+	enum err err = index_read_barrier(request->loop->gateway->store->index, &request->barrier);
+	if (err == ERR_BUSY)
+		request_hold(request);
+	else
+		enter(request, err);
+}
+
+/* --- too many ----------------------------------------------------------------------------------- */
+
+static void refused_gone(struct exchange *x)
+{
+	(void)x; /* it was ended already: the server does not call */
+}
+
+static void refuse(struct gateway_loop *loop, struct exchange *x)
+{
+	struct http_response response = {.status = s3_error_status(S3_SLOW_DOWN), .has_len = true};
+	struct http_header headers[] = {{bytes_of("retry-after"), bytes_of("1")}};
+
+	response.headers = headers;
+	response.header_count = ARRAY_COUNT(headers);
+	loop->counters.errors_5xx++;
+	loop->counters.unrouted++;
+	x->gone = refused_gone;
+	exchange_respond(x, &response);
+	exchange_end(x);
+}
+
+void request_start(struct exchange_handler *handler, struct exchange *x)
+{
+	struct gateway_loop *loop = CONTAINER_OF(handler, struct gateway_loop, handler);
+	struct request *request = take(loop, x);
+
+	assert(x->loop == loop->loop);
+	if (!request) {
+		refuse(loop, x);
+		return;
+	}
+	x->handler_data = request;
+	x->readable = readable;
+	x->sent = sent;
+	x->gone = gone;
+	int64_t now_ms = clock_wall_ms(loop->gateway->clock);
+	request->now_ms = now_ms > 0 ? now_ms : 0;
+	request->is_advancing = true;
+	begin(request);
+	request->is_advancing = false;
+	request_maybe_end(request);
+}

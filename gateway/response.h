@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_RESPONSE_H
+#define GATEWAY_RESPONSE_H
+
+#include "gateway/request.h"
+
+/* Pieces of answers that several operations make. */
+
+/* Adds a header to a list of REQUEST_HEADERS_MAX. */
+struct response_headers {
+	struct http_header list[REQUEST_HEADERS_MAX];
+	size_t count;
+};
+
+static inline void response_add(
+	struct response_headers *headers, const char *name, struct bytes value)
+{
+	assert(headers->count < REQUEST_HEADERS_MAX);
+	headers->list[headers->count++] = (struct http_header){bytes_of(name), value};
+}
+
+/* <Owner>: an owner is its own id and display name. */
+void response_put_owner(struct text_out *out, struct bytes owner);
+
+/* The ETag with its quotes: "9b2cf535f27731c974343645a3985328-2". */
+void response_put_etag(struct text_out *out, const struct etag *etag);
+
+/* 2026-11-21T12:48:16.000Z. */
+void response_put_time(struct text_out *out, uint64_t time_ms);
+
+/* A version's id as clients see it: "null", or 24 hexadecimal digits. */
+#define RESPONSE_VERSION_LEN 24
+void response_put_version(struct text_out *out, struct version_id version, bool is_null);
+
+/* The other way. Errors: ERR_INVALID. */
+MUST_USE enum err response_parse_version(
+	struct bytes text, struct version_id *ret_version, bool *ret_is_null);
+
+#endif

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/op_bucket.h"
+#include "gateway/op_list.h"
+#include "gateway/op_stub.h"
+#include "gateway/route.h"
+#include "gateway/xml_out.h"
+
+/* Every operation of S3's service model, and the one that is only a form (PostObject). */
+
+#define LOOK ROUTE_BUCKET_MUST_BE
+#define EDIT (ROUTE_BUCKET_MUST_BE | ROUTE_WRITE)
+#define CHECKED (EDIT | ROUTE_CHECKSUM)
+
+/* A route that is served. */
+#define SERVED(name, right, m, s, ...) \
+	{ \
+		.operation = name, .action = "s3:" right, .method = HTTP_##m, .scope = ROUTE_##s, \
+		.support = ROUTE_YES, __VA_ARGS__ \
+	}
+
+/* One that answers as a service does where the feature is not used. */
+#define STUB(name, right, m, s, ...) \
+	{ \
+		.operation = name, .action = "s3:" right, .method = HTTP_##m, .scope = ROUTE_##s, \
+		.support = ROUTE_STUB, __VA_ARGS__ \
+	}
+
+/* One of an empty configuration: a GET that says so with an error. */
+#define UNSET(name, right, s, param, code) \
+	STUB(name, right, GET, s, .params = {param}, .flags = LOOK, .refusal = S3_##code)
+
+/* What is deleted was never there. */
+#define UNSET_DELETE(name, right, param) \
+	STUB(name, right, DELETE, BUCKET, .params = {param}, .flags = EDIT, \
+		.start = op_stub_delete_nothing)
+
+/* One that is refused with 501. */
+#define REFUSED(name, right, m, s, ...) \
+	{ \
+		.operation = name, .action = "s3:" right, .method = HTTP_##m, .scope = ROUTE_##s, \
+		.support = ROUTE_NO, .refusal = S3_NOT_IMPLEMENTED, __VA_ARGS__ \
+	}
+
+/* The same for a sub-resource of a bucket. */
+#define REFUSED_PARAM(name, right, m, s, ...) \
+	REFUSED(name, right, m, s, .params = {__VA_ARGS__}, .flags = EDIT)
+
+#define DOCUMENT(text) .start = op_stub_document, .document = text
+
+#define COPY "x-amz-copy-source"
+
+const struct route route_table[] = {
+	/* --- the service --- */
+	SERVED("ListBuckets", "ListAllMyBuckets", GET, SERVICE, .start = op_bucket_list),
+	REFUSED("ListDirectoryBuckets", "ListAllMyDirectoryBuckets", GET, SERVICE,
+		.params = {"max-directory-buckets"}, .note = "there are no directory buckets"),
+
+	/* --- buckets --- */
+	SERVED("CreateBucket", "CreateBucket", PUT, BUCKET, .body = ROUTE_BODY_XML,
+		.flags = ROUTE_WRITE, .start = op_bucket_create,
+		.note = "without object lock; ACLs: private only"),
+	SERVED("HeadBucket", "ListBucket", HEAD, BUCKET, .flags = LOOK, .start = op_bucket_head),
+	SERVED("DeleteBucket", "DeleteBucket", DELETE, BUCKET, .flags = EDIT,
+		.start = op_bucket_delete),
+	SERVED("GetBucketLocation", "GetBucketLocation", GET, BUCKET, .params = {"location"},
+		.flags = LOOK, .start = op_bucket_location),
+	SERVED("GetBucketVersioning", "GetBucketVersioning", GET, BUCKET, .params = {"versioning"},
+		.flags = LOOK, .start = op_bucket_versioning),
+	REFUSED("PutBucketVersioning", "PutBucketVersioning", PUT, BUCKET, .params = {"versioning"},
+		.flags = CHECKED),
+	STUB("GetBucketAcl", "GetBucketAcl", GET, BUCKET, .params = {"acl"}, .flags = LOOK,
+		.start = op_stub_bucket_acl, .note = "the owner has FULL_CONTROL, always"),
+	STUB("PutBucketAcl", "PutBucketAcl", PUT, BUCKET, .params = {"acl"}, .body = ROUTE_BODY_XML,
+		.flags = EDIT, .start = op_stub_put_bucket_acl, .note = "private only"),
+	UNSET("GetBucketPolicy", "GetBucketPolicy", BUCKET, "policy", NO_SUCH_BUCKET_POLICY),
+	REFUSED_PARAM("PutBucketPolicy", "PutBucketPolicy", PUT, BUCKET, "policy"),
+	UNSET_DELETE("DeleteBucketPolicy", "DeleteBucketPolicy", "policy"),
+	UNSET("GetBucketPolicyStatus", "GetBucketPolicyStatus", BUCKET, "policyStatus",
+		NO_SUCH_BUCKET_POLICY),
+	UNSET("GetBucketCors", "GetBucketCORS", BUCKET, "cors", CORS_CONFIGURATION_NOT_FOUND),
+	REFUSED_PARAM("PutBucketCors", "PutBucketCORS", PUT, BUCKET, "cors"),
+	UNSET_DELETE("DeleteBucketCors", "PutBucketCORS", "cors"),
+	UNSET("GetBucketTagging", "GetBucketTagging", BUCKET, "tagging", NO_SUCH_TAG_SET),
+	REFUSED_PARAM("PutBucketTagging", "PutBucketTagging", PUT, BUCKET, "tagging"),
+	UNSET_DELETE("DeleteBucketTagging", "PutBucketTagging", "tagging"),
+	STUB("GetBucketLifecycleConfiguration", "GetLifecycleConfiguration", GET, BUCKET,
+		.params = {"lifecycle"}, .flags = LOOK, .refusal = S3_LIFECYCLE_NOT_FOUND,
+		.legacy = "GetBucketLifecycle"),
+	REFUSED("PutBucketLifecycleConfiguration", "PutLifecycleConfiguration", PUT, BUCKET,
+		.params = {"lifecycle"}, .flags = CHECKED, .legacy = "PutBucketLifecycle"),
+	UNSET_DELETE("DeleteBucketLifecycle", "PutLifecycleConfiguration", "lifecycle"),
+	UNSET("GetBucketEncryption", "GetEncryptionConfiguration", BUCKET, "encryption",
+		ENCRYPTION_CONFIGURATION_NOT_FOUND),
+	REFUSED_PARAM(
+		"PutBucketEncryption", "PutEncryptionConfiguration", PUT, BUCKET, "encryption"),
+	UNSET_DELETE("DeleteBucketEncryption", "PutEncryptionConfiguration", "encryption"),
+	UNSET("GetPublicAccessBlock", "GetBucketPublicAccessBlock", BUCKET, "publicAccessBlock",
+		NO_SUCH_PUBLIC_ACCESS_BLOCK),
+	REFUSED_PARAM("PutPublicAccessBlock", "PutBucketPublicAccessBlock", PUT, BUCKET,
+		"publicAccessBlock"),
+	UNSET_DELETE("DeletePublicAccessBlock", "PutBucketPublicAccessBlock", "publicAccessBlock"),
+	UNSET("GetBucketOwnershipControls", "GetBucketOwnershipControls", BUCKET,
+		"ownershipControls", OWNERSHIP_CONTROLS_NOT_FOUND),
+	REFUSED_PARAM("PutBucketOwnershipControls", "PutBucketOwnershipControls", PUT, BUCKET,
+		"ownershipControls"),
+	UNSET_DELETE(
+		"DeleteBucketOwnershipControls", "PutBucketOwnershipControls", "ownershipControls"),
+	UNSET("GetObjectLockConfiguration", "GetBucketObjectLockConfiguration", BUCKET,
+		"object-lock", OBJECT_LOCK_NOT_FOUND),
+	REFUSED_PARAM("PutObjectLockConfiguration", "PutBucketObjectLockConfiguration", PUT, BUCKET,
+		"object-lock"),
+	STUB("GetBucketNotificationConfiguration", "GetBucketNotification", GET, BUCKET,
+		.params = {"notification"}, .flags = LOOK, .legacy = "GetBucketNotification",
+		DOCUMENT("<NotificationConfiguration" XML_NAMESPACE "/>")),
+	REFUSED("PutBucketNotificationConfiguration", "PutBucketNotification", PUT, BUCKET,
+		.params = {"notification"}, .flags = EDIT, .legacy = "PutBucketNotification"),
+	UNSET("GetBucketReplication", "GetReplicationConfiguration", BUCKET, "replication",
+		REPLICATION_NOT_FOUND),
+	REFUSED_PARAM(
+		"PutBucketReplication", "PutReplicationConfiguration", PUT, BUCKET, "replication"),
+	REFUSED_PARAM("DeleteBucketReplication", "PutReplicationConfiguration", DELETE, BUCKET,
+		"replication"),
+	UNSET("GetBucketWebsite", "GetBucketWebsite", BUCKET, "website", NO_SUCH_WEBSITE),
+	REFUSED_PARAM("PutBucketWebsite", "PutBucketWebsite", PUT, BUCKET, "website"),
+	REFUSED_PARAM("DeleteBucketWebsite", "DeleteBucketWebsite", DELETE, BUCKET, "website"),
+	STUB("GetBucketLogging", "GetBucketLogging", GET, BUCKET, .params = {"logging"},
+		.flags = LOOK, DOCUMENT("<BucketLoggingStatus" XML_NAMESPACE "/>")),
+	REFUSED_PARAM("PutBucketLogging", "PutBucketLogging", PUT, BUCKET, "logging"),
+	STUB("GetBucketAccelerateConfiguration", "GetAccelerateConfiguration", GET, BUCKET,
+		.params = {"accelerate"}, .flags = LOOK,
+		DOCUMENT("<AccelerateConfiguration" XML_NAMESPACE "/>")),
+	REFUSED_PARAM("PutBucketAccelerateConfiguration", "PutAccelerateConfiguration", PUT, BUCKET,
+		"accelerate"),
+	STUB("GetBucketRequestPayment", "GetBucketRequestPayment", GET, BUCKET,
+		.params = {"requestPayment"}, .flags = LOOK,
+		DOCUMENT("<RequestPaymentConfiguration" XML_NAMESPACE
+			 "><Payer>BucketOwner</Payer></RequestPaymentConfiguration>")),
+	REFUSED_PARAM("PutBucketRequestPayment", "PutBucketRequestPayment", PUT, BUCKET,
+		"requestPayment"),
+	STUB("GetBucketAbac", "GetBucketAbac", GET, BUCKET, .params = {"abac"}, .flags = LOOK,
+		DOCUMENT("<AbacStatus" XML_NAMESPACE "><Status>Disabled</Status></AbacStatus>")),
+	REFUSED_PARAM("PutBucketAbac", "PutBucketAbac", PUT, BUCKET, "abac"),
+
+/* Configurations with ids, of which there may be many in a bucket and are none. */
+#define NUMBERED(name, right, param, list, document_text) \
+	STUB("GetBucket" name "Configuration", "Get" right "Configuration", GET, BUCKET, \
+		.params = {param, "id"}, .flags = LOOK, .refusal = S3_NOT_FOUND_CONFIGURATION), \
+		STUB("ListBucket" list, "Get" right "Configuration", GET, BUCKET, \
+			.params = {param}, .flags = LOOK, DOCUMENT(document_text)), \
+		REFUSED_PARAM("PutBucket" name "Configuration", "Put" right "Configuration", PUT, \
+			BUCKET, param, "id"), \
+		REFUSED_PARAM("DeleteBucket" name "Configuration", "Put" right "Configuration", \
+			DELETE, BUCKET, param, "id")
+#define NONE_OF(root) "<" root XML_NAMESPACE "><IsTruncated>false</IsTruncated></" root ">"
+	NUMBERED("Analytics", "Analytics", "analytics", "AnalyticsConfigurations",
+		NONE_OF("ListBucketAnalyticsConfigurationResult")),
+	NUMBERED("IntelligentTiering", "IntelligentTiering", "intelligent-tiering",
+		"IntelligentTieringConfigurations",
+		NONE_OF("ListBucketIntelligentTieringConfigurationsOutput")),
+	NUMBERED("Inventory", "Inventory", "inventory", "InventoryConfigurations",
+		NONE_OF("ListInventoryConfigurationsResult")),
+	NUMBERED("Metrics", "Metrics", "metrics", "MetricsConfigurations",
+		NONE_OF("ListMetricsConfigurationsResult")),
+
+	REFUSED_PARAM("CreateBucketMetadataConfiguration", "CreateBucketMetadataTableConfiguration",
+		POST, BUCKET, "metadataConfiguration"),
+	UNSET("GetBucketMetadataConfiguration", "GetBucketMetadataTableConfiguration", BUCKET,
+		"metadataConfiguration", NOT_FOUND_CONFIGURATION),
+	REFUSED_PARAM("DeleteBucketMetadataConfiguration", "DeleteBucketMetadataTableConfiguration",
+		DELETE, BUCKET, "metadataConfiguration"),
+	REFUSED_PARAM("CreateBucketMetadataTableConfiguration",
+		"CreateBucketMetadataTableConfiguration", POST, BUCKET, "metadataTable"),
+	UNSET("GetBucketMetadataTableConfiguration", "GetBucketMetadataTableConfiguration", BUCKET,
+		"metadataTable", NOT_FOUND_CONFIGURATION),
+	REFUSED_PARAM("DeleteBucketMetadataTableConfiguration",
+		"DeleteBucketMetadataTableConfiguration", DELETE, BUCKET, "metadataTable"),
+	REFUSED_PARAM("UpdateBucketMetadataAnnotationTableConfiguration",
+		"UpdateBucketMetadataAnnotationTableConfiguration", PUT, BUCKET,
+		"metadataAnnotationTable"),
+	REFUSED_PARAM("UpdateBucketMetadataInventoryTableConfiguration",
+		"UpdateBucketMetadataInventoryTableConfiguration", PUT, BUCKET,
+		"metadataInventoryTable"),
+	REFUSED_PARAM("UpdateBucketMetadataJournalTableConfiguration",
+		"UpdateBucketMetadataJournalTableConfiguration", PUT, BUCKET,
+		"metadataJournalTable"),
+	REFUSED("CreateSession", "CreateSession", GET, BUCKET, .params = {"session"}, .flags = LOOK,
+		.note = "there are no directory buckets"),
+	REFUSED("PostObject", "PutObject", POST, BUCKET, .without_header = "x-amz-request-route",
+		.flags = EDIT, .note = "uploads by HTML forms"),
+	REFUSED("WriteGetObjectResponse", "WriteGetObjectResponse", POST, BUCKET,
+		.header = "x-amz-request-route", .flags = ROUTE_WRITE),
+
+	/* --- listings --- */
+	SERVED("ListObjects", "ListBucket", GET, BUCKET, .optional = "id", .flags = LOOK,
+		.start = op_list_objects),
+	SERVED("ListObjectsV2", "ListBucket", GET, BUCKET, .params = {"list-type=2"},
+		.optional = "id", .flags = LOOK, .start = op_list_objects_v2),
+	SERVED("ListObjectVersions", "ListBucketVersions", GET, BUCKET, .params = {"versions"},
+		.flags = LOOK, .start = op_list_versions),
+	REFUSED("ListMultipartUploads", "ListBucketMultipartUploads", GET, BUCKET,
+		.params = {"uploads"}, .flags = LOOK),
+
+	/* --- objects --- */
+	REFUSED("GetObject", "GetObject", GET, OBJECT, .optional = "partNumber", .flags = LOOK),
+	REFUSED("HeadObject", "GetObject", HEAD, OBJECT, .optional = "partNumber", .flags = LOOK),
+	REFUSED("PutObject", "PutObject", PUT, OBJECT, .without_header = COPY,
+		.body = ROUTE_BODY_PAYLOAD, .flags = EDIT),
+	REFUSED("CopyObject", "PutObject", PUT, OBJECT, .header = COPY, .flags = EDIT),
+	REFUSED("DeleteObject", "DeleteObject", DELETE, OBJECT, .flags = EDIT),
+	REFUSED("DeleteObjects", "DeleteObject", POST, BUCKET, .params = {"delete"},
+		.body = ROUTE_BODY_XML, .flags = CHECKED),
+	REFUSED("GetObjectAttributes", "GetObjectAttributes", GET, OBJECT, .params = {"attributes"},
+		.flags = LOOK),
+	STUB("GetObjectAcl", "GetObjectAcl", GET, OBJECT, .params = {"acl"}, .flags = LOOK,
+		.start = op_stub_object_acl, .note = "the owner has FULL_CONTROL, always"),
+	STUB("PutObjectAcl", "PutObjectAcl", PUT, OBJECT, .params = {"acl"}, .body = ROUTE_BODY_XML,
+		.flags = EDIT, .start = op_stub_put_object_acl, .note = "private only"),
+	SERVED("GetObjectTagging", "GetObjectTagging", GET, OBJECT, .params = {"tagging"},
+		.flags = LOOK, .start = op_stub_object_tagging),
+	REFUSED("PutObjectTagging", "PutObjectTagging", PUT, OBJECT, .params = {"tagging"},
+		.flags = CHECKED),
+	REFUSED("DeleteObjectTagging", "DeleteObjectTagging", DELETE, OBJECT, .params = {"tagging"},
+		.flags = EDIT),
+	UNSET("GetObjectRetention", "GetObjectRetention", OBJECT, "retention", NO_SUCH_OBJECT_LOCK),
+	REFUSED_PARAM("PutObjectRetention", "PutObjectRetention", PUT, OBJECT, "retention"),
+	UNSET("GetObjectLegalHold", "GetObjectLegalHold", OBJECT, "legal-hold",
+		NO_SUCH_OBJECT_LOCK),
+	REFUSED_PARAM("PutObjectLegalHold", "PutObjectLegalHold", PUT, OBJECT, "legal-hold"),
+	REFUSED_PARAM("GetObjectTorrent", "GetObjectTorrent", GET, OBJECT, "torrent"),
+	REFUSED_PARAM("RestoreObject", "RestoreObject", POST, OBJECT, "restore"),
+	REFUSED_PARAM("SelectObjectContent", "GetObject", POST, OBJECT, "select", "select-type=2"),
+	REFUSED_PARAM("RenameObject", "PutObject", PUT, OBJECT, "renameObject"),
+	REFUSED_PARAM(
+		"UpdateObjectEncryption", "UpdateObjectEncryption", PUT, OBJECT, "encryption"),
+	REFUSED_PARAM("PutObjectAnnotation", "PutObjectAnnotation", PUT, OBJECT, "annotation"),
+	REFUSED_PARAM("GetObjectAnnotation", "GetObjectAnnotation", GET, OBJECT, "annotation"),
+	REFUSED_PARAM(
+		"DeleteObjectAnnotation", "DeleteObjectAnnotation", DELETE, OBJECT, "annotation"),
+	REFUSED_PARAM("ListObjectAnnotations", "ListObjectAnnotations", GET, OBJECT, "annotations"),
+
+	/* --- uploads in parts --- */
+	REFUSED("CreateMultipartUpload", "PutObject", POST, OBJECT, .params = {"uploads"},
+		.flags = EDIT),
+	REFUSED("UploadPart", "PutObject", PUT, OBJECT, .params = {"partNumber", "uploadId"},
+		.without_header = COPY, .body = ROUTE_BODY_PAYLOAD, .flags = EDIT),
+	REFUSED("UploadPartCopy", "PutObject", PUT, OBJECT, .params = {"partNumber", "uploadId"},
+		.header = COPY, .flags = EDIT),
+	REFUSED("CompleteMultipartUpload", "PutObject", POST, OBJECT, .params = {"uploadId"},
+		.body = ROUTE_BODY_XML, .flags = EDIT),
+	REFUSED("AbortMultipartUpload", "AbortMultipartUpload", DELETE, OBJECT,
+		.params = {"uploadId"}, .flags = EDIT),
+	REFUSED("ListParts", "ListMultipartUploadParts", GET, OBJECT, .params = {"uploadId"},
+		.flags = LOOK),
+};
+
+const size_t route_count = ARRAY_COUNT(route_table);
