@@ -118,7 +118,8 @@ uint64_t timer_wheel_next_ms(const struct timer_wheel *wheel)
 	return UINT64_MAX;
 }
 
-/* Moves the timers of all slots that time passes over to the ring. */
+/* Moves the timers of all slots that time passes over to the ring. After a whole turn nothing is
+ * left in a wheel, so a jump of any length ends. */
 static void collect(struct timer_wheel *wheel, uint64_t now_ms, struct timer *ring)
 {
 	for (unsigned level = 0; level < TIMER_WHEEL_LEVELS; level++) {
@@ -126,8 +127,6 @@ static void collect(struct timer_wheel *wheel, uint64_t now_ms, struct timer *ri
 		uint64_t count = (now_ms >> (level * TIMER_WHEEL_BITS)) - from;
 		if (count == 0)
 			return;
-		if (count > TIMER_WHEEL_SLOTS)
-			count = TIMER_WHEEL_SLOTS;
 		for (uint64_t i = 1; i <= count && wheel->occupied[level] != 0; i++) {
 			unsigned slot = (from + i) % TIMER_WHEEL_SLOTS;
 			ring_move(&wheel->slots[level][slot], ring);

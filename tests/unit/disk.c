@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/disk.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "server/clock_real.h"
 #include "server/disk_count.h"
 #include "server/disk_file.h"
 #include "server/loop.h"
@@ -477,13 +478,6 @@ START_TEST(a_symbolic_link_is_not_followed)
 }
 END_TEST
 
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 START_TEST(flushes_are_counted_and_made_as_slow_as_was_asked)
 {
 	struct world world;
@@ -495,9 +489,9 @@ START_TEST(flushes_are_counted_and_made_as_slow_as_was_asked)
 		{.kind = SYNC, .file = file},
 		{.kind = SYNC, .file = file},
 	};
-	uint64_t start_us = now_us();
+	uint64_t start_ns = clock_mono_ns(clock_real());
 	perform(&world, requests, 3);
-	ck_assert_uint_ge(now_us() - start_us, FLUSH_DELAY_US);
+	ck_assert_uint_ge(clock_mono_ns(clock_real()) - start_ns, FLUSH_DELAY_US * 1000);
 	for (unsigned i = 0; i < 3; i++)
 		ck_assert_ok(requests[i].op.err);
 	ck_assert_uint_eq(requests[0].op.len, 4096);
@@ -516,6 +510,54 @@ START_TEST(flushes_are_counted_and_made_as_slow_as_was_asked)
 	disk_close(file);
 	free(buf);
 	world_close(&world);
+}
+END_TEST
+
+/* A read as a backend has it in hand, of 10000 bytes at 50000. */
+static struct disk_op half_way(struct disk_file *file, enum disk_kind kind, uint8_t *buf)
+{
+	return (struct disk_op){.kind = kind, .file = file, .vec = {buf, 10000}, .offset = 50000};
+}
+
+START_TEST(a_call_cut_short_goes_on_where_it_ended)
+{
+	struct world world;
+	world_open(&world, PLAIN);
+	struct disk_file *file = create(&world, "file", 0);
+	static uint8_t buf[10000];
+	static const enum disk_kind kinds[] = {DISK_KIND_READ, DISK_KIND_WRITE};
+	for (unsigned i = 0; i < 2; i++) {
+		struct disk_op op = half_way(file, kinds[i], buf);
+		ck_assert(!disk_file_step(&op, -EINTR));
+		ck_assert(!disk_file_step(&op, -EAGAIN));
+		ck_assert_uint_eq(op.offset, 50000);
+		ck_assert(!disk_file_step(&op, 4096));
+		ck_assert_uint_eq(op.offset, 54096);
+		ck_assert_ptr_eq(op.vec.iov_base, buf + 4096);
+		ck_assert_uint_eq(op.vec.iov_len, 10000 - 4096);
+		struct disk_op ended = op, failed = op;
+		ck_assert(disk_file_step(&op, 10000 - 4096));
+		ck_assert_ok(op.err);
+		ck_assert_uint_eq(op.len, 10000);
+		ck_assert(disk_file_step(&ended, 0));
+		ck_assert_int_eq(ended.err, kinds[i] == DISK_KIND_READ ? ERR_OK : ERR_IO);
+		ck_assert_uint_eq(ended.len, 4096);
+		ck_assert(disk_file_step(&failed, -ENOSPC));
+		ck_assert_err(failed.err, ERR_NO_SPACE);
+	}
+	disk_close(file);
+	world_close(&world);
+}
+END_TEST
+
+START_TEST(the_environment_can_forbid_io_uring)
+{
+	struct server_loop *loop;
+	struct server_loop_options options = {0};
+	ck_assert_int_eq(setenv("RUBUS_NO_IO_URING", "1", 1), 0);
+	ck_assert_ok(server_loop_new(0, "test", &options, &loop));
+	ck_assert_ptr_null(server_loop_uring(server_loop_base(loop)));
+	server_loop_free(loop);
 }
 END_TEST
 
@@ -546,6 +588,8 @@ int main(void)
 		tc, a_buffer_that_is_not_aligned_is_a_mistake_of_ours, SIGABRT, 0, BACKENDS);
 	tcase_add_loop_test(tc, a_symbolic_link_is_not_followed, 0, PLAIN + 1);
 	tcase_add_test(tc, flushes_are_counted_and_made_as_slow_as_was_asked);
+	tcase_add_test(tc, a_call_cut_short_goes_on_where_it_ended);
+	tcase_add_test(tc, the_environment_can_forbid_io_uring);
 	tcase_add_test(tc, a_directory_that_is_not_there_is_no_disk);
 	suite_add_tcase(suite, tc);
 	return test_run(suite);

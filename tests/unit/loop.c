@@ -435,6 +435,24 @@ START_TEST(calls_run_on_the_worker_in_order_and_end_on_their_loop)
 }
 END_TEST
 
+START_TEST(an_idle_worker_wakes_for_a_call)
+{
+	struct server_loop *loop = loop_start(_i);
+	target = server_loop_base(loop);
+	struct worker_threads *threads;
+	ck_assert_ok(worker_threads_new("worker", 2, &threads));
+	sem_init(&calls_ended, 0, 0);
+	for (unsigned i = 0; i < 100; i++) {
+		calls_done = CALLS - 1;
+		calls[i].work = (struct work){.run = call_run, .done = call_done, .loop = target};
+		worker_submit(worker_threads_worker(threads), &calls[i].work);
+		sem_wait(&calls_ended);
+	}
+	worker_threads_free(threads);
+	loop_end(loop);
+}
+END_TEST
+
 static sem_t meeting;
 
 static void meet_run(struct work *work)
@@ -496,6 +514,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_readable_socket_wakes_the_loop, 0, 2);
 	tcase_add_loop_test(tc, a_loop_leaves_no_descriptor_of_ours_behind, 0, 2);
 	tcase_add_loop_test(tc, calls_run_on_the_worker_in_order_and_end_on_their_loop, 0, 2);
+	tcase_add_loop_test(tc, an_idle_worker_wakes_for_a_call, 0, 2);
 	tcase_add_loop_test(tc, two_worker_threads_run_two_calls_at_once, 0, 2);
 	tcase_add_loop_test(tc, the_timer_wheel_agrees_with_a_plain_list, 0, 10);
 	tcase_add_test(tc, a_far_timer_is_looked_at_few_times_before_it_fires);
