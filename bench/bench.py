@@ -1,0 +1,276 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Measures a node of this build, and beside it, in the same run, what the machine can do.
+
+Prints "name value unit" for each row; with --row NAME only rows whose name begins so. Only release
+numbers count. Ratios are to the limit that was measured in the same run; CPU is that of the server's
+process, from /proc. Nothing here needs another machine: load is made by bench/load on loopback.
+"""
+import argparse
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def say(name, value, unit):
+    text = f"{value:.3f}" if isinstance(value, float) and abs(value) < 100 else f"{value:.0f}"
+    print(name, text, unit, flush=True)
+
+
+class Node:
+    """A node with drives under a directory of its own, made by `rubus demo`."""
+
+    def __init__(self, build, parent, drives, s3=19000, admin=19001, environment=None):
+        self.build, self.s3, self.admin = build, s3, admin
+        self.dir = os.path.join(parent, f"node{drives}")
+        self.drives = drives
+        self.environment = dict(os.environ, **(environment or {}))
+        self.process = None
+        self.start()
+
+    def start(self):
+        self.log = open(self.dir + ".log", "ab")
+        begin = time.monotonic()
+        self.process = subprocess.Popen(
+            [f"{self.build}/rubus", "demo", "--dir", self.dir, "--drives", str(self.drives),
+             "--s3", f"127.0.0.1:{self.s3}", "--admin", f"127.0.0.1:{self.admin}"],
+            stdout=self.log, stderr=self.log, env=self.environment)
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/health/ready", timeout=1).read()
+                break
+            except OSError:
+                if self.process.poll() is not None:
+                    sys.exit("the node ended:\n" + open(self.dir + ".log").read()[-2000:])
+                if time.monotonic() - begin > 60:
+                    sys.exit("the node is not ready after 60 s")
+                time.sleep(0.01)
+        self.start_seconds = time.monotonic() - begin
+        with open(os.path.join(self.dir, "node", "root.key")) as file:
+            values = dict(line.strip().split(": ", 1) for line in file if ": " in line)
+        self.key, self.secret = values["access_key_id"], values["secret_access_key"]
+
+    def bucket(self, name):
+        subprocess.run([f"{self.build}/rubus", "bucket", "create", name, "--dir", self.dir],
+                       check=True, stdout=subprocess.DEVNULL)
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        self.process.wait(timeout=60)
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self.process.pid}/stat") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICK
+
+    def rss_mib(self):
+        with open(f"/proc/{self.process.pid}/status") as file:
+            text = file.read()
+        return sum(int(re.search(name + r":\s+(\d+)", text)[1])
+                   for name in ("RssAnon", "RssShmem")) / 1024
+
+    def metric(self, name):
+        url = f"http://127.0.0.1:{self.admin}/metrics"
+        text = urllib.request.urlopen(url, timeout=5).read().decode()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
+                   if re.match(name + r"(\{|\s)", line))
+
+    def load(self, op, size, connections, seconds=5, **more):
+        """One run of bench/load. Returns its numbers and the server's CPU seconds."""
+        command = [f"{self.build}/bench/load", "--port", str(self.s3), "--key", self.key,
+                   "--secret", self.secret, "--bucket", more.pop("bucket", "bench"), "--op", op,
+                   "--size", str(size), "--connections", str(connections),
+                   "--seconds", str(seconds), "--name", "x"]
+        for name, value in more.items():
+            command += ["--" + name] + ([] if value is True else [str(value)])
+        cpu = self.cpu_seconds()
+        run = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 600)
+        cpu = self.cpu_seconds() - cpu
+        if run.returncode:
+            sys.exit(f"load failed: {' '.join(command)}\n{run.stdout}{run.stderr}")
+        numbers = {line.split()[0][2:]: float(line.split()[1]) for line in run.stdout.splitlines()}
+        numbers["cpu"] = cpu
+        numbers["bytes"] = numbers["rate"] * numbers["seconds"] * 1e9
+        return numbers
+
+
+class Peak:
+    """The greatest resident size of a node while a block runs, sampled every 10 ms."""
+
+    def __init__(self, node):
+        self.node, self.peak, self.is_over = node, 0, False
+
+    def __enter__(self):
+        self.thread = threading.Thread(target=self.sample)
+        self.thread.start()
+        return self
+
+    def sample(self):
+        while not self.is_over:
+            self.peak = max(self.peak, self.node.rss_mib())
+            time.sleep(0.01)
+
+    def __exit__(self, *_):
+        self.is_over = True
+        self.thread.join()
+
+
+def fio(parent, mode, size="1m", depth=16, seconds=4):
+    """GB/s of O_DIRECT reads or writes on the file system of the bench."""
+    command = ["fio", "--name=x", f"--filename={parent}/fio.dat", f"--rw={mode}", f"--bs={size}",
+               "--direct=1", "--ioengine=io_uring", f"--iodepth={depth}", "--size=2g",
+               "--time_based", f"--runtime={seconds}", "--output-format=terse",
+               "--terse-version=3", "--end_fsync=1" if mode == "write" else "--norandommap"]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    fields = out.strip().splitlines()[-1].split(";")
+    return int(fields[6] if "read" in mode else fields[47]) * 1024 / 1e9
+
+
+def drop_caches():
+    try:
+        os.sync()
+        with open("/proc/sys/vm/drop_caches", "w") as file:
+            file.write("3")
+    except OSError:
+        pass
+
+
+# --- rows: each function measures what belongs together ---------------------------------------------
+
+
+def small(build, parent):
+    node = Node(build, parent, 1)
+    node.bucket("bench")
+    writes = node.metric("rubus_log_writes_total")
+    run = node.load("put", 4096, 32, signed=True, keys=1000000)
+    writes = node.metric("rubus_log_writes_total") - writes
+    say("put_4k_signed_32", run["ops"], "1/s")
+    say("put_4k_signed_32_cpu", run["cpu"] / run["count"] * 1e6, "us/op")
+    say("put_4k_signed_32_p50", run["p50"], "us")
+    say("put_4k_signed_32_p99", run["p99"], "us")
+    say("put_4k_flushes", writes / run["count"], "flushes/op")
+    run = node.load("put", 4096, 1, seconds=3, signed=True)
+    say("put_4k_signed_1_p50", run["p50"], "us")
+    run = node.load("get", 4096, 16, keys=2000)
+    say("get_4k_16", run["ops"], "1/s")
+    say("get_4k_16_per_core", run["count"] / run["cpu"], "1/s/core")
+    say("get_4k_16_p99", run["p99"], "us")
+    node.stop()
+
+
+def large(build, parent):
+    node = Node(build, parent, 1)
+    node.bucket("bench")
+    limit = fio(parent, "write")
+    say("fio_write_1m", limit, "GB/s")
+    run = node.load("put", 1 << 20, 16, keys=2000)
+    say("put_1m_unsigned_16", run["rate"], "GB/s")
+    say("put_1m_unsigned_16_cpu", run["cpu"] / (run["bytes"] / 1e9), "cpu-s/GB")
+    say("put_1m_unsigned_16_of_fio", run["rate"] / limit, "ratio")
+    node.load("put", 1 << 20, 16, seconds=1, keys=64, prefix="hot")
+    node.load("get", 1 << 20, 16, seconds=1, keys=64, prefix="hot")
+    run = node.load("get", 1 << 20, 16, keys=64, prefix="hot")
+    say("get_1m_hot_16", run["rate"], "GB/s")
+    say("get_1m_hot_16_cpu", run["cpu"] / (run["bytes"] / 1e9), "cpu-s/GB")
+    node.load("put", 64 << 20, 4, count=24, keys=24, prefix="cold")
+    drop_caches()
+    limit = fio(parent, "read")
+    say("fio_read_1m", limit, "GB/s")
+    drop_caches()
+    run = node.load("get", 64 << 20, 4, count=24, keys=24, prefix="cold")
+    say("get_64m_cold_4", run["rate"], "GB/s")
+    say("get_64m_cold_of_fio", run["rate"] / limit, "ratio")
+    node.stop()
+
+
+def coded(build, parent):
+    node = Node(build, parent, 4)
+    node.bucket("bench")
+    limit = fio(parent, "write")
+    run = node.load("put", 1 << 20, 16, signed=True, keys=1000)
+    say("put_1m_signed_2+2_16", run["rate"], "GB/s")
+    say("put_1m_signed_2+2_of_half_fio", run["rate"] / (limit / 2), "ratio")
+    say("put_1m_signed_2+2_cpu", run["cpu"] / (run["bytes"] / 1e9), "cpu-s/GB")
+    run = node.load("get", 1 << 20, 16, seconds=3, keys=64)
+    say("get_1m_hot_2+2_16", run["rate"], "GB/s")
+    node.stop()
+
+
+def memory(build, parent):
+    node = Node(build, parent, 4)
+    node.bucket("bench")
+    time.sleep(12)
+    say("rss_idle", node.rss_mib(), "MiB")
+    with Peak(node) as peak:
+        node.load("put", 1 << 20, 128, seconds=5, keys=2000)
+    say("rss_128_uploads", peak.peak, "MiB")
+    with Peak(node) as peak:
+        run = node.load("put", 5 << 30, 1, count=1, keys=1, prefix="huge")
+    say("rss_one_5g_put", peak.peak, "MiB")
+    say("put_5g_rate", run["rate"], "GB/s")
+    node.stop()
+
+
+def listing(build, parent):
+    node = Node(build, parent, 1)
+    node.bucket("bench")
+    run = node.load("put", 16, 64, count=1000000, keys=1000000)
+    say("put_16b_64", run["ops"], "1/s")
+    run = node.load("list", 0, 4, seconds=5)
+    say("list_1000_of_1e6", run["count"] * 1000 / run["seconds"], "keys/s")
+    say("list_1000_of_1e6_p50", run["p50"], "us")
+    with Peak(node) as peak:
+        node.load("get", 16, 16, seconds=2, keys=1000000, random=True)
+    say("rss_1e6_keys", peak.peak, "MiB")
+    node.stop(signal.SIGKILL)
+    node.start()
+    say("start_after_kill_1e6", node.start_seconds, "s")
+    node.stop()
+
+
+def flushes(build, parent):
+    for delay in (1, 3):
+        node = Node(build, parent, 1, environment={"RUBUS_BENCH_SYNC_DELAY_MS": str(delay)})
+        node.bucket("bench")
+        run = node.load("put", 4096, 32, seconds=4, signed=True)
+        say(f"put_4k_{delay}ms_flush", run["ops"], "1/s")
+        say(f"put_4k_{delay}ms_flush_p99_of_p50", run["p99"] / run["p50"], "ratio")
+        run = node.load("put", 1 << 20, 16, seconds=4, keys=1000)
+        say(f"put_1m_{delay}ms_flush", run["rate"], "GB/s")
+        say(f"put_1m_{delay}ms_flush_p99_of_p50", run["p99"] / run["p50"], "ratio")
+        node.stop()
+        shutil.rmtree(node.dir)
+
+
+ROWS = {"small": small, "large": large, "coded": coded, "memory": memory, "listing": listing,
+        "flushes": flushes}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("build", nargs="?", default="build/release")
+    parser.add_argument("--row", action="append", choices=sorted(ROWS), help="only these")
+    parser.add_argument("--dir", help="where the drives are made; the file system that is measured")
+    arguments = parser.parse_args()
+    for name, function in ROWS.items():
+        if arguments.row and name not in arguments.row:
+            continue
+        parent = tempfile.mkdtemp(prefix="rubus-bench-", dir=arguments.dir)
+        try:
+            function(arguments.build, parent)
+        finally:
+            subprocess.run(["pkill", "-KILL", "-f", parent], check=False)
+            shutil.rmtree(parent, ignore_errors=True)
+
+
+main()
