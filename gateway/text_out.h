@@ -48,23 +48,6 @@ static inline void text_out_rewind(struct text_out *out, size_t len)
 /* Hands what is in the buffer to flush. */
 void text_out_flush(struct text_out *out);
 
-/* Room for at least `len` bytes at buf + out->len, or NULL (and then it has overflowed). The
- * writer adds what it wrote to out->len. */
-static inline uint8_t *text_out_reserve(struct text_out *out, size_t len)
-{
-	if (out->cap - out->len < len) {
-		if (out->flush)
-			text_out_flush(out);
-		if (out->cap - out->len < len) {
-			out->overflowed = true;
-			return NULL;
-		}
-	}
-	if (out->overflowed)
-		return NULL;
-	return out->buf + out->len;
-}
-
 /* Writes bytes as they are; longer than the buffer is fine with flush. */
 void text_put_long(struct text_out *out, struct bytes bytes);
 
