@@ -46,7 +46,7 @@ static void fill_gateway(struct node *node)
 		settings->domains[settings->domain_count++] = bytes_of(node->config->domains[i]);
 	settings->host_id = bytes_of("rubus");
 	settings->requests_max = REQUESTS_PER_LOOP;
-	settings->text_len_max = TEXT_LEN_MAX;
+	settings->text_len_max = TEXT_LEN_MAX / node->config->loops;
 	settings->object_len_max = PUT_LEN_MAX;
 	settings->buckets_max = BUCKETS_MAX;
 	node->gateway.store = &node->store;

@@ -61,6 +61,14 @@ struct drive_settings {
 	uint64_t reserve_len; /* set aside for (D5); 0: 1 % of the file system, at most 1 GiB */
 };
 
+static inline struct drive_settings drive_settings_default(void)
+{
+	return (struct drive_settings){.segment_len = DRIVE_SEGMENT_LEN_DEFAULT,
+		.commit_ms = 1000,
+		.max_uncommitted = 10000,
+		.compact_percent = 25};
+}
+
 /* What the record of a shard says. */
 struct shard_info {
 	struct extent_id extent;
