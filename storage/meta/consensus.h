@@ -28,7 +28,7 @@
  *      command.
  * (N5) A proposal has one end: done(), on its loop. Either the apply side ends it with a result, or
  *      consensus does with an error: ERR_UNAVAILABLE, it is in no log and never will be, or
- *      ERR_UNKNOWN, it may be applied now or later.
+ *      ERR_UNKNOWN, it may be applied now or later; ERR_LIMIT, it is too long.
  * (N6) Memory is bounded by the proposals, which belong to their proposers, and GROUPS_MAX groups.
  */
 #define GROUP_LEN_MAX (1024 * 1024)
@@ -36,6 +36,8 @@
 #define GROUP_HEADER_LEN 16
 #define GROUPS_MAX 8 /* on their way from the first command to group_applied() */
 #define PROPOSAL_RESULT_LEN 256
+
+struct consensus;
 
 /* A command on its way. Embedded in the operation that proposes; zeroed before its first use. */
 struct proposal {
@@ -49,6 +51,7 @@ struct proposal {
 	uint8_t result[PROPOSAL_RESULT_LEN];
 
 	/* Of consensus. */
+	struct consensus *consensus;
 	struct task task;
 	struct proposal *next;
 };
@@ -107,19 +110,18 @@ struct consensus_info {
 	uint64_t term;
 	uint64_t commit_index; /* durable */
 	uint64_t released_index; /* entries up to here may be gone from the log */
-	uint64_t groups, commands, writes; /* since the start */
+	uint64_t groups, commands; /* committed since the start */
 };
 
 /* Where committed groups go. */
 struct consensus_apply {
 	struct loop *loop; /* where the following are called */
+	uint64_t time_ms; /* cluster time of the last group that was applied before the start */
 	void (*committed)(void *arg, struct group *group);
 	/* Once: the log failed; nothing is committed any more. Proposals end by themselves. */
 	void (*failed)(void *arg, enum err err);
 	void *arg;
 };
-
-struct consensus;
 
 struct consensus_ops {
 	enum err (*replay)(struct consensus *consensus, uint64_t after,
@@ -155,7 +157,7 @@ static inline void consensus_start(struct consensus *consensus, const struct con
 	consensus->ops->start(consensus, apply);
 }
 
-/* Proposes a command, of at most GROUP_LEN_MAX / 2 bytes. done() is never called inside. Any
+/* Proposes a command, of any bytes, shorter than a group. done() is never called inside. Any
  * thread. */
 static inline void consensus_propose(struct consensus *consensus, struct proposal *proposal)
 {
