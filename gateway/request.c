@@ -127,8 +127,11 @@ static void sent(struct exchange *x, enum err err)
 	request->is_sending = false;
 	if (err != ERR_OK)
 		request->is_gone = true;
-	if (request->state == REQUEST_ANSWERING)
+	if (request->state == REQUEST_ANSWERING) {
 		request->state = REQUEST_ENDING;
+		if (request->last_sent)
+			request->last_sent(request);
+	}
 	request_advance(request);
 }
 

@@ -28,7 +28,7 @@
  * (Q6) A view never lasts across a send or a wait.
  */
 #define REQUEST_TEXT_LEN (64u << 10) /* of an answer that is made in memory, or of a command */
-#define REQUEST_OP_LEN (56u << 10) /* of what a handler keeps */
+#define REQUEST_OP_LEN (72u << 10) /* of what a handler keeps */
 
 enum request_state {
 	REQUEST_FREE,
@@ -61,7 +61,6 @@ struct request {
 	bool is_gone; /* the client went away */
 	bool is_readable; /* more of the body may be there */
 	bool is_sending; /* what was sent last may not be reused yet */
-	bool is_last_sent; /* and it was the last piece */
 	bool has_begun; /* exchange_respond() was called */
 	bool is_advancing;
 	bool is_advance_posted;
@@ -70,6 +69,7 @@ struct request {
 
 	/* Of the handler. */
 	void (*advance)(struct request *request);
+	void (*last_sent)(struct request *request); /* may be NULL: the last piece may be reused */
 	void (*fini)(struct request *request); /* may be NULL; starts nothing */
 	int step; /* its states; 0 at start */
 	struct request_stream *stream; /* of an answer made piece by piece: request_stream.h */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/op_bucket.h"
+#include "gateway/op_copy.h"
+#include "gateway/op_get.h"
 #include "gateway/op_list.h"
+#include "gateway/op_put.h"
 #include "gateway/op_stub.h"
 #include "gateway/route.h"
 #include "gateway/xml_out.h"
@@ -201,11 +204,15 @@ const struct route route_table[] = {
 		.params = {"uploads"}, .flags = LOOK),
 
 	/* --- objects --- */
-	REFUSED("GetObject", "GetObject", GET, OBJECT, .optional = "partNumber", .flags = LOOK),
-	REFUSED("HeadObject", "GetObject", HEAD, OBJECT, .optional = "partNumber", .flags = LOOK),
-	REFUSED("PutObject", "PutObject", PUT, OBJECT, .without_header = COPY,
-		.body = ROUTE_BODY_PAYLOAD, .flags = EDIT),
-	REFUSED("CopyObject", "PutObject", PUT, OBJECT, .header = COPY, .flags = EDIT),
+	SERVED("GetObject", "GetObject", GET, OBJECT, .optional = "partNumber", .flags = LOOK,
+		.start = op_get_start),
+	SERVED("HeadObject", "GetObject", HEAD, OBJECT, .optional = "partNumber", .flags = LOOK,
+		.start = op_get_start),
+	SERVED("PutObject", "PutObject", PUT, OBJECT, .without_header = COPY,
+		.body = ROUTE_BODY_PAYLOAD, .flags = EDIT, .start = op_put_start,
+		.note = "encryption and object lock headers are refused"),
+	SERVED("CopyObject", "PutObject", PUT, OBJECT, .header = COPY, .flags = EDIT,
+		.start = op_copy_start, .note = "by reference; ETag and checksum of the source"),
 	REFUSED("DeleteObject", "DeleteObject", DELETE, OBJECT, .flags = EDIT),
 	REFUSED("DeleteObjects", "DeleteObject", POST, BUCKET, .params = {"delete"},
 		.body = ROUTE_BODY_XML, .flags = CHECKED),

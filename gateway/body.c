@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/body.h"
+
+#include "gateway/digest/digest.h"
+
+/* From the socket to the drives:
+ *
+ *	exchange → request_body (framing off) → memory of the put → frames → digest lanes
+ *	                                                    ↘ code, drives → durable
+ *
+ * Bytes are received where they stay: put_buffer() lends memory of a stripe, and a frame of it goes
+ * through the digests while it is in cache. When the put has no memory, nothing is read from the
+ * socket, and the client waits.
+ *
+ * (I1) Nothing is proposed of a body whose end was not seen, whose length is not the declared one,
+ *      or whose digests are not what was promised; it is dropped, and its shards are freed.
+ * (I2) One frame at a time is with the digest, in the order of the body. The put gets each frame
+ *      back, also after it was discarded.
+ * (I3) The request is held as long as the put is active; the timer is set only then.
+ * (I4) While others wait for memory, a body that has some and receives nothing for STALL_MS ends
+ *      with RequestTimeout.
+ */
+enum { STALL_MS = 5000 };
+
+static void over(struct body *body)
+{
+	body->is_put_active = false;
+	request_body_fini(&body->source);
+	timer_cancel(body->request->loop->loop, &body->timer);
+	request_release(body->request);
+}
+
+static void discard(struct body *body)
+{
+	if (!body->is_put_active || body->is_discarding)
+		return;
+	body->is_discarding = true;
+	put_discard(&body->put);
+}
+
+static void fail(struct body *body, enum s3_code code)
+{
+	if (body->progress != BODY_GOING)
+		return;
+	body->progress = BODY_FAILED;
+	body->code = code;
+	discard(body);
+}
+
+/* --- what the put tells ----------------------------------------------------------------------- */
+
+static struct body *body_of_put(struct put *put)
+{
+	return CONTAINER_OF(put, struct body, put);
+}
+
+static void submit_frame(struct body *body)
+{
+	body->job.stream = &body->stream;
+	body->job.buf = body->first->data;
+	body->job.len = body->first->len;
+	digest_lanes_submit(&body->request->loop->lanes, &body->job);
+}
+
+static void digest_done(struct digest_job *job)
+{
+	struct body *body = CONTAINER_OF(job, struct body, job);
+	struct put_frame *frame = body->first;
+	body->first = frame->owner_data;
+	if (body->first)
+		submit_frame(body);
+	else
+		request_advance_soon(body->request);
+	put_frame_done(&body->put, frame);
+}
+
+static void frame_came(struct put *put, struct put_frame *frame)
+{
+	struct body *body = body_of_put(put);
+	frame->owner_data = NULL;
+	if (body->first) {
+		body->last->owner_data = frame;
+		body->last = frame;
+		return;
+	}
+	body->first = body->last = frame;
+	submit_frame(body);
+}
+
+static void room_came(struct put *put)
+{
+	request_advance_soon(body_of_put(put)->request);
+}
+
+static void put_ended(struct put *put, enum err err)
+{
+	struct body *body = body_of_put(put);
+	request_advance_soon(body->request);
+	if (err == ERR_OK) {
+		body->is_durable = true;
+		return;
+	}
+	/* The put is over, so there is nothing left to discard. */
+	body->is_discarding = true;
+	fail(body, s3_error_from_err(err, S3_INTERNAL_ERROR));
+	over(body);
+}
+
+static void put_discarded(struct put *put)
+{
+	over(body_of_put(put));
+}
+
+/* --- waiting for the client ------------------------------------------------------------------- */
+
+static bool has_memory(const struct put *put)
+{
+	return put->inline_buf || put->stripes[0].is_used || put->stripes[1].is_used;
+}
+
+/* Is the next step the client's? */
+static bool waits_for_client(const struct body *body)
+{
+	return body->progress == BODY_GOING && !body->is_received && !body->put.wants_room &&
+		!body->first;
+}
+
+static void timer_fired(struct timer *timer)
+{
+	struct body *body = CONTAINER_OF(timer, struct body, timer);
+	struct loop *loop = body->request->loop->loop;
+	uint64_t idle_ms = loop_now_ms(loop) - body->received_ms;
+	bool do_others_wait = body->request->loop->store->put_pool.first != NULL;
+	if (idle_ms >= STALL_MS && do_others_wait && waits_for_client(body) &&
+		has_memory(&body->put)) {
+		fail(body, S3_REQUEST_TIMEOUT);
+		request_advance_soon(body->request);
+		return;
+	}
+	timer_set(loop, &body->timer, idle_ms >= STALL_MS ? 1000 : STALL_MS - idle_ms);
+}
+
+/* --- public ----------------------------------------------------------------------------------- */
+
+static enum s3_code read_promises(struct body *body, const struct body_setup *setup)
+{
+	struct request *request = body->request;
+	struct request_body *source = &body->source;
+	const struct gateway_settings *settings = &request->loop->gateway->settings;
+	enum s3_code code = request_body_init(
+		source, request, setup->kinds | DIGEST_MD5, settings->object_len_max);
+	if (code != S3_OK)
+		return code;
+	if (!source->has_len)
+		return S3_MISSING_CONTENT_LENGTH;
+	if (setup->wants_crc64 && source->checksum_kind == 0)
+		source->kinds |= DIGEST_CRC64NVME;
+	digest_stream_init(&body->stream, source->kinds);
+	return S3_OK;
+}
+
+enum s3_code body_start(struct body *body, struct request *request, const struct body_setup *setup)
+{
+	memset(body, 0, sizeof *body);
+	body->request = request;
+	body->job.done = digest_done;
+	body->timer.fire = timer_fired;
+	enum s3_code code = read_promises(body, setup);
+	if (code != S3_OK) {
+		request_body_fini(&body->source);
+		return code;
+	}
+
+	uint8_t hint_buf[ROW_BUCKET_NAME_LEN_MAX + 1 + URI_KEY_LEN_MAX];
+	struct text_out hint;
+	text_out_init(&hint, hint_buf, sizeof hint_buf);
+	text_put_bytes(&hint, request->bucket.name);
+	text_put_char(&hint, '/');
+	text_put_bytes(&hint, request->resource.key);
+	struct put_setup put_setup = {
+		.store = request->loop->store,
+		.hint = text_out_bytes(&hint),
+		.len = body->source.len,
+		.storage_class = setup->storage_class,
+		.request_id = request->exchange->request_id,
+		.room = room_came,
+		.frame = frame_came,
+		.durable = put_ended,
+		.discarded = put_discarded,
+	};
+	enum err err = put_start(&body->put, &put_setup);
+	if (err) {
+		request_body_fini(&body->source);
+		return s3_error_from_err(err, S3_INTERNAL_ERROR);
+	}
+	body->is_put_active = true;
+	request_hold(request);
+	body->received_ms = loop_now_ms(request->loop->loop);
+	timer_set(request->loop->loop, &body->timer, STALL_MS);
+	return S3_OK;
+}
+
+/* Reads on, into the put's memory or, behind the last byte of payload, into nothing. False: no more
+ * now. */
+static bool receive(struct body *body)
+{
+	uint8_t *buf, none;
+	size_t cap, len;
+	enum s3_code code = S3_INTERNAL_ERROR;
+	enum err err = put_buffer(&body->put, &buf, &cap);
+	bool is_payload = err == ERR_OK;
+	if (err == ERR_END) {
+		buf = &none;
+		cap = sizeof none;
+	} else if (err) {
+		return false; /* room() follows, or the put has failed and says so */
+	}
+	err = request_body_read(&body->source, buf, cap, &len, &code);
+	if (err == ERR_BUSY)
+		return false;
+	if (err == ERR_END) {
+		body->is_received = true;
+		if (is_payload)
+			fail(body, S3_INCOMPLETE_BODY);
+		return false;
+	}
+	if (err) {
+		fail(body, code);
+		return false;
+	}
+	if (!is_payload) {
+		fail(body, S3_INVALID_REQUEST); /* more than was declared */
+		return false;
+	}
+	body->received_ms = loop_now_ms(body->request->loop->loop);
+	body->request->loop->counters.bytes_in += len;
+	put_filled(&body->put, len);
+	return true;
+}
+
+enum body_progress body_advance(struct body *body)
+{
+	if (body->progress == BODY_GOING && body->request->is_gone)
+		fail(body, S3_INCOMPLETE_BODY);
+	while (body->progress == BODY_GOING && !body->is_received && receive(body))
+		;
+	if (body->progress != BODY_GOING || !body->is_received || !body->is_durable || body->first)
+		return body->progress;
+
+	digest_stream_final(&body->stream, &body->values);
+	enum s3_code code = request_body_check(&body->source, &body->values);
+	if (code != S3_OK) {
+		fail(body, code);
+	} else {
+		body->progress = BODY_READY;
+		timer_cancel(body->request->loop->loop, &body->timer);
+	}
+	return body->progress;
+}
+
+void body_describe(const struct body *body, struct command_body *ret_body)
+{
+	assert(body->progress == BODY_READY);
+	struct checksum *checksum = &ret_body->checksums[0];
+	put_body(&body->put, ret_body);
+	memcpy(ret_body->etag.md5, body->values.md5, sizeof ret_body->etag.md5);
+	ret_body->etag.part_count = 0;
+	request_body_checksum(&body->source, checksum);
+	if (checksum->algorithm != CHECKSUM_NONE || !(body->values.kinds & DIGEST_CRC64NVME))
+		return;
+	struct bytes value = digest_value(&body->values, DIGEST_CRC64NVME);
+	*checksum = (struct checksum){.algorithm = CHECKSUM_CRC64NVME, .len = value.len};
+	memcpy(checksum->value, value.data, value.len);
+}
+
+void body_take(struct body *body)
+{
+	assert(body->progress == BODY_READY);
+	body->progress = BODY_OVER;
+	put_fini(&body->put);
+	over(body);
+}
+
+void body_drop(struct body *body)
+{
+	if (body->progress == BODY_FAILED || body->progress == BODY_OVER)
+		return;
+	body->progress = BODY_OVER;
+	discard(body);
+}

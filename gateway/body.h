@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_BODY_H
+#define GATEWAY_BODY_H
+
+#include "gateway/digest/digest_lanes.h"
+#include "gateway/request_body.h"
+
+/* The bytes of an object or part on their way from the client to the drives; body.c has the
+ * invariants.
+ *
+ *	code = body_start(&body, request, &setup);
+ *	...in the handler's advance():
+ *	switch (body_advance(&body)) { BODY_GOING: return; BODY_FAILED: request_fail(body.code); ...
+ *} BODY_READY: body_describe() → request_propose(); and then body_take() or body_drop().
+ */
+enum body_progress {
+	BODY_GOING, /* advance() follows */
+	BODY_READY, /* durable, and all that was promised about it is so */
+	BODY_FAILED, /* `code`; nothing of it is left */
+	BODY_OVER, /* it was taken or dropped */
+};
+
+struct body_setup {
+	unsigned kinds; /* digests that are wanted in any case; MD5 is among them */
+	bool wants_crc64; /* compute a CRC64NVME where the client asks for no checksum */
+	uint8_t storage_class;
+};
+
+struct body {
+	struct request *request;
+	enum body_progress progress;
+	enum s3_code code; /* of BODY_FAILED */
+	struct request_body source;
+	struct put put;
+	bool is_put_active; /* between put_start() and its last callback, or put_fini() */
+	bool is_discarding;
+	bool is_received; /* the source is at its end */
+	bool is_durable;
+	uint64_t received_ms; /* when bytes came last */
+	struct timer timer;
+
+	/* Frames wait here for the digest, which takes one at a time. */
+	struct put_frame *first, *last;
+	struct digest_stream stream;
+	struct digest_job job;
+	struct digest_values values; /* when it is ready */
+};
+
+/* Reads what the headers say of the body and begins to receive. What it returns beside S3_OK is the
+ * answer; nothing was begun then. Holds the request from here until the body is over. */
+enum s3_code body_start(
+	struct body *body, struct request *request, const struct body_setup *setup) MUST_USE;
+
+/* Goes as far as it can; in the handler's advance(). */
+enum body_progress body_advance(struct body *body);
+
+/* When it is ready: what the index is told of it. checksums[0] is the client's, or else the one
+ * that was wanted. Borrows the put. */
+void body_describe(const struct body *body, struct command_body *ret_body);
+
+/* The index has the body now, or nobody knows. */
+void body_take(struct body *body);
+
+/* The body is not wanted, or not any more. Does nothing when it is over or has failed. */
+void body_drop(struct body *body);
+
+#endif

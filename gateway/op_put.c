@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/op_put.h"
+
+#include "gateway/body.h"
+#include "gateway/metadata_headers.h"
+#include "gateway/op_put_conditions.h"
+
+/* PutObject: headers, then the body, then one command.
+ *
+ *	RECEIVING → (body ready) PROPOSING → (result) answered
+ *
+ * The put keeps the body until the command's result is known: it is taken over by the index, or
+ * freed when nothing was made of it. When nobody knows, it is left to collection. */
+enum { RECEIVING, PROPOSING };
+
+struct op_put {
+	struct body body;
+	struct metadata metadata;
+	struct conditional_write condition;
+	uint64_t invocation;
+	struct checksum checksum; /* of the body, for the answer */
+};
+
+/* --- headers of answers ----------------------------------------------------------------------- */
+
+void op_put_add_etag(
+	struct request *request, struct response_headers *headers, const struct etag *etag)
+{
+	struct text_out out;
+	request_note_begin(request, &out);
+	response_put_etag(&out, etag);
+	response_add(headers, "etag", request_note_end(request, &out));
+}
+
+void op_put_add_version(struct request *request, struct response_headers *headers,
+	struct version_id version, bool is_null)
+{
+	struct text_out out;
+	if (request->bucket.versioning == BUCKET_UNVERSIONED)
+		return;
+	request_note_begin(request, &out);
+	response_put_version(&out, version, is_null);
+	response_add(headers, "x-amz-version-id", request_note_end(request, &out));
+}
+
+void op_put_add_checksum(struct request *request, struct response_headers *headers,
+	const struct checksum *checksum, uint32_t part_count, bool with_type)
+{
+	struct text_out out;
+	if (checksum->algorithm == CHECKSUM_NONE)
+		return;
+	request_note_begin(request, &out);
+	checksum_s3_put(&out, checksum, part_count);
+	response_add(
+		headers, checksum_s3_header(checksum->algorithm), request_note_end(request, &out));
+	if (with_type)
+		response_add(headers, "x-amz-checksum-type",
+			bytes_of(checksum_s3_type_name(checksum->type)));
+}
+
+/* --- the operation ---------------------------------------------------------------------------- */
+
+/* The body was not used, or nobody knows; and what the client is told. */
+static void finish(struct request *request, struct op_put *op)
+{
+	enum err err = request->proposal.err;
+	const struct command_result *result = &request->proposal.result;
+	bool is_made = err == ERR_OK && result->code == COMMAND_OK && !result->is_earlier;
+	bool is_unknown = err == ERR_UNKNOWN ||
+		(err == ERR_OK && result->code == COMMAND_NO_RESULT);
+	if (!request_proposal_has_result(request)) {
+		/* It has answered. */
+	} else if (result->code != COMMAND_OK) {
+		if (result->code == COMMAND_PRECONDITION)
+			conditional_explain_write(&op->condition, &request->error);
+		request_fail_command(request, result);
+	} else {
+		struct response_headers headers = {0};
+		op_put_add_etag(request, &headers, &result->etag);
+		op_put_add_version(request, &headers, result->version, result->is_null);
+		op_put_add_checksum(request, &headers, &op->checksum, 0, true);
+		request_answer(request, 200, headers.list, headers.count);
+	}
+	if (is_made || is_unknown)
+		body_take(&op->body);
+	else
+		body_drop(&op->body);
+}
+
+static enum err propose(struct request *request, struct op_put *op)
+{
+	struct command command = {.type = COMMAND_OBJECT_PUT};
+	struct command_object_put *put = &command.object_put;
+	put->bucket = request->bucket.id;
+	put->key = request->resource.key;
+	op_put_conditions_command(&op->condition, &put->conditions);
+	put->attributes.metadata = metadata_pairs(&op->metadata);
+	put->attributes.tags = metadata_tags(&op->metadata);
+	put->attributes.class = request->bucket.class;
+	put->attributes.owner = request->bucket.owner;
+	put->invocation = op->invocation;
+	body_describe(&op->body, &put->body);
+	op->checksum = put->body.checksums[0];
+	return request_propose(request, &command);
+}
+
+static void advance(struct request *request)
+{
+	struct op_put *op = REQUEST_OP(request, struct op_put);
+	if (request->step == PROPOSING) {
+		if (request->is_proposal_done)
+			finish(request, op);
+		return;
+	}
+	enum body_progress progress = body_advance(&op->body);
+	if (progress == BODY_GOING)
+		return;
+	if (progress == BODY_FAILED) {
+		request_fail(request, op->body.code);
+		return;
+	}
+	enum err err = request_take_text(request);
+	if (err == ERR_BUSY)
+		return;
+	if (err == ERR_OK)
+		err = propose(request, op);
+	if (err) {
+		request_fail_err(request, err, S3_INTERNAL_ERROR);
+		body_drop(&op->body);
+		return;
+	}
+	request->step = PROPOSING;
+}
+
+/* All that can be refused before the body is asked for. */
+static enum s3_code prepare(struct request *request, struct op_put *op)
+{
+	const struct exchange *x = request->exchange;
+	enum s3_code code = metadata_refuse_headers(request);
+	if (code == S3_OK)
+		code = conditional_parse_write(
+			x->headers, x->header_count, &op->condition, &request->error);
+	if (code == S3_OK)
+		code = metadata_read_headers(request, &op->metadata);
+	if (code == S3_OK)
+		code = metadata_read_tags(request, &op->metadata);
+	op->invocation = op_put_conditions_invocation(request);
+	if (code == S3_OK)
+		code = op_put_conditions_check_early(request, &op->condition, op->invocation);
+	struct body_setup setup = {.wants_crc64 = true, .storage_class = request->bucket.class};
+	if (code == S3_OK)
+		code = body_start(&op->body, request, &setup);
+	return code;
+}
+
+void op_put_start(struct request *request)
+{
+	struct op_put *op = REQUEST_OP(request, struct op_put);
+	enum s3_code code = prepare(request, op);
+	if (code != S3_OK) {
+		request_fail(request, code);
+		return;
+	}
+	request->advance = advance;
+	request->step = RECEIVING;
+	request_advance_soon(request);
+}
