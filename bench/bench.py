@@ -151,9 +151,9 @@ def drop_caches():
 def small(build, parent):
     node = Node(build, parent, 1)
     node.bucket("bench")
-    writes = node.metric("rubus_log_writes_total")
+    writes = node.metric("rubus_log_groups_total")
     run = node.load("put", 4096, 32, signed=True, keys=1000000)
-    writes = node.metric("rubus_log_writes_total") - writes
+    writes = node.metric("rubus_log_groups_total") - writes
     say("put_4k_signed_32", run["ops"], "1/s")
     say("put_4k_signed_32_cpu", run["cpu"] / run["count"] * 1e6, "us/op")
     say("put_4k_signed_32_p50", run["p50"], "us")

@@ -271,7 +271,8 @@ bool identity_is_there(const char *state_dir)
 static bool is_ours_or_empty(const char *state_dir)
 {
 	static const char *const ours[] = {".", "..", "cluster.key", "node.key", "root.key",
-		"identity.begun", "tls.crt", "tls.key", "index", "log", "lock", "lost+found"};
+		"identity.begun", "tls.crt", "tls.key", "index", "log", "log-state", "lock",
+		"lost+found"};
 	DIR *dir = opendir(state_dir);
 	if (!dir)
 		return false;

@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include "server/disk_file.h"
+#include "server/node.h"
 #include "server/random_real.h"
 #include "server/tls.h"
+#include "storage/meta/log.h"
 
 __attribute__((format(printf, 3, 4))) static enum err refuse(
 	char *message, enum err err, const char *format, ...)
@@ -97,6 +99,30 @@ static enum err format_drive(const struct config *config, const struct config_dr
 	return err;
 }
 
+/* The log of the index, unless an earlier try made it. */
+static enum err make_log(
+	const struct config *config, const struct identity *identity, char *message)
+{
+	struct disk *disk;
+	struct random_source *random;
+	enum err err = random_real_open(&random);
+	if (!err)
+		err = server_disk_new(config->state_dir, NULL, &disk);
+	if (err)
+		return err;
+	struct log_setup setup = {.disk = disk,
+		.state_disk = disk,
+		.node = identity->node,
+		.random = random,
+		.segment_len = NODE_LOG_SEGMENT_LEN};
+	err = log_create(&setup);
+	server_disk_free(disk);
+	if (err == ERR_EXISTS)
+		return ERR_OK;
+	return err ? refuse(message, err, "the log in %.300s: %s", config->state_dir, err_text(err))
+		   : ERR_OK;
+}
+
 enum err init_node(const struct config *config, char *message)
 {
 	struct identity identity = {0};
@@ -106,6 +132,8 @@ enum err init_node(const struct config *config, char *message)
 		err = make_certificate(config, message);
 	for (unsigned i = 0; !err && i < config->drives_count; i++)
 		err = format_drive(config, &config->drives[i], &identity, message);
+	if (!err)
+		err = make_log(config, &identity, message);
 	if (!err)
 		err = identity_finish(config->state_dir, &identity, message);
 	if (err && !message[0])

@@ -85,10 +85,8 @@ static void write_index(const struct node *node, struct metrics_text *text)
 		status.kv_used);
 	struct consensus_info info;
 	consensus_info(node->consensus, &info);
-	write_one(text, "rubus_log_groups_total", "Groups of commands written to the log.",
+	write_one(text, "rubus_log_groups_total", "Groups of commands made durable by one write.",
 		METRICS_COUNTER, info.groups);
-	write_one(text, "rubus_log_writes_total", "Durable writes of the log.", METRICS_COUNTER,
-		info.writes);
 }
 
 /* One family over all drives. */

@@ -60,12 +60,15 @@ enum err node_open_index(struct node *node, char *message)
 	if (err)
 		return node_refuse(message, err, "the index in %.300s: %s", path, err_text(err));
 	struct consensus_single_setup consensus_setup = {
-		.disk = node->state_disk,
-		.loop = server_loop_base(node->log_loop),
+		.log = {.disk = node->state_disk,
+			.state_disk = node->state_disk,
+			.node = node->identity.node,
+			.loop = server_loop_base(node->log_loop),
+			.worker = worker_threads_worker(node->workers),
+			.random = node->random,
+			.trace = node->trace,
+			.segment_len = NODE_LOG_SEGMENT_LEN},
 		.clock = node->clock,
-		.random = node->random,
-		.trace = node->trace,
-		.node = node->identity.node,
 	};
 	err = consensus_single_open(&consensus_setup, &node->consensus);
 	if (err)
