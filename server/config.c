@@ -14,8 +14,9 @@
 #define MEMORY_MIB_MIN 8
 #define MEMORY_MIB_MAX 65536
 #define CONNECTIONS_MAX 100000
-#define SEGMENT_MIB_MIN 1
-#define SEGMENT_MIB_MAX 4096
+#define SEGMENT_MIB_MIN 96 /* a whole extent with its header */
+#define SEGMENT_MIB_MAX 1024
+#define RESERVE_MIB_MAX 65536
 
 /* --- the file ----------------------------------------------------------------------------------- */
 
@@ -84,6 +85,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	NUMBER(upload_memory_mib),
 	NUMBER(download_memory_mib),
 	NUMBER(segment_mib),
+	NUMBER(reserve_mib),
 	CHOICE(log_format, log_format_names),
 	CHOICE(log_level, log_level_names),
 	CHOICE(io, io_names),
@@ -367,6 +369,9 @@ static enum err check_numbers(const struct config *config, const char *path, cha
 	if (!err)
 		err = check_range(path, "segment_mib", config->segment_mib, SEGMENT_MIB_MIN,
 			SEGMENT_MIB_MAX, message);
+	if (!err)
+		err = check_range(
+			path, "reserve_mib", config->reserve_mib, 0, RESERVE_MIB_MAX, message);
 	return err;
 }
 

@@ -49,6 +49,7 @@ struct config {
 	unsigned upload_memory_mib;
 	unsigned download_memory_mib;
 	unsigned segment_mib;
+	unsigned reserve_mib; /* of each drive; 0: 1 % of it, at most 1 GiB */
 	enum config_log_format log_format;
 	enum config_log_level log_level;
 	enum config_io io;

@@ -80,6 +80,7 @@ static enum err format_drive(const struct config *config, const struct config_dr
 			.class = drive->class};
 		struct drive_settings settings = drive_settings_default();
 		settings.segment_len = (uint64_t)config->segment_mib << 20;
+		settings.reserve_len = (uint64_t)config->reserve_mib << 20;
 		struct random_source *random;
 		err = random_real_open(&random);
 		if (!err) {

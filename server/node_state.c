@@ -149,6 +149,7 @@ static enum err open_drive(struct node *node, struct node_drive *drive, unsigned
 		.fenced_arg = node,
 	};
 	setup.settings.segment_len = (uint64_t)node->config->segment_mib << 20;
+	setup.settings.reserve_len = (uint64_t)node->config->reserve_mib << 20;
 	return drive_open(&setup, node->identity.cluster, &drive->drive);
 }
 

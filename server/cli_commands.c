@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Everything that can be typed. */
+#include "server/cli_priv.h"
+#include "storage/bytes.h"
+
+static const struct cli_option option_config = {
+	"config", "FILE", "The configuration file; /etc/rubus/rubus.yaml if none is named."};
+static const struct cli_option option_dir = {"dir", "DIR", "The directory of a rubus demo."};
+static const struct cli_option option_json = {"json", NULL, "Print one JSON document."};
+static const struct cli_option option_man = {"man", NULL, NULL};
+static const struct cli_option option_owner = {
+	"owner", "NAME", "Who owns what is made with it; the key's own id if no one is named."};
+static const struct cli_option option_bucket_owner = {
+	"owner", "NAME", "Who owns the bucket; root if no one is named."};
+static const struct cli_option option_role = {"role", "ROLE",
+	"admin may do everything; owner may make buckets and use those of the same owner. owner "
+	"if none is named."};
+static const struct cli_option option_description = {
+	"description", "TEXT", "What the key is for, at most 256 characters."};
+
+#define NODE_OPTIONS &option_config, &option_dir, &option_json
+
+static const char root_note[] =
+	"Keys belong to an owner; all keys of one owner may use the same buckets.";
+
+const struct cli_command cli_commands[] = {
+	{.noun = "init",
+		.summary = "Make a node: keys, certificate, drives",
+		.details = "Makes the state directory and the drives that the configuration names "
+			   "and shows the first access key. Directories that hold something else "
+			   "are not touched. An init that was interrupted is run again.",
+		.options = {&option_config, &option_json},
+		.run = cli_run_init},
+	{.noun = "config",
+		.verb = "check",
+		.summary = "Check a configuration file and show its settings",
+		.details = "The environment is laid over the file, as it is for a node. Nothing is "
+			   "touched.",
+		.arguments = {{"FILE", "The configuration file.", false}},
+		.options = {&option_json},
+		.run = cli_run_config_check},
+	{.noun = "status",
+		.summary = "Show how the node and its data are",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_status},
+	{.noun = "df",
+		.summary = "Show how much is stored and still fits",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_df},
+	{.noun = "drive",
+		.verb = "list",
+		.summary = "List the drives with their states",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_drive_list},
+	{.noun = "bucket",
+		.verb = "list",
+		.summary = "List the buckets with objects and sizes",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_bucket_list},
+	{.noun = "bucket",
+		.verb = "create",
+		.summary = "Make a bucket",
+		.arguments = {{"NAME",
+			"3 to 63 small letters, digits, dots and hyphens, as S3 has it.", false}},
+		.options = {&option_bucket_owner, NODE_OPTIONS},
+		.run = cli_run_bucket_create},
+	{.noun = "bucket",
+		.verb = "show",
+		.summary = "Show one bucket",
+		.arguments = {{"NAME", "The bucket.", false}},
+		.options = {NODE_OPTIONS},
+		.run = cli_run_bucket_show},
+	{.noun = "bucket",
+		.verb = "delete",
+		.summary = "Delete an empty bucket",
+		.arguments = {{"NAME", "The bucket.", false}},
+		.options = {NODE_OPTIONS},
+		.run = cli_run_bucket_delete},
+	{.noun = "key",
+		.verb = "list",
+		.summary = "List the access keys, without their secrets",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_key_list},
+	{.noun = "key",
+		.verb = "create",
+		.summary = "Make an access key and show its secret once",
+		.details = root_note,
+		.options = {&option_owner, &option_role, &option_description, NODE_OPTIONS},
+		.run = cli_run_key_create},
+	{.noun = "key",
+		.verb = "show",
+		.summary = "Show one access key, without its secret",
+		.arguments = {{"ID", "The access key id.", false}},
+		.options = {NODE_OPTIONS},
+		.run = cli_run_key_show},
+	{.noun = "key",
+		.verb = "rotate",
+		.summary = "Give an access key a new secret, shown once",
+		.details = "The old secret stops working at once.",
+		.arguments = {{"ID", "The access key id.", false}},
+		.options = {NODE_OPTIONS},
+		.run = cli_run_key_rotate},
+	{.noun = "key",
+		.verb = "disable",
+		.summary = "Refuse an access key until it is enabled",
+		.arguments = {{"ID", "The access key id.", false}},
+		.options = {NODE_OPTIONS},
+		.run = cli_run_key_disable},
+	{.noun = "key",
+		.verb = "enable",
+		.summary = "Accept a disabled access key again",
+		.arguments = {{"ID", "The access key id.", false}},
+		.options = {NODE_OPTIONS},
+		.run = cli_run_key_enable},
+	{.noun = "key",
+		.verb = "delete",
+		.summary = "Delete an access key",
+		.details = "Buckets and objects of its owner stay.",
+		.arguments = {{"ID", "The access key id.", false}},
+		.options = {NODE_OPTIONS},
+		.run = cli_run_key_delete},
+	{.noun = "help",
+		.summary = "Show help for all commands, or for one",
+		.arguments = {{"COMMAND", "What to show help for, in one word or two.", true},
+			{"VERB", "Its second word.", true}},
+		.options = {&option_man},
+		.run = cli_run_help},
+};
+
+const size_t cli_command_count = ARRAY_COUNT(cli_commands);

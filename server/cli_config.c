@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which configuration a command is about, and `rubus config check`. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/cli_priv.h"
+#include "storage/bytes.h"
+
+#define CONFIG_PATH_DEFAULT "/etc/rubus/rubus.yaml"
+
+enum cli_exit cli_config_path(struct cli *cli, char *ret_path)
+{
+	const char *config = cli_value(cli, "config");
+	const char *dir = cli_has_option(cli, "dir") ? cli_value(cli, "dir") : NULL;
+	if (config && dir)
+		return cli_fail(cli, CLI_USAGE,
+			"--config and --dir both name a configuration; "
+			"leave one out");
+	const char *path = config ? config : getenv("RUBUS_CONFIG");
+	if (!path || !*path)
+		path = CONFIG_PATH_DEFAULT;
+	int len = dir ? snprintf(ret_path, CLI_PATH_LEN, "%s/rubus.yaml", dir)
+		      : snprintf(ret_path, CLI_PATH_LEN, "%s", path);
+	if (len >= CLI_PATH_LEN)
+		return cli_fail(cli, CLI_USAGE, "the path of the configuration is too long");
+	return CLI_OK;
+}
+
+static enum cli_exit load_config(struct cli *cli, const char *path, struct config **ret_config)
+{
+	char message[CONFIG_MESSAGE_LEN];
+	enum err err = config_load(path, ret_config, message);
+	if (err == ERR_OK)
+		return CLI_OK;
+	if (err == ERR_NOT_FOUND)
+		return cli_fail(cli, CLI_BAD_CONFIG,
+			"%s; name another with --config or --dir, or try: rubus demo --dir demo",
+			message);
+	if (err == ERR_DENIED)
+		return cli_fail(cli, CLI_DENIED,
+			"%s; run this as the user that runs the node, or with sudo", message);
+	return cli_fail(cli, CLI_BAD_CONFIG, "%s", message[0] ? message : err_text(err));
+}
+
+enum cli_exit cli_load_config(struct cli *cli, struct config **ret_config)
+{
+	char path[CLI_PATH_LEN];
+	enum cli_exit status = cli_config_path(cli, path);
+	return status ? status : load_config(cli, path, ret_config);
+}
+
+/* --- rubus config check ---------------------------------------------------------------------------- */
+
+static const struct cli_column setting_columns[] = {
+	{"state_dir", "state_dir", CLI_KIND_TEXT},
+	{"s3_address", "s3_address", CLI_KIND_TEXT},
+	{"admin_address", "admin_address", CLI_KIND_TEXT},
+	{"region", "region", CLI_KIND_TEXT},
+	{"region_strict", "region_strict", CLI_KIND_TEXT},
+	{"domains", "domains", CLI_KIND_TEXT},
+	{"require_tls", "require_tls", CLI_KIND_TEXT},
+	{"tls_certificate", "tls_certificate", CLI_KIND_TEXT},
+	{"tls_key", "tls_key", CLI_KIND_TEXT},
+	{"max_connections", "max_connections", CLI_KIND_COUNT},
+	{"loops", "loops", CLI_KIND_COUNT},
+	{"upload_memory_mib", "upload_memory_mib", CLI_KIND_COUNT},
+	{"download_memory_mib", "download_memory_mib", CLI_KIND_COUNT},
+	{"segment_mib", "segment_mib", CLI_KIND_COUNT},
+	{"reserve_mib", "reserve_mib", CLI_KIND_COUNT},
+	{"log_format", "log_format", CLI_KIND_TEXT},
+	{"log_level", "log_level", CLI_KIND_TEXT},
+	{"io", "io", CLI_KIND_TEXT},
+};
+
+static const struct cli_column drive_columns[] = {
+	{"DRIVE", "path", CLI_KIND_TEXT},
+	{"CLASS", "class", CLI_KIND_TEXT},
+};
+
+static json_t *drives_json(const struct config *config)
+{
+	static const char *const classes[] = {
+		[DRIVE_NVME] = "nvme", [DRIVE_SSD] = "ssd", [DRIVE_HDD] = "hdd"};
+	json_t *drives = json_array();
+	for (unsigned i = 0; i < config->drives_count; i++)
+		json_array_append_new(drives,
+			json_pack("{s:s, s:s}", "path", config->drives[i].path, "class",
+				classes[config->drives[i].class]));
+	return drives;
+}
+
+static json_t *domains_json(const struct config *config)
+{
+	json_t *domains = json_array();
+	for (unsigned i = 0; i < config->domains_count; i++)
+		json_array_append_new(domains, json_string(config->domains[i]));
+	return domains;
+}
+
+static json_t *settings_json(const struct config *config)
+{
+	static const char *const levels[] = {[CONFIG_LOG_INFO] = "info",
+		[CONFIG_LOG_DEBUG] = "debug",
+		[CONFIG_LOG_WARNING] = "warning",
+		[CONFIG_LOG_ERROR] = "error"};
+	return json_pack(
+		"{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:s, "
+		"s:s, s:s, s:o, s:o}",
+		"state_dir", config->state_dir, "s3_address", config->s3_address, "admin_address",
+		config->admin_address, "region", config->region, "region_strict",
+		config->region_strict, "require_tls", config->require_tls, "tls_certificate",
+		config->tls_certificate, "tls_key", config->tls_key, "max_connections",
+		(int)config->max_connections, "loops", (int)config->loops, "upload_memory_mib",
+		(int)config->upload_memory_mib, "download_memory_mib",
+		(int)config->download_memory_mib, "segment_mib", (int)config->segment_mib,
+		"reserve_mib", (int)config->reserve_mib, "log_format",
+		config->log_format == CONFIG_LOG_JSON ? "json" : "text", "log_level",
+		levels[config->log_level], "io", config->io == CONFIG_IO_PLAIN ? "plain" : "auto",
+		"domains", domains_json(config), "drives", drives_json(config));
+}
+
+enum cli_exit cli_run_config_check(struct cli *cli)
+{
+	struct config *config;
+	enum cli_exit status = load_config(cli, cli->arguments[0], &config);
+	if (status)
+		return status;
+	json_t *settings = settings_json(config);
+	config_free(config);
+	if (!settings)
+		return cli_fail(cli, CLI_FAILED, "the settings are not all UTF-8");
+	json_t *drives = json_incref(json_object_get(settings, "drives"));
+	cli_print_object(cli, setting_columns, ARRAY_COUNT(setting_columns), settings);
+	if (!cli->is_json) {
+		fputc('\n', cli->out);
+		cli_print_table(cli, drive_columns, ARRAY_COUNT(drive_columns), drives);
+		fprintf(cli->err, "%s is fine.\n", cli->arguments[0]);
+	}
+	json_decref(drives);
+	return CLI_OK;
+}
