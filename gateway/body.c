@@ -266,11 +266,31 @@ void body_describe(const struct body *body, struct command_body *ret_body)
 	memcpy(ret_body->etag.md5, body->values.md5, sizeof ret_body->etag.md5);
 	ret_body->etag.part_count = 0;
 	request_body_checksum(&body->source, checksum);
-	if (checksum->algorithm != CHECKSUM_NONE || !(body->values.kinds & DIGEST_CRC64NVME))
-		return;
-	struct bytes value = digest_value(&body->values, DIGEST_CRC64NVME);
-	*checksum = (struct checksum){.algorithm = CHECKSUM_CRC64NVME, .len = value.len};
-	memcpy(checksum->value, value.data, value.len);
+	if (checksum->algorithm == CHECKSUM_NONE && body->values.kinds & DIGEST_CRC64NVME)
+		body_checksum(body, CHECKSUM_CRC64NVME, checksum);
+}
+
+void body_checksum(
+	const struct body *body, enum checksum_algorithm algorithm, struct checksum *ret_checksum)
+{
+	struct bytes value = digest_value(&body->values, checksum_s3_digest(algorithm));
+	*ret_checksum = (struct checksum){.algorithm = algorithm, .len = value.len};
+	memcpy(ret_checksum->value, value.data, value.len);
+}
+
+void body_settle(struct body *body)
+{
+	const struct index_proposal *proposal = &body->request->proposal;
+	uint16_t code = proposal->result.code;
+	assert(body->request->is_proposal_done);
+	bool is_made = proposal->err == ERR_OK && code == COMMAND_OK &&
+		!proposal->result.is_earlier;
+	bool is_unknown = proposal->err == ERR_UNKNOWN ||
+		(proposal->err == ERR_OK && code == COMMAND_NO_RESULT);
+	if (is_made || is_unknown)
+		body_take(body);
+	else
+		body_drop(body);
 }
 
 void body_take(struct body *body)

@@ -2,6 +2,7 @@
 #ifndef GATEWAY_BODY_H
 #define GATEWAY_BODY_H
 
+#include "gateway/checksum_s3.h"
 #include "gateway/digest/digest_lanes.h"
 #include "gateway/request_body.h"
 
@@ -57,6 +58,14 @@ enum body_progress body_advance(struct body *body);
 /* When it is ready: what the index is told of it. checksums[0] is the client's, or else the one
  * that was wanted. Borrows the put. */
 void body_describe(const struct body *body, struct command_body *ret_body);
+
+/* One of the digests that were computed, as a checksum; when it is ready or taken. */
+void body_checksum(
+	const struct body *body, enum checksum_algorithm algorithm, struct checksum *ret_checksum);
+
+/* After the proposal with the body is done, and before its result is cleared: takes the body if the
+ * index has it or nobody knows, drops it if nothing was made of it. */
+void body_settle(struct body *body);
 
 /* The index has the body now, or nobody knows. */
 void body_take(struct body *body);

@@ -5,6 +5,7 @@
 #include "gateway/op_copy_source.h"
 #include "gateway/op_put.h"
 #include "gateway/op_put_conditions.h"
+#include "gateway/op_upload.h"
 #include "gateway/xml_out.h"
 
 /* CopyObject: a second version that names the same body. No byte is read or written, and ETag and
@@ -147,9 +148,7 @@ static void answer(struct request *request, struct op_copy *op)
 	response_put_etag(out, &result->etag);
 	text_put_text(out, "</ETag>");
 	if (checksum->algorithm != CHECKSUM_NONE) {
-		xml_open(out, checksum_s3_element(checksum->algorithm));
-		checksum_s3_put(out, checksum, op->source.etag.part_count);
-		xml_close(out, checksum_s3_element(checksum->algorithm));
+		op_upload_put_checksum(out, checksum, op->source.etag.part_count);
 		xml_element(out, "ChecksumType", bytes_of(checksum_s3_type_name(checksum->type)));
 	}
 	text_put_text(out, "</CopyObjectResult>");

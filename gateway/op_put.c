@@ -60,31 +60,23 @@ void op_put_add_checksum(struct request *request, struct response_headers *heade
 
 /* --- the operation ---------------------------------------------------------------------------- */
 
-/* The body was not used, or nobody knows; and what the client is told. */
 static void finish(struct request *request, struct op_put *op)
 {
-	enum err err = request->proposal.err;
 	const struct command_result *result = &request->proposal.result;
-	bool is_made = err == ERR_OK && result->code == COMMAND_OK && !result->is_earlier;
-	bool is_unknown = err == ERR_UNKNOWN ||
-		(err == ERR_OK && result->code == COMMAND_NO_RESULT);
-	if (!request_proposal_has_result(request)) {
-		/* It has answered. */
-	} else if (result->code != COMMAND_OK) {
+	body_settle(&op->body);
+	if (!request_proposal_has_result(request))
+		return;
+	if (result->code != COMMAND_OK) {
 		if (result->code == COMMAND_PRECONDITION)
 			conditional_explain_write(&op->condition, &request->error);
 		request_fail_command(request, result);
-	} else {
-		struct response_headers headers = {0};
-		op_put_add_etag(request, &headers, &result->etag);
-		op_put_add_version(request, &headers, result->version, result->is_null);
-		op_put_add_checksum(request, &headers, &op->checksum, 0, true);
-		request_answer(request, 200, headers.list, headers.count);
+		return;
 	}
-	if (is_made || is_unknown)
-		body_take(&op->body);
-	else
-		body_drop(&op->body);
+	struct response_headers headers = {0};
+	op_put_add_etag(request, &headers, &result->etag);
+	op_put_add_version(request, &headers, result->version, result->is_null);
+	op_put_add_checksum(request, &headers, &op->checksum, 0, true);
+	request_answer(request, 200, headers.list, headers.count);
 }
 
 static enum err propose(struct request *request, struct op_put *op)

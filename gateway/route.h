@@ -38,6 +38,7 @@ enum route_flags {
 	ROUTE_BUCKET_MUST_BE = 1 << 0, /* request->bucket is looked up, or NoSuchBucket */
 	ROUTE_WRITE = 1 << 1,
 	ROUTE_CHECKSUM = 1 << 2, /* the body must come with an MD5, a checksum or a signed digest */
+	ROUTE_OBJECT_CHECKSUM = 1 << 3, /* x-amz-checksum-* is the object's, not the body's */
 };
 
 #define ROUTE_PARAMS_MAX 2

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/op_bucket.h"
 #include "gateway/op_copy.h"
+#include "gateway/op_delete.h"
 #include "gateway/op_get.h"
 #include "gateway/op_list.h"
 #include "gateway/op_put.h"
 #include "gateway/op_stub.h"
+#include "gateway/op_upload.h"
 #include "gateway/route.h"
 #include "gateway/xml_out.h"
 
@@ -200,8 +202,8 @@ const struct route route_table[] = {
 		.optional = "id", .flags = LOOK, .start = op_list_objects_v2),
 	SERVED("ListObjectVersions", "ListBucketVersions", GET, BUCKET, .params = {"versions"},
 		.flags = LOOK, .start = op_list_versions),
-	REFUSED("ListMultipartUploads", "ListBucketMultipartUploads", GET, BUCKET,
-		.params = {"uploads"}, .flags = LOOK),
+	SERVED("ListMultipartUploads", "ListBucketMultipartUploads", GET, BUCKET,
+		.params = {"uploads"}, .flags = LOOK, .start = op_upload_list),
 
 	/* --- objects --- */
 	SERVED("GetObject", "GetObject", GET, OBJECT, .optional = "partNumber", .flags = LOOK,
@@ -213,9 +215,10 @@ const struct route route_table[] = {
 		.note = "encryption and object lock headers are refused"),
 	SERVED("CopyObject", "PutObject", PUT, OBJECT, .header = COPY, .flags = EDIT,
 		.start = op_copy_start, .note = "by reference; ETag and checksum of the source"),
-	REFUSED("DeleteObject", "DeleteObject", DELETE, OBJECT, .flags = EDIT),
-	REFUSED("DeleteObjects", "DeleteObject", POST, BUCKET, .params = {"delete"},
-		.body = ROUTE_BODY_XML, .flags = CHECKED),
+	SERVED("DeleteObject", "DeleteObject", DELETE, OBJECT, .flags = EDIT,
+		.start = op_delete_start),
+	SERVED("DeleteObjects", "DeleteObject", POST, BUCKET, .params = {"delete"},
+		.body = ROUTE_BODY_XML, .flags = CHECKED, .start = op_delete_many_start),
 	REFUSED("GetObjectAttributes", "GetObjectAttributes", GET, OBJECT, .params = {"attributes"},
 		.flags = LOOK),
 	STUB("GetObjectAcl", "GetObjectAcl", GET, OBJECT, .params = {"acl"}, .flags = LOOK,
@@ -246,18 +249,21 @@ const struct route route_table[] = {
 	REFUSED_PARAM("ListObjectAnnotations", "ListObjectAnnotations", GET, OBJECT, "annotations"),
 
 	/* --- uploads in parts --- */
-	REFUSED("CreateMultipartUpload", "PutObject", POST, OBJECT, .params = {"uploads"},
-		.flags = EDIT),
-	REFUSED("UploadPart", "PutObject", PUT, OBJECT, .params = {"partNumber", "uploadId"},
-		.without_header = COPY, .body = ROUTE_BODY_PAYLOAD, .flags = EDIT),
-	REFUSED("UploadPartCopy", "PutObject", PUT, OBJECT, .params = {"partNumber", "uploadId"},
-		.header = COPY, .flags = EDIT),
-	REFUSED("CompleteMultipartUpload", "PutObject", POST, OBJECT, .params = {"uploadId"},
-		.body = ROUTE_BODY_XML, .flags = EDIT),
-	REFUSED("AbortMultipartUpload", "AbortMultipartUpload", DELETE, OBJECT,
-		.params = {"uploadId"}, .flags = EDIT),
-	REFUSED("ListParts", "ListMultipartUploadParts", GET, OBJECT, .params = {"uploadId"},
-		.flags = LOOK),
+	SERVED("CreateMultipartUpload", "PutObject", POST, OBJECT, .params = {"uploads"},
+		.flags = EDIT, .start = op_upload_create),
+	SERVED("UploadPart", "PutObject", PUT, OBJECT, .params = {"partNumber", "uploadId"},
+		.without_header = COPY, .body = ROUTE_BODY_PAYLOAD, .flags = EDIT,
+		.start = op_upload_part),
+	SERVED("UploadPartCopy", "PutObject", PUT, OBJECT, .params = {"partNumber", "uploadId"},
+		.header = COPY, .flags = EDIT, .start = op_upload_part_copy,
+		.note = "by reference"),
+	SERVED("CompleteMultipartUpload", "PutObject", POST, OBJECT, .params = {"uploadId"},
+		.body = ROUTE_BODY_XML, .flags = EDIT | ROUTE_OBJECT_CHECKSUM,
+		.start = op_upload_complete),
+	SERVED("AbortMultipartUpload", "AbortMultipartUpload", DELETE, OBJECT,
+		.params = {"uploadId"}, .flags = EDIT, .start = op_upload_abort),
+	SERVED("ListParts", "ListMultipartUploadParts", GET, OBJECT, .params = {"uploadId"},
+		.flags = LOOK, .start = op_upload_list_parts),
 };
 
 const size_t route_count = ARRAY_COUNT(route_table);
