@@ -83,7 +83,7 @@ enum err node_open_index(struct node *node, char *message)
 		.random = node->random,
 		.trace = node->trace,
 		.node = node->identity.node,
-		.settings = {.readers_max = NODE_LOOPS_MAX + 8, .rows_max = 16384},
+		.settings = {.rows_max = 16384, .is_alone = true},
 		.failed = index_failed,
 		.failed_arg = node,
 	};

@@ -87,7 +87,7 @@ enum command_code { /* kept on disk */
 };
 
 const char *command_code_name(enum command_code code);
-enum err command_code_err(enum command_code code);
+MUST_USE enum err command_code_err(enum command_code code);
 const char *command_type_name(enum command_type type);
 
 /* What each key of an OBJECT_DELETE came to; 4 bits. */
@@ -125,7 +125,7 @@ static inline enum command_delete_code command_result_delete(
 	return result->deletes[i / 2] >> (i % 2 * 4) & 15;
 }
 
-/* --- parts of commands -------------------------------------------------------------------------
+/* --- parts of commands ---------------------------------------------------------------------------
  */
 
 /* Conditions, judged at apply against the current version; a delete marker counts as none. */
@@ -202,7 +202,6 @@ struct command_bucket_create {
 	uint8_t versioning;
 	bool has_lock;
 	uint8_t class;
-	uint64_t max_owned; /* LIMIT when the owner has so many; 0: no limit */
 };
 
 struct command_bucket_delete {

@@ -24,7 +24,7 @@ enum field_kind {
 	FIELD_U64,
 	FIELD_BOOL,
 	FIELD_BYTES, /* struct bytes, borrowed from the input, at most max long */
-	FIELD_FIXED, /* uint8_t[max]; exactly that long, or left out if all zero */
+	FIELD_FIXED, /* uint8_t[max]; zeros at its end are left out */
 	FIELD_STRUCT, /* an embedded struct with a descriptor of its own */
 	FIELD_STRUCTS, /* an array of max embedded structs, its trailing empty ones left out */
 };

@@ -6,6 +6,7 @@
 #include "storage/clock.h"
 #include "storage/loop.h"
 #include "storage/meta/command.h"
+#include "storage/meta/consensus.h"
 #include "storage/meta/row_keys.h"
 #include "storage/meta/rows.h"
 #include "storage/random.h"
@@ -36,13 +37,12 @@
  * whose answer must be linearizable calls index_read_barrier() before the view.
  */
 struct index;
-struct consensus;
 
 struct index_settings {
 	size_t arena_len; /* of each generation of the read buffer; 0: the default */
 	size_t rows_max; /* 0: the default */
 	uint64_t idle_ms; /* uncommitted rows are committed after so long; 0: 1000 */
-	unsigned readers_max; /* 0: 64 */
+	bool is_alone; /* the only member: reads need not ask anybody */
 };
 
 struct index_setup {
@@ -80,7 +80,7 @@ struct index_status {
 	uint64_t committed; /* log index in the kv */
 	uint64_t session;
 	uint64_t kv_used; /* bytes */
-	uint64_t log_len; /* bytes */
+	uint64_t log_count; /* groups in the log that the kv does not have yet */
 	size_t buffer_rows;
 	size_t proposals; /* in flight */
 	uint64_t commands; /* applied since start */
@@ -88,7 +88,7 @@ struct index_status {
 };
 void index_status(struct index *index, struct index_status *ret_status); /* any thread */
 
-/* --- proposing ----------------------------------------------------------------------------------
+/* --- proposing -----------------------------------------------------------------------------------
  */
 
 /* Embedded in what it is about, zeroed before its first use. */
@@ -101,21 +101,23 @@ struct index_proposal {
 
 	/* In done(): */
 	enum err err; /* ERR_OK: result holds. ERR_UNAVAILABLE: it was not done. ERR_UNKNOWN: it may
-		       * or may not be done. ERR_CLOSED: the session was closed; not done. */
+		       * or may not be done; a write hold is then kept while the session lives.
+		       * ERR_CLOSED: the session was closed; not done. */
 	struct command_result result;
 
 	/* Of the index. */
+	struct index *index;
+	struct proposal proposal;
 	struct task task;
 	struct index_proposal *next, *prev;
-	uint64_t sequence;
-	uint64_t priv[16];
+	uint64_t session, sequence;
 };
 
 /* Proposes a command, exactly once. At most COMMAND_IN_FLIGHT_MAX are in flight; more wait inside.
  * Never calls back before it returns. Any loop. */
 void index_propose(struct index *index, struct index_proposal *proposal);
 
-/* --- reading ------------------------------------------------------------------------------------
+/* --- reading -------------------------------------------------------------------------------------
  */
 
 /* One for each loop or thread that reads. */
@@ -137,10 +139,13 @@ uint64_t index_view_index(const struct index_reader *reader);
 struct index_barrier {
 	struct loop *loop;
 	void (*done)(struct index_barrier *barrier, enum err err);
+
+	/* Of the index. */
+	struct index *index;
+	struct read_index read;
 	struct task task;
 	struct index_barrier *next;
 	enum err err;
-	uint64_t priv[4];
 };
 MUST_USE enum err index_read_barrier(struct index *index, struct index_barrier *barrier);
 
@@ -223,8 +228,8 @@ struct index_piece {
 };
 
 /* The first piece of [offset, end of the body): descends through slices. The caller goes on at
- * start + len, under this or a later view (with a read hold). Bodies that are compressed have their
- * whole stored range [0, stored_len) as pieces: start and len count stored bytes of the leaf.
+ * start + len, under this or a later view (with a read hold). A leaf that is compressed or
+ * encrypted is found by offsets in its stored bytes; the caller reads such a body leaf by leaf.
  * Errors: ERR_NOT_FOUND, offset is at or behind the end, or the body is gone. */
 MUST_USE enum err index_piece_find(
 	struct index_reader *reader, uint64_t body, uint64_t offset, struct index_piece *ret_piece);

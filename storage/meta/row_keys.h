@@ -24,10 +24,11 @@ enum row_table { /* numbers are kept on disk */
 		0x21, /* bucket, S3 key → version id of a null version that is not newest */
 	TABLE_OVERFLOW = 0x22, /* version → row_overflow */
 	TABLE_BODY = 0x30, /* body → row_body */
-	TABLE_PIECES = 0x31, /* body, end offset of its last piece → row_pieces */
+	TABLE_PIECES = 0x31, /* body, end offset of its last piece, number → row_pieces */
 	TABLE_INLINE = 0x32, /* body → its bytes */
 	TABLE_EXTENT = 0x33, /* slot, extent id → row_extent */
 	TABLE_STAGE = 0x34, /* session, body → nothing: a body that nothing visible names yet */
+	TABLE_FRAMES = 0x35, /* body → lengths of the frames of a compressed body */
 	TABLE_UPLOAD = 0x40, /* bucket, S3 key, upload → row_upload */
 	TABLE_PART = 0x41, /* upload, part number → row_part */
 	TABLE_SESSION = 0x50, /* session → row_session */
@@ -75,7 +76,7 @@ void row_key_version(
 void row_key_object(
 	struct row_key *key, enum row_table table, uint64_t bucket, struct bytes s3_key);
 void row_key_overflow(struct row_key *key, struct version_id version);
-void row_key_pieces(struct row_key *key, uint64_t body, uint64_t end);
+void row_key_pieces(struct row_key *key, uint64_t body, uint64_t end, uint16_t number);
 void row_key_extent(struct row_key *key, uint16_t slot, struct extent_id extent);
 void row_key_stage(struct row_key *key, uint64_t session, uint64_t body);
 void row_key_upload(struct row_key *key, uint64_t bucket, struct bytes s3_key, uint64_t upload);

@@ -30,6 +30,15 @@
 #define ROW_DEPTH_MAX 8 /* of bodies made of slices of bodies */
 #define ROW_PART_MAX 10000 /* the greatest part number */
 #define ROW_CONFIG_LEN_MAX (40 * 1024)
+#define ROW_FRAMES_LEN_MAX (32 * 1024) /* lengths of the frames of a compressed body */
+#define ROW_ENCRYPTION_LEN_MAX 512
+#define ROW_ZONE_LEN_MAX 64
+#define ROW_SECRET_LEN_MAX 512
+#define ROW_DESCRIPTION_LEN_MAX 1024
+#define ROW_POLICY_LEN_MAX (20 * 1024)
+#define ROW_PARTS_TAKEN_LEN ((ROW_PART_MAX + 7) / 8 + 1) /* a bit per part number */
+#define ROW_ACCESS_KEY_ID_LEN_MAX 128
+#define ROW_SETTING_NAME_LEN_MAX 128
 
 /* Which version: the place in the log where it was made. {0, 0} is none. */
 struct version_id {
@@ -212,13 +221,13 @@ struct row_body {
 	uint32_t piece_count; /* entries in its rows of pieces */
 	uint8_t class; /* storage class it was stored under */
 	uint8_t compression; /* 0: none */
-	struct bytes frame_lens; /* stored lengths of its 256 KiB frames, when compressed */
 	struct bytes encryption; /* sealed key and parameters; empty: none */
-	uint64_t bucket; /* it was written for; with key: for slots of new extents */
+	uint64_t bucket; /* extents were written for it; with key: hints for rescue */
 	struct bytes key;
 };
 
-/* A body's rows of pieces are keyed by the offset at which the row's last piece ends. The offsets
+/* A body's rows of pieces are keyed by the offset at which the row's last piece ends, and by their
+ * number, from 0 (the last pieces may be empty). The offsets
  * of extents count stored bytes, those of slices bytes as clients see them. */
 struct row_piece {
 	uint64_t len;
@@ -287,7 +296,7 @@ struct row_upload {
 	struct etag etag;
 	uint64_t completed_ms;
 	uint64_t parts_hash; /* of the part list it was completed with */
-	struct bytes parts_taken; /* bit per part number, until its parts are dismantled */
+	uint64_t len;
 };
 
 struct row_part {
@@ -295,6 +304,7 @@ struct row_part {
 	uint64_t len;
 	struct etag etag;
 	uint64_t time_ms;
+	uint8_t depth; /* of the body */
 	struct checksum checksum;
 };
 
@@ -373,8 +383,8 @@ struct row_slot_counts {
 
 /* --- bytes
  * ------------------------------------------------------------------------------------------
- * Encoders return the length; the buffer has ROW_LEN_MAX bytes (ROW_VERSION_LEN_MAX for a version
- * whose metadata fits). Decoders' errors: ERR_CORRUPT; ERR_VERSION, written by a newer format.
+ * Encoders return the length; the buffer has ROW_LEN_MAX bytes. Decoders' errors: ERR_CORRUPT;
+ * ERR_VERSION, written by a newer format.
  */
 #define ROWS_TABLE(X) \
 	X(bucket) \

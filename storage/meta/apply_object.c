@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands on objects: put, delete, copy, update. */
+#include "storage/meta/apply_priv.h"
+
+static void tell_version(struct command_result *result, const struct apply_object *object)
+{
+	result->version = object->newest_id;
+	result->is_null = object->newest.is_null;
+	result->is_delete_marker = object->newest.is_delete_marker;
+	result->etag = object->newest.etag;
+	result->len = object->newest.len;
+	result->time_ms = object->newest.time_ms;
+}
+
+bool apply_conditions_hold(const struct apply_object *object,
+	const struct command_conditions *conditions, const struct etag *etag, uint64_t invocation,
+	struct command_result *result)
+{
+	enum command_code code = apply_conditions(object, conditions, etag, invocation);
+	if (code == COMMAND_OK)
+		return true;
+	if (object->is_current)
+		tell_version(result, object);
+	result->is_earlier = code == COMMAND_EXISTS;
+	result->code = code == COMMAND_EXISTS ? COMMAND_OK : code;
+	return false;
+}
+
+void apply_object_put_version(struct apply *apply, struct apply_object *object,
+	struct row_version *row, const struct command_attributes *attributes,
+	struct command_result *result)
+{
+	row->class = attributes->class;
+	row->owner = attributes->owner;
+	row->retention = attributes->retention;
+	row->retain_until_ms = attributes->retain_until_ms;
+	row->has_legal_hold = attributes->has_legal_hold;
+	apply_version_insert(apply, object, 0, row, attributes->metadata, attributes->tags);
+	tell_version(result, object);
+}
+
+void apply_object_put(
+	struct apply *apply, const struct command *command, struct command_result *result)
+{
+	const struct command_object_put *put = &command->object_put;
+	struct apply_object object;
+	if (!apply_object_find(apply, put->bucket, put->key, &object)) {
+		result->code = COMMAND_NO_BUCKET;
+		return;
+	}
+	if (!apply_conditions_hold(
+		    &object, &put->conditions, &put->body.etag, put->invocation, result))
+		return;
+	if (apply_is_over_quota(apply, &object, put->body.len)) {
+		result->code = COMMAND_QUOTA;
+		return;
+	}
+	struct row_version row = {
+		.len = put->body.len,
+		.etag = put->body.etag,
+		.checksum_algorithm = put->body.checksums[0].algorithm,
+		.checksum_type = put->body.checksums[0].type,
+		.invocation = put->invocation,
+	};
+	result->code = apply_body_make(
+		apply, 0, put->bucket, put->key, put->attributes.class, &put->body, &row.body);
+	if (result->code == COMMAND_OK)
+		apply_object_put_version(apply, &object, &row, &put->attributes, result);
+}
+
+bool apply_source_find(struct apply *apply, uint64_t bucket, struct bytes key,
+	struct version_id version, uint64_t body, struct row_version *ret_row)
+{
+	return apply_version_get(apply, bucket, key, version, ret_row) &&
+		!ret_row->is_delete_marker && ret_row->body == body;
+}
+
+void apply_object_copy(
+	struct apply *apply, const struct command *command, struct command_result *result)
+{
+	const struct command_object_copy *copy = &command->object_copy;
+	struct apply_object object;
+	struct row_version source;
+	struct row_body body;
+	if (!apply_object_find(apply, copy->bucket, copy->key, &object)) {
+		result->code = COMMAND_NO_BUCKET;
+		return;
+	}
+	if (!apply_source_find(apply, copy->source_bucket, copy->source_key, copy->source_version,
+		    copy->source_body, &source)) {
+		result->code = COMMAND_NO_VERSION;
+		return;
+	}
+	if (!apply_conditions_hold(
+		    &object, &copy->conditions, &source.etag, copy->invocation, result))
+		return;
+	if (apply_is_over_quota(apply, &object, source.len)) {
+		result->code = COMMAND_QUOTA;
+		return;
+	}
+	/* The reference first: a copy onto itself removes its source. */
+	if (!apply_body_ref(apply, copy->source_body, &body)) {
+		apply_fail(apply, ERR_CORRUPT);
+		return;
+	}
+	struct row_version row = {
+		.body = source.body,
+		.len = source.len,
+		.etag = source.etag,
+		.checksum_algorithm = source.checksum_algorithm,
+		.checksum_type = source.checksum_type,
+		.invocation = copy->invocation,
+	};
+	apply_object_put_version(apply, &object, &row, &copy->attributes, result);
+}
+
+/* --- delete ----------------------------------------------------------------------------------- */
+
+/* The whole key: what that means depends on the bucket's versioning. */
+static enum command_delete_code delete_key(
+	struct apply *apply, struct apply_object *object, uint32_t part)
+{
+	if (object->bucket.versioning == BUCKET_UNVERSIONED) {
+		if (object->has_newest)
+			apply_version_remove(apply, object, object->newest_id, &object->newest);
+		return DELETE_DONE;
+	}
+	struct row_version marker = {.is_delete_marker = true};
+	apply_version_insert(apply, object, part, &marker, (struct bytes){0}, (struct bytes){0});
+	return DELETE_MARKER_MADE;
+}
+
+static enum command_delete_code delete_version(struct apply *apply, struct apply_object *object,
+	const struct command_delete *item, bool bypass_governance)
+{
+	struct version_id version = item->version;
+	struct row_version row;
+	bool is_there = item->is_null
+		? apply_version_null(apply, object, &version, &row)
+		: apply_version_get(apply, object->bucket.id, item->key, version, &row);
+	if (!is_there)
+		return DELETE_DONE;
+	if (apply_version_is_locked(apply, &row, bypass_governance))
+		return DELETE_LOCKED;
+	apply_version_remove(apply, object, version, &row);
+	return row.is_delete_marker ? DELETE_MARKER_GONE : DELETE_DONE;
+}
+
+static enum command_delete_code delete_item(struct apply *apply,
+	const struct command_object_delete *delete, const struct command_delete *item,
+	uint32_t part, struct apply_object *object)
+{
+	object->key = item->key;
+	apply_object_newest(apply, object);
+	switch (apply_conditions(object, &item->conditions, NULL, 0)) {
+	case COMMAND_OK:
+		break;
+	case COMMAND_NO_KEY:
+		return DELETE_NO_KEY;
+	default:
+		return DELETE_PRECONDITION;
+	}
+	if (item->is_null || !version_id_is_none(item->version))
+		return delete_version(apply, object, item, delete->bypass_governance);
+	return delete_key(apply, object, part);
+}
+
+/* A delete of one key has its outcome as the command's. */
+static void tell_single(struct command_result *result, enum command_delete_code code)
+{
+	static const uint16_t codes[] = {
+		[DELETE_DONE] = COMMAND_OK,
+		[DELETE_MARKER_MADE] = COMMAND_OK,
+		[DELETE_MARKER_GONE] = COMMAND_OK,
+		[DELETE_NO_KEY] = COMMAND_NO_KEY,
+		[DELETE_PRECONDITION] = COMMAND_PRECONDITION,
+		[DELETE_LOCKED] = COMMAND_LOCKED,
+	};
+	result->code = codes[code];
+}
+
+void apply_object_delete(
+	struct apply *apply, const struct command *command, struct command_result *result)
+{
+	const struct command_object_delete *delete = &command->object_delete;
+	struct bytes list = delete->deletes;
+	struct command_delete item;
+	struct apply_object object;
+	enum command_delete_code code = DELETE_DONE;
+	uint32_t i = 0;
+	while (command_delete_next(&list, &item) == ERR_OK) {
+		if (i == 0 && !apply_object_find(apply, delete->bucket, item.key, &object)) {
+			result->code = COMMAND_NO_BUCKET;
+			return;
+		}
+		code = delete_item(apply, delete, &item, i, &object);
+		result->deletes[i / 2] |= code << (i % 2 * 4);
+		i++;
+	}
+	result->version = apply_place(apply, 0);
+	result->count = i;
+	result->is_delete_marker = code == DELETE_MARKER_MADE || code == DELETE_MARKER_GONE;
+	result->is_null = object.bucket.versioning != BUCKET_ENABLED;
+	if (i == 1)
+		tell_single(result, code);
+}
+
+/* --- update ----------------------------------------------------------------------------------- */
+
+/* Retention may be made longer by anybody, shorter as its mode allows. */
+static bool may_set_retention(const struct apply *apply, const struct row_version *row,
+	const struct command_object_update *update)
+{
+	if (row->retention == RETENTION_NONE || row->retain_until_ms <= apply->time_ms)
+		return true;
+	bool is_longer = update->retain_until_ms >= row->retain_until_ms &&
+		update->retention >= row->retention;
+	return is_longer || (row->retention == RETENTION_GOVERNANCE && update->bypass_governance);
+}
+
+void apply_object_update(
+	struct apply *apply, const struct command *command, struct command_result *result)
+{
+	const struct command_object_update *update = &command->object_update;
+	struct row_version row;
+	if (!apply_version_get(apply, update->bucket, update->key, update->version, &row) ||
+		row.is_delete_marker) {
+		result->code = COMMAND_NO_VERSION;
+		return;
+	}
+	if ((update->set & OBJECT_SET_RETENTION) && !may_set_retention(apply, &row, update)) {
+		result->code = COMMAND_LOCKED;
+		return;
+	}
+	struct row_overflow overflow = {.metadata = row.metadata, .tags = row.tags};
+	struct row_key key;
+	row_key_overflow(&key, update->version);
+	if (row.has_overflow && !apply_get_overflow(apply, &key, &overflow)) {
+		apply_fail(apply, ERR_CORRUPT);
+		return;
+	}
+	if (update->set & OBJECT_SET_TAGS)
+		overflow.tags = update->tags;
+	if (update->set & OBJECT_SET_RETENTION) {
+		row.retention = update->retention;
+		row.retain_until_ms = update->retain_until_ms;
+	}
+	if (update->set & OBJECT_SET_LEGAL_HOLD)
+		row.has_legal_hold = update->has_legal_hold;
+	apply_version_write(apply, update->bucket, update->key, update->version, &row,
+		overflow.metadata, overflow.tags, false);
+	result->version = update->version;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORAGE_META_APPLY_PRIV_H
+#define STORAGE_META_APPLY_PRIV_H
+
+#include "storage/meta/apply.h"
+#include "storage/meta/row_keys.h"
+
+/* Access to rows, apply_rows.c. Nothing here returns an error: those of the machine are latched in
+ * apply->err, and from then on nothing is found and nothing is written (A3). What is found is
+ * borrowed until the end of the command. */
+bool apply_get(struct apply *apply, const struct row_key *key, struct bytes *ret_value);
+void apply_put(struct apply *apply, const struct row_key *key, struct bytes value);
+void apply_put_new(struct apply *apply, const struct row_key *key, struct bytes value);
+void apply_remove(struct apply *apply, const struct row_key *key); /* fine if it is not there */
+
+/* The first row at or behind key whose key begins with the first prefix_len bytes of key. */
+bool apply_seek(struct apply *apply, const struct row_key *key, size_t prefix_len,
+	struct bytes *ret_key, struct bytes *ret_value);
+/* The row behind the one found last, if its key begins with prefix. */
+bool apply_next(
+	struct apply *apply, struct bytes prefix, struct bytes *ret_key, struct bytes *ret_value);
+
+/* Removes a row whose key was found. */
+void apply_remove_found(struct apply *apply, struct bytes key);
+
+/* Latches an error; CORRUPT when rows contradict each other. */
+void apply_fail(struct apply *apply, enum err err);
+
+#define X(name) \
+	bool apply_get_##name( \
+		struct apply *apply, const struct row_key *key, struct row_##name *ret_row); \
+	void apply_put_##name( \
+		struct apply *apply, const struct row_key *key, const struct row_##name *row); \
+	void apply_new_##name( \
+		struct apply *apply, const struct row_key *key, const struct row_##name *row);
+ROWS_TABLE(X)
+#undef X
+
+/* Reads a row that apply_seek() or apply_next() found; false latches. */
+#define APPLY_DECODE(apply, name, value, ret_row) \
+	apply_decode_is_ok((apply), row_##name##_decode((value), (ret_row)))
+bool apply_decode_is_ok(struct apply *apply, enum err err);
+
+/* The id of the part'th thing that the command makes. */
+static inline struct version_id apply_place(const struct apply *apply, uint32_t part)
+{
+	return (struct version_id){apply->place.index, apply->place.position + part};
+}
+
+/* --- bodies, apply_body.c --------------------------------------------------------------------- */
+
+/* Makes a body of what came with a command, with one reference. part: of its id. REFUSED, NO_BODY
+ * or OK; not OK: nothing was changed. */
+enum command_code apply_body_make(struct apply *apply, uint32_t part, uint64_t bucket,
+	struct bytes key, uint8_t class, const struct command_body *body, uint64_t *ret_body);
+
+/* Makes a body of slices. pieces are body, offset, len and part; they take one reference each over.
+ * row has everything but kind, refs and piece_count. */
+uint64_t apply_body_make_slices(struct apply *apply, uint32_t part, struct row_body *row,
+	const struct row_piece *pieces, size_t count);
+
+/* Adds a reference; false: there is no such body, or it has none left. */
+bool apply_body_ref(struct apply *apply, uint64_t body, struct row_body *ret_row);
+void apply_body_unref(struct apply *apply, uint64_t body);
+
+/* Can the extents be new rows of this proposer? Checks what needs the index. */
+bool apply_extents_are_new(struct apply *apply, struct bytes extents);
+
+/* --- extents, apply_extent.c ------------------------------------------------------------------ */
+
+/* Adds rows and pieces for a list of extents behind what the body has already. */
+void apply_extents_add(
+	struct apply *apply, uint64_t body, struct row_body *row, struct bytes extents);
+
+/* Removes the extents of one row of pieces. */
+void apply_extents_remove(struct apply *apply, struct bytes pieces_value);
+
+/* Names another body in the rows of the extents of one row of pieces. */
+void apply_extents_rename(struct apply *apply, struct bytes pieces_value, uint64_t body);
+
+/* --- versions, apply_version.c ---------------------------------------------------------------- */
+
+/* A key in a bucket, and its newest version. */
+struct apply_object {
+	struct row_bucket bucket;
+	struct bytes key;
+	bool has_newest;
+	struct version_id newest_id;
+	struct row_version newest;
+	bool is_current; /* the newest is there and no delete marker */
+};
+
+/* False: there is no such bucket. */
+bool apply_object_find(
+	struct apply *apply, uint64_t bucket, struct bytes key, struct apply_object *ret_object);
+void apply_object_newest(struct apply *apply, struct apply_object *object);
+
+/* A certain version of a key. */
+bool apply_version_get(struct apply *apply, uint64_t bucket, struct bytes key,
+	struct version_id version, struct row_version *ret_row);
+
+/* The version that is "null" to S3. */
+bool apply_version_null(struct apply *apply, const struct apply_object *object,
+	struct version_id *ret_version, struct row_version *ret_row);
+
+/* Removes a version: its rows, its reference, its counts. object is looked up anew. */
+void apply_version_remove(struct apply *apply, struct apply_object *object,
+	struct version_id version, const struct row_version *row);
+
+/* Judges conditions. etag and invocation are the new version's, or NULL and 0. EXISTS: an earlier
+ * try of the same request was the cause, and it is the answer. */
+enum command_code apply_conditions(const struct apply_object *object,
+	const struct command_conditions *conditions, const struct etag *etag, uint64_t invocation);
+
+/* Adds the newest version of a key, as the bucket's versioning has it. row has everything but
+ * is_null, has_overflow, metadata and tags. The reference on its body is there already. */
+void apply_version_insert(struct apply *apply, struct apply_object *object, uint32_t part,
+	struct row_version *row, struct bytes metadata, struct bytes tags);
+
+/* Changes metadata and tags of a version where it is, and writes its row. */
+void apply_version_write(struct apply *apply, uint64_t bucket, struct bytes key,
+	struct version_id version, struct row_version *row, struct bytes metadata,
+	struct bytes tags, bool is_new);
+
+/* The source of a copy: the version is there and still has that body. */
+bool apply_source_find(struct apply *apply, uint64_t bucket, struct bytes key,
+	struct version_id version, uint64_t body, struct row_version *ret_row);
+
+/* True: go on. False: the result says what they came to. */
+bool apply_conditions_hold(const struct apply_object *object,
+	const struct command_conditions *conditions, const struct etag *etag, uint64_t invocation,
+	struct command_result *result);
+
+/* Inserts a version with the attributes of a command, and tells it. */
+void apply_object_put_version(struct apply *apply, struct apply_object *object,
+	struct row_version *row, const struct command_attributes *attributes,
+	struct command_result *result);
+
+bool apply_version_is_locked(
+	const struct apply *apply, const struct row_version *row, bool bypass_governance);
+
+/* Would so many more bytes be too many for the bucket? */
+bool apply_is_over_quota(struct apply *apply, const struct apply_object *object, uint64_t len);
+
+/* --- commands --------------------------------------------------------------------------------- */
+
+/* Each sets result->code, and what else it has to tell. */
+typedef void apply_function(
+	struct apply *apply, const struct command *command, struct command_result *result);
+
+apply_function apply_session_open, apply_session_close, apply_session_report;
+apply_function apply_bucket_create, apply_bucket_delete, apply_bucket_update;
+apply_function apply_object_put, apply_object_delete, apply_object_copy, apply_object_update;
+apply_function apply_upload_create, apply_upload_part, apply_upload_part_copy;
+apply_function apply_upload_complete, apply_upload_abort;
+apply_function apply_body_stage, apply_body_swap, apply_extent_update;
+apply_function apply_garbage_done;
+apply_function apply_drive_add, apply_drive_update, apply_ring_set;
+apply_function apply_key_put, apply_key_delete, apply_setting_put;
+
+/* Removes the row of an upload, and leaves its parts to the collector. */
+void apply_upload_drop(struct apply *apply, uint64_t bucket, struct bytes key, uint64_t upload);
+
+/* Puts something in the garbage table. */
+void apply_garbage_add(
+	struct apply *apply, enum garbage_kind kind, uint64_t id, const struct row_garbage *row);
+
+/* Sessions around a command, apply_session.c. */
+
+/* True: go on and apply it. False: result is the answer. */
+bool apply_session_enter(
+	struct apply *apply, const struct command *command, struct command_result *result);
+/* Keeps the result. */
+void apply_session_leave(
+	struct apply *apply, const struct command *command, const struct command_result *result);
+
+#endif

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Proposals of this node, and the session that makes them exactly-once.
+ *
+ * (P1) Sequences are given in the order in which proposals leave, and never more than
+ *      COMMAND_IN_FLIGHT_MAX above the lowest without an answer; the others wait here.
+ * (P2) A proposal has one session for all its life. If that was closed it ends with ERR_CLOSED, and
+ *      the next session is opened at once.
+ */
+#include "storage/meta/index_priv.h"
+
+/* --- lists ------------------------------------------------------------------------------------ */
+
+static void list_append(struct proposal_list *list, struct index_proposal *proposal)
+{
+	proposal->next = NULL;
+	proposal->prev = list->last;
+	if (list->last)
+		list->last->next = proposal;
+	else
+		list->first = proposal;
+	list->last = proposal;
+	list->count++;
+}
+
+static void list_unlink(struct proposal_list *list, struct index_proposal *proposal)
+{
+	if (proposal->prev)
+		proposal->prev->next = proposal->next;
+	else
+		list->first = proposal->next;
+	if (proposal->next)
+		proposal->next->prev = proposal->prev;
+	else
+		list->last = proposal->prev;
+	list->count--;
+}
+
+/* --- leaving ---------------------------------------------------------------------------------- */
+
+static void proposal_failed_run(struct task *task)
+{
+	struct index_proposal *proposal = CONTAINER_OF(task, struct index_proposal, task);
+	proposal->done(proposal);
+}
+
+/* Ends one that never left. */
+static void end_unsent(struct index_proposal *proposal, enum err err)
+{
+	proposal->err = err;
+	proposal->task = (struct task){.run = proposal_failed_run};
+	loop_post(proposal->loop, &proposal->task);
+}
+
+static void proposal_done(struct proposal *inner);
+
+/* Lets as many go as may go (P1). Under the lock: sequences leave in their order. */
+static void send_waiting(struct index *index)
+{
+	uint64_t session = atomic_load(&index->session);
+	while (session != 0 && index->waiting.first) {
+		struct index_proposal *first = index->in_flight.first;
+		uint64_t low = first ? first->sequence : index->next_sequence;
+		if (index->next_sequence >= low + COMMAND_IN_FLIGHT_MAX)
+			return;
+		struct index_proposal *proposal = index->waiting.first;
+		list_unlink(&index->waiting, proposal);
+		proposal->session = session;
+		proposal->sequence = index->next_sequence++;
+		list_append(&index->in_flight, proposal);
+		command_stamp(proposal->bytes, session, proposal->sequence, low);
+		proposal->proposal = (struct proposal){
+			.loop = proposal->loop,
+			.command = bytes_make(proposal->bytes, proposal->len),
+			.done = proposal_done,
+		};
+		consensus_propose(index->setup.consensus, &proposal->proposal);
+	}
+}
+
+void index_propose(struct index *index, struct index_proposal *proposal)
+{
+	assert(index->magic == INDEX_MAGIC);
+	assert(proposal->loop && proposal->done && proposal->bytes);
+	assert(proposal->len >= COMMAND_HEADER_LEN && proposal->len <= COMMAND_LEN_MAX);
+	proposal->index = index;
+	proposal->err = ERR_OK;
+	pthread_mutex_lock(&index->lock);
+	bool has_failed = index_err(index) != ERR_OK;
+	if (!has_failed) {
+		list_append(&index->waiting, proposal);
+		send_waiting(index);
+	}
+	pthread_mutex_unlock(&index->lock);
+	if (has_failed)
+		end_unsent(proposal, ERR_UNAVAILABLE);
+}
+
+void index_propose_failed(struct index *index)
+{
+	pthread_mutex_lock(&index->lock);
+	struct index_proposal *proposal = index->waiting.first;
+	index->waiting = (struct proposal_list){0};
+	pthread_mutex_unlock(&index->lock);
+	while (proposal) {
+		struct index_proposal *next = proposal->next;
+		end_unsent(proposal, ERR_UNAVAILABLE);
+		proposal = next;
+	}
+	if (index->opened) {
+		void (*opened)(void *arg, enum err err) = index->opened;
+		index->opened = NULL;
+		opened(index->opened_arg, index_err(index));
+	}
+}
+
+/* --- answers ---------------------------------------------------------------------------------- */
+
+/* What was on its way under the session has its answers to come. Under the lock. */
+static void forget_session(struct index *index)
+{
+	atomic_store(&index->session, 0);
+	while (index->in_flight.first) {
+		struct index_proposal *proposal = index->in_flight.first;
+		list_unlink(&index->in_flight, proposal);
+		list_append(&index->orphans, proposal);
+	}
+}
+
+static void read_answer(struct index_proposal *proposal)
+{
+	const struct proposal *inner = &proposal->proposal;
+	proposal->err = inner->err;
+	if (inner->err != ERR_OK)
+		return;
+	proposal->err = command_result_decode(
+		bytes_make(inner->result, inner->result_len), &proposal->result);
+	if (proposal->err == ERR_OK && proposal->result.code == COMMAND_NO_SESSION)
+		proposal->err = ERR_CLOSED;
+}
+
+static void proposal_done(struct proposal *inner)
+{
+	struct index_proposal *proposal = CONTAINER_OF(inner, struct index_proposal, proposal);
+	struct index *index = proposal->index;
+	assert(index->magic == INDEX_MAGIC);
+	read_answer(proposal);
+	pthread_mutex_lock(&index->lock);
+	bool is_current = proposal->session == atomic_load(&index->session);
+	list_unlink(is_current ? &index->in_flight : &index->orphans, proposal);
+	bool is_closed = is_current && proposal->err == ERR_CLOSED;
+	if (is_closed)
+		forget_session(index);
+	send_waiting(index);
+	pthread_mutex_unlock(&index->lock);
+	if (is_closed) {
+		trace_event(index->setup.trace, TRACE_WARNING, 0, "the session was closed");
+		index_session_open(index);
+	}
+	proposal->done(proposal);
+}
+
+/* --- the session ------------------------------------------------------------------------------ */
+
+static void session_opened(struct proposal *inner)
+{
+	struct index *index = CONTAINER_OF(inner, struct index, open);
+	struct command_result result;
+	enum err err = inner->err;
+	if (err == ERR_OK)
+		err = command_result_decode(bytes_make(inner->result, inner->result_len), &result);
+	if (err == ERR_OK && result.code != COMMAND_OK)
+		err = command_code_err(result.code);
+	pthread_mutex_lock(&index->lock);
+	index->is_opening = false;
+	if (err == ERR_OK) {
+		index->next_sequence = 1;
+		index->open_low_reported = 0;
+		index->read_low_reported = 0;
+		atomic_store(&index->session, result.id);
+		send_waiting(index);
+	}
+	pthread_mutex_unlock(&index->lock);
+	if (err == ERR_OK)
+		trace_event(index->setup.trace, TRACE_INFO, 0, "session %llx is open",
+			(unsigned long long)result.id);
+	if (index->opened) {
+		void (*opened)(void *arg, enum err err) = index->opened;
+		index->opened = NULL;
+		opened(index->opened_arg, err);
+	}
+}
+
+void index_session_open(struct index *index)
+{
+	pthread_mutex_lock(&index->lock);
+	bool is_opening = index->is_opening;
+	index->is_opening = true;
+	pthread_mutex_unlock(&index->lock);
+	if (is_opening)
+		return;
+	struct command command = {.type = COMMAND_SESSION_OPEN};
+	command.session_open.node = index->setup.node;
+	do
+		command.session_open.start = random_u64(index->setup.random);
+	while (command.session_open.start == 0);
+	size_t len = 0;
+	enum err err = command_encode(&command, index->open_bytes, sizeof index->open_bytes, &len);
+	assert(err == ERR_OK);
+	index->open = (struct proposal){
+		.loop = index->setup.apply,
+		.command = bytes_make(index->open_bytes, len),
+		.done = session_opened,
+	};
+	consensus_propose(index->setup.consensus, &index->open);
+}
+
+/* --- reports ---------------------------------------------------------------------------------- */
+
+static void report_done(struct index_proposal *proposal)
+{
+	struct index *index = CONTAINER_OF(proposal, struct index, report);
+	pthread_mutex_lock(&index->lock);
+	index->is_reporting = false;
+	pthread_mutex_unlock(&index->lock);
+}
+
+enum err index_report(struct index *index)
+{
+	struct command command = {.type = COMMAND_SESSION_REPORT};
+	struct command_session_report *report = &command.session_report;
+	index_lows(index, &report->open_low, &report->read_low);
+	pthread_mutex_lock(&index->lock);
+	bool is_busy = index->is_reporting;
+	bool has_risen = report->open_low > index->open_low_reported ||
+		report->read_low > index->read_low_reported;
+	if (!is_busy && has_risen) {
+		index->is_reporting = true;
+		index->open_low_reported = report->open_low;
+		index->read_low_reported = report->read_low;
+	}
+	pthread_mutex_unlock(&index->lock);
+	if (is_busy || !has_risen)
+		return is_busy ? ERR_BUSY : ERR_OK;
+	index->report = (struct index_proposal){
+		.loop = index->setup.apply,
+		.bytes = index->report_bytes,
+		.done = report_done,
+	};
+	enum err err = command_encode(
+		&command, index->report_bytes, sizeof index->report_bytes, &index->report.len);
+	assert(err == ERR_OK);
+	index_propose(index, &index->report);
+	return ERR_OK;
+}
+
+void index_propose_init(struct index *index)
+{
+	index->next_sequence = 1;
+	atomic_store(&index->next_extent, 1);
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/ring/ring.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "erasure/checksum.h"
+#include "storage/meta/fields.h"
+
+uint32_t ring_slot(const struct ring *ring, struct extent_id extent)
+{
+	uint8_t bytes[EXTENT_ID_LEN];
+	extent_id_encode(extent, bytes);
+	return checksum(bytes, sizeof bytes, 0) & (ring->slot_count - 1);
+}
+
+struct ring_profile ring_profile_default(size_t domain_count)
+{
+	static const struct ring_profile profiles[] = {
+		{1, 0}, {1, 0}, {1, 1}, {2, 1}, {2, 2}, {3, 2}, {4, 2}};
+	size_t last = ARRAY_COUNT(profiles) - 1;
+	return profiles[domain_count < last ? domain_count : last];
+}
+
+uint32_t ring_count_drive(const struct ring *ring, uint16_t drive)
+{
+	uint32_t count = 0;
+	for (size_t i = 0; i < ring->slots_len; i += 2)
+		count += get_le16(ring->slots + i) == drive;
+	return count;
+}
+
+/* --- bytes ------------------------------------------------------------------------------------ */
+
+#define RING_FORMAT 1
+#define SLOTS_LEN_MAX (2u * RING_SLOTS_MAX * RING_WIDTH_MAX)
+#define HEAD_LEN_MAX 64
+
+/* What is written of a ring. */
+struct ring_record {
+	uint8_t class, width, domain, drive_class, k, m;
+	uint32_t slot_count;
+	uint64_t version;
+	struct bytes slots;
+};
+
+static const struct field ring_list[] = {
+	FIELD(1, FIELD_U8, struct ring_record, class, 0),
+	FIELD(2, FIELD_U64, struct ring_record, version, 0),
+	FIELD(3, FIELD_U32, struct ring_record, slot_count, 0),
+	FIELD(4, FIELD_U8, struct ring_record, width, 0),
+	FIELD(5, FIELD_U8, struct ring_record, domain, 0),
+	FIELD(6, FIELD_U8, struct ring_record, drive_class, 0),
+	FIELD(7, FIELD_U8, struct ring_record, k, 0),
+	FIELD(8, FIELD_U8, struct ring_record, m, 0),
+	FIELD(9, FIELD_BYTES, struct ring_record, slots, SLOTS_LEN_MAX),
+};
+static FIELDS(ring_fields, struct ring_record, ring_list);
+
+size_t ring_encoded_len(const struct ring *ring)
+{
+	return HEAD_LEN_MAX + ring->slots_len;
+}
+
+enum err ring_encode(const struct ring *ring, uint8_t *buf, size_t cap, size_t *ret_len)
+{
+	struct ring_record record = {
+		.class = ring->class,
+		.width = ring->width,
+		.domain = ring->domain,
+		.drive_class = ring->drive_class,
+		.k = ring->profile.k,
+		.m = ring->profile.m,
+		.slot_count = ring->slot_count,
+		.version = ring->version,
+		.slots = bytes_make(ring->slots, ring->slots_len),
+	};
+	struct fields_out out = {.data = buf, .cap = cap};
+	fields_append(&out, &(uint8_t){RING_FORMAT}, 1);
+	fields_encode(&out, &ring_fields, &record);
+	if (out.is_full)
+		return ERR_LIMIT;
+	*ret_len = out.len;
+	return ERR_OK;
+}
+
+static bool is_shape(const struct ring_record *record)
+{
+	uint32_t slots = record->slot_count;
+	if (slots == 0 || slots > RING_SLOTS_MAX || (slots & (slots - 1)) != 0)
+		return false;
+	if (record->width == 0 || record->width > RING_WIDTH_MAX || record->k == 0 ||
+		record->k + record->m > record->width || record->domain > RING_DOMAIN_ZONE)
+		return false;
+	return record->version > 0 && record->slots.len == 2 * (size_t)slots * record->width;
+}
+
+enum err ring_decode(struct bytes in, struct ring *ret_ring)
+{
+	struct ring_record record;
+	if (in.len == 0 || in.data[0] == 0)
+		return ERR_INVALID;
+	if (in.data[0] > RING_FORMAT)
+		return ERR_VERSION;
+	enum err err = fields_decode(&ring_fields, bytes_from(in, 1), &record);
+	if (err != ERR_OK)
+		return err;
+	if (!is_shape(&record))
+		return ERR_INVALID;
+	*ret_ring = (struct ring){
+		.class = record.class,
+		.version = record.version,
+		.slot_count = record.slot_count,
+		.width = record.width,
+		.domain = record.domain,
+		.drive_class = record.drive_class,
+		.profile = {record.k, record.m},
+		.slots = record.slots.data,
+		.slots_len = record.slots.len,
+	};
+	return ERR_OK;
+}
+
+/* --- snapshots -------------------------------------------------------------------------------- */
+
+struct ring_snapshot {
+	atomic_size_t refs;
+	struct ring ring;
+	uint8_t slots[];
+};
+
+enum err ring_snapshot_new(const struct ring *ring, struct ring_snapshot **ret_snapshot)
+{
+	struct ring_snapshot *snapshot = malloc(sizeof *snapshot + ring->slots_len);
+	if (!snapshot)
+		return ERR_NO_MEMORY;
+	atomic_init(&snapshot->refs, 1);
+	memcpy(snapshot->slots, ring->slots, ring->slots_len);
+	snapshot->ring = *ring;
+	snapshot->ring.slots = snapshot->slots;
+	*ret_snapshot = snapshot;
+	return ERR_OK;
+}
+
+struct ring_snapshot *ring_snapshot_ref(struct ring_snapshot *snapshot)
+{
+	atomic_fetch_add_explicit(&snapshot->refs, 1, memory_order_relaxed);
+	return snapshot;
+}
+
+void ring_snapshot_unref(struct ring_snapshot *snapshot)
+{
+	if (snapshot && atomic_fetch_sub_explicit(&snapshot->refs, 1, memory_order_acq_rel) == 1)
+		free(snapshot);
+}
+
+const struct ring *ring_snapshot_ring(const struct ring_snapshot *snapshot)
+{
+	return &snapshot->ring;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_LIB_INDEX_RIG_H
+#define TESTS_LIB_INDEX_RIG_H
+
+#include <limits.h>
+
+#include "storage/meta/consensus.h"
+#include "storage/meta/index.h"
+
+/* An index on one thread, for unit tests: a loop that runs when it is told to, a log in memory, and
+ * rows in LMDB in a temporary directory. */
+
+struct rig_loop {
+	struct loop loop;
+	struct task *first, **last;
+};
+
+/* A log in memory: what is proposed becomes a group in the next turn of the loop. */
+struct rig_log {
+	struct consensus consensus;
+	struct consensus_apply apply;
+	struct rig_loop *loop;
+	struct rig_entry *entries;
+	size_t count, cap;
+	struct proposal *first, **last;
+	struct task task;
+	bool is_posted, is_applying;
+	uint64_t time_ms; /* of the next group */
+	struct group group;
+	struct group_command commands[GROUP_COMMANDS_MAX];
+};
+
+struct rig {
+	char dir[PATH_MAX];
+	struct rig_loop loop;
+	struct rig_log log;
+	struct clock clock;
+	struct random_source random;
+	struct trace trace;
+	uint64_t seed;
+	struct kv *kv;
+	struct index *index;
+	struct index_reader *reader;
+	enum err failed;
+	uint8_t *bytes; /* of a proposal */
+};
+
+/* Opens an index with a session; what does not work ends the test. */
+void rig_open(struct rig *rig);
+void rig_close(struct rig *rig);
+
+/* Closes and opens it again, with a new session, replaying from the given share of the log: all of
+ * it if the rows are thrown away. */
+void rig_reopen(struct rig *rig, bool forgets_rows);
+
+/* Runs the loop until nothing is left. */
+void rig_run(struct rig *rig);
+
+/* Proposes and waits for the result. */
+struct command_result rig_propose(struct rig *rig, const struct command *command);
+
+/* The same, and the code only. */
+enum command_code rig_code(struct rig *rig, const struct command *command);
+
+/* Adds drives, each on a node of its own, and sets a ring with the profile. */
+void rig_add_drives(struct rig *rig, unsigned count, struct ring_profile profile);
+
+/* Reports, and dismantles all garbage; tombstones too. Returns the number of steps. */
+size_t rig_collect(struct rig *rig);
+
+#endif
