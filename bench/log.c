@@ -151,10 +151,11 @@ static void stopped(void *arg)
 int main(int argc, char **argv)
 {
 	static const char *const names[] = {"log/0000000000000000", "log/0000000000000001",
-		"log/0000000000000002", "log/0000000000000003", "log-state", "log", "."};
+		"log/0000000000000002", "log/0000000000000003", "log-state", "log"};
 	char dir[4096];
 	snprintf(dir, sizeof dir, "%s/bench-log.XXXXXX", argc > 1 ? argv[1] : ".");
-	if (!mkdtemp(dir) || chdir(dir) != 0) {
+	char *path = mkdtemp(dir) ? realpath(dir, NULL) : NULL;
+	if (!path || chdir(path) != 0) {
 		perror(dir);
 		return EXIT_FAILURE;
 	}
@@ -194,9 +195,10 @@ int main(int argc, char **argv)
 	server_disk_free(disk);
 	for (unsigned i = 0; i < 3; i++)
 		server_loop_free(loops[i]);
-	for (size_t i = 0; i + 1 < ARRAY_COUNT(names); i++)
+	for (size_t i = 0; i < ARRAY_COUNT(names); i++)
 		remove(names[i]);
-	if (rmdir(dir) != 0)
-		perror(dir);
+	if (rmdir(path) != 0)
+		perror(path);
+	free(path);
 	return EXIT_SUCCESS;
 }

@@ -110,6 +110,7 @@ struct consensus_info {
 	uint64_t term;
 	uint64_t commit_index; /* durable */
 	uint64_t released_index; /* entries up to here may be gone from the log */
+	uint64_t log_len; /* bytes of all segments */
 	uint64_t groups, commands; /* committed since the start */
 };
 

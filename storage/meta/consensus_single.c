@@ -65,7 +65,7 @@ struct single {
 	_Atomic int err; /* enum err */
 	_Atomic bool is_leader;
 	_Atomic bool is_release_posted;
-	_Atomic uint64_t commit_index, released, group_count, command_count;
+	_Atomic uint64_t commit_index, released, log_len, group_count, command_count;
 };
 
 static struct single *single_of(struct consensus *consensus)
@@ -162,6 +162,13 @@ static void log_failed(void *arg, enum err err)
 	end_pending(single, ERR_UNAVAILABLE);
 }
 
+static void keep_log_len(struct single *single)
+{
+	struct log_stats stats;
+	log_stats(single->log, &stats);
+	atomic_store(&single->log_len, stats.len);
+}
+
 static void group_written(struct log_op *op, enum err err)
 {
 	struct single_group *group = CONTAINER_OF(op, struct single_group, op);
@@ -176,6 +183,7 @@ static void group_written(struct log_op *op, enum err err)
 		return_run(&group->task);
 		return;
 	}
+	keep_log_len(single);
 	atomic_fetch_add(&single->group_count, 1);
 	atomic_fetch_add(&single->command_count, group->group.count);
 	atomic_store(&single->commit_index, group->group.index);
@@ -381,6 +389,7 @@ static void single_info(struct consensus *consensus, struct consensus_info *ret_
 		.term = FIRST_TERM,
 		.commit_index = atomic_load(&single->commit_index),
 		.released_index = atomic_load(&single->released),
+		.log_len = atomic_load(&single->log_len),
 		.groups = atomic_load(&single->group_count),
 		.commands = atomic_load(&single->command_count),
 	};
@@ -497,16 +506,10 @@ enum err consensus_single_open(
 		return err;
 	}
 	set_groups(single);
+	keep_log_len(single);
 	size_t len_max = log_entry_len_max(single->log);
 	single->len_max = len_max < GROUP_LEN_MAX ? len_max : GROUP_LEN_MAX;
 	atomic_store(&single->commit_index, log_end_index(single->log) - 1);
 	*ret_consensus = &single->consensus;
 	return ERR_OK;
-}
-
-uint64_t consensus_single_log_len(struct consensus *consensus)
-{
-	struct log_stats stats;
-	log_stats(single_of(consensus)->log, &stats);
-	return stats.len;
 }

@@ -18,7 +18,4 @@ struct consensus_single_setup {
 MUST_USE enum err consensus_single_open(
 	const struct consensus_single_setup *setup, struct consensus **ret_consensus);
 
-/* Bytes of all segments of the log. On the log's loop, or before it runs. */
-uint64_t consensus_single_log_len(struct consensus *consensus);
-
 #endif
