@@ -10,10 +10,15 @@
  * nothing live, or a generation not below the mark's, since only those can have begun another life
  * or taken records since; and the records behind the mark in them.
  *
- * (O1) Of two records of one shard the one at the later place counts.
+ * (O1) Of two records of one shard the one at the later place counts, if it is whole: it may have
+ *      been cut off before its flush, and then the earlier one was not given up. It is written
+ *      again and flushed before the table names it in place of the other: a flush of it may have
+ *      failed, after which the bytes can be there and not be durable, and a second flush says OK.
  * (O2) Nothing is appended to a segment of an earlier mounting: what had been reserved there is not
  *      known. Its rest is given back if it was never written.
- * (O3) A start changes the table only, in steps that each add up. So it may be cut off at any point
+ * (O3) What a start finds is flushed before the table names it: the process may have ended between
+ *      the writes of a record and their flush.
+ * (O4) A start changes the table only, in steps that each add up. So it may be cut off at any point
  *      and begin again. */
 #define BATCH_MAX 256
 
@@ -35,7 +40,7 @@ struct opening {
 	struct segment **scans;
 	uint64_t *scan_offsets; /* [number] */
 	size_t scan_count;
-	uint8_t *window;
+	uint8_t *window, *record; /* SEGMENT_SCAN_WINDOW_LEN each */
 	struct batch_entry *batch;
 	size_t batch_count;
 };
@@ -78,8 +83,9 @@ static enum err allocate_segments(struct opening *opening, uint64_t total)
 	opening->scan_offsets = calloc(cap, sizeof opening->scan_offsets[0]);
 	opening->batch = calloc(BATCH_MAX, sizeof opening->batch[0]);
 	opening->window = aligned_alloc(FORMAT_BLOCK_LEN, SEGMENT_SCAN_WINDOW_LEN);
+	opening->record = aligned_alloc(FORMAT_BLOCK_LEN, SEGMENT_SCAN_WINDOW_LEN);
 	bool is_complete = drive->segments && opening->scans && opening->scan_offsets &&
-		opening->batch && opening->window;
+		opening->batch && opening->window && opening->record;
 	return is_complete ? ERR_OK : ERR_NO_MEMORY;
 }
 
@@ -92,7 +98,11 @@ static enum err list_segments(struct opening *opening)
 		return err;
 	if (drive->setup.settings.reserve_len == 0)
 		drive->setup.settings.reserve_len = drive_reserve_len(space.total);
-	err = disk_list(drive->setup.disk, SEGMENT_DIR, found_segment, opening);
+	/* (O3) A segment that was made shortly before the process ended may have no durable name.
+	 */
+	err = disk_sync_dir(drive->setup.disk);
+	if (err == ERR_OK)
+		err = disk_list(drive->setup.disk, SEGMENT_DIR, found_segment, opening);
 	if (err == ERR_OK)
 		err = opening->err;
 	if (err == ERR_OK)
@@ -318,7 +328,7 @@ static enum err put_batch(struct opening *opening, const struct place *mark)
 	return err;
 }
 
-/* Commits what was found so far (O3). mark: the last commit of the start. */
+/* Commits what was found so far (O4). mark: the last commit of the start. */
 static enum err commit_batch(struct opening *opening, const struct place *mark)
 {
 	end_reading(opening);
@@ -388,8 +398,14 @@ static enum err take_record(struct opening *opening, const struct segment *segme
 	if (err == ERR_OK) {
 		struct place new_place = {0, new.generation, new.offset};
 		struct place old_place = {0, old.generation, old.offset};
-		if (place_compare(new_place, old_place) <= 0) /* (O1) */
+		if (place_compare(new_place, old_place) <= 0)
 			return ERR_OK;
+		err = segment_verify(segment->direct, &segment->life, offset, opening->record);
+		if (err != ERR_OK)
+			return ERR_OK; /* (O1) */
+		err = segment_renew(segment->direct, offset, new.record_len, opening->record);
+		if (err != ERR_OK)
+			return err;
 		count_live(opening, old, -1);
 	}
 	if (!entry)
@@ -404,12 +420,14 @@ static enum err take_record(struct opening *opening, const struct segment *segme
 static enum err scan_segment(struct opening *opening, struct segment *segment)
 {
 	struct drive *drive = opening->drive;
+	enum err err = disk_sync_now(segment->direct); /* (O3) */
+	if (err != ERR_OK)
+		return err;
 	struct segment_scan scan;
 	segment_scan_init(&scan, segment->direct, &segment->life,
 		opening->scan_offsets[segment->number], opening->window);
 	struct shard_info info;
 	uint64_t offset;
-	enum err err;
 	while ((err = segment_scan_next(&scan, &info, &offset)) == ERR_OK) {
 		err = take_record(opening, segment, &info, offset);
 		if (err != ERR_OK)
@@ -426,7 +444,8 @@ static enum err scan_segment(struct opening *opening, struct segment *segment)
 	}
 	struct hole tail = {segment->number, segment->life.generation, scan.data_end,
 		drive->segment_limit - scan.data_end, 0};
-	if (scan.data_end < drive->segment_limit) /* (O2) */
+	bool is_punched = segment->punched_len >= tail.len;
+	if (tail.len > 0 && !is_punched) /* (O2) */
 		holes_add(drive, tail);
 	return ERR_OK;
 }
@@ -480,6 +499,7 @@ static enum err recover(struct opening *opening)
 	free(opening->scan_offsets);
 	free(opening->batch);
 	free(opening->window);
+	free(opening->record);
 	return err;
 }
 

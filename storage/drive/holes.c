@@ -116,8 +116,11 @@ static void punch_end(struct punch *punch, enum err err)
 	punch->is_busy = false;
 	punch->segment->punches--;
 	if (err == ERR_OK) {
+		uint64_t room = drive->segment_limit - SEGMENT_HEAD_LEN;
 		pthread_mutex_lock(&drive->lock);
-		punch->segment->punched_len += punch->hole.len;
+		uint64_t punched_len = punch->segment->punched_len + punch->hole.len;
+		/* More than there is: a part was punched before the last crash, too. */
+		punch->segment->punched_len = punched_len < room ? punched_len : room;
 		pthread_mutex_unlock(&drive->lock);
 		atomic_fetch_add(&drive->counters.punched_len, punch->hole.len);
 		drive->refresh.is_due = true;

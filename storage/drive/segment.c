@@ -209,3 +209,70 @@ enum err segment_scan_next(
 	}
 	return ERR_END;
 }
+
+static enum err read_exactly(struct disk_file *file, uint8_t *buf, size_t len, uint64_t offset)
+{
+	size_t got;
+	enum err err = disk_read_now(file, buf, len, offset, &got);
+	if (err != ERR_OK)
+		return err;
+	return got == len ? ERR_OK : ERR_CHECKSUM;
+}
+
+/* Brings the checksum block `number` of the record to the second block of buf. */
+static enum err load_more(struct disk_file *file, const struct record_place *place,
+	const struct shard_info *info, uint32_t number, uint8_t *more)
+{
+	uint64_t offset = place->offset + (uint64_t)number * FORMAT_BLOCK_LEN;
+	enum err err = read_exactly(file, more, FORMAT_BLOCK_LEN, offset);
+	return err == ERR_OK ? record_check_more(more, place, info, number) : err;
+}
+
+enum err segment_verify(
+	struct disk_file *file, const struct segment_life *life, uint64_t offset, uint8_t *buf)
+{
+	uint8_t *more = buf + FORMAT_BLOCK_LEN;
+	uint8_t *data = buf + BLOCK_LEN;
+	const size_t room = SEGMENT_SCAN_WINDOW_LEN - BLOCK_LEN;
+	struct record_place place;
+	segment_place(life, offset, &place);
+	struct shard_info info;
+	enum err err = read_exactly(file, buf, FORMAT_BLOCK_LEN, offset);
+	if (err == ERR_OK && record_decode_head(buf, &place, &info) != ERR_OK)
+		err = ERR_CHECKSUM;
+	if (err != ERR_OK)
+		return err;
+
+	uint64_t seed = shard_checksum_seed(info.extent, info.index);
+	uint64_t start = offset + (uint64_t)record_head_count(info.shard_len) * FORMAT_BLOCK_LEN;
+	for (uint64_t at = 0; at < info.shard_len; at += BLOCK_LEN) {
+		uint64_t left = info.shard_len - at;
+		size_t len = left < BLOCK_LEN ? left : BLOCK_LEN;
+		if (at % room == 0) {
+			err = read_exactly(file, data, left < room ? left : room, start + at);
+		}
+		uint64_t block = at / BLOCK_LEN;
+		uint32_t number = record_sum_block(block);
+		if (err == ERR_OK && number > 0 && record_sum_position(block) == 0)
+			err = load_more(file, &place, &info, number, more);
+		if (err != ERR_OK)
+			return err;
+		uint64_t sum = checksum(data + at % room, len, seed + block);
+		if (sum != record_get_sum(number > 0 ? more : buf, block))
+			return ERR_CHECKSUM;
+	}
+	return ERR_OK;
+}
+
+enum err segment_renew(struct disk_file *file, uint64_t offset, uint64_t len, uint8_t *buf)
+{
+	enum err err = ERR_OK;
+	for (uint64_t at = 0; at < len && err == ERR_OK; at += SEGMENT_SCAN_WINDOW_LEN) {
+		uint64_t left = len - at;
+		size_t part = left < SEGMENT_SCAN_WINDOW_LEN ? left : SEGMENT_SCAN_WINDOW_LEN;
+		err = read_exactly(file, buf, part, offset + at);
+		if (err == ERR_OK)
+			err = disk_write_now(file, buf, part, offset + at);
+	}
+	return err == ERR_OK ? disk_sync_now(file) : err;
+}

@@ -67,4 +67,14 @@ void segment_scan_init(struct segment_scan *scan, struct disk_file *file,
 MUST_USE enum err segment_scan_next(
 	struct segment_scan *scan, struct shard_info *ret_info, uint64_t *ret_offset);
 
+/* Reads a whole record, which was found at an offset, and checks all its blocks. buf is
+ * SEGMENT_SCAN_WINDOW_LEN bytes, 4 KiB-aligned. Blocks. Errors: ERR_CHECKSUM; those of the disk. */
+MUST_USE enum err segment_verify(
+	struct disk_file *file, const struct segment_life *life, uint64_t offset, uint8_t *buf);
+
+/* Writes len bytes again as they are and flushes: whatever happened to earlier flushes, they are
+ * durable then. buf as for segment_verify(). Blocks. Errors: those of the disk. */
+MUST_USE enum err segment_renew(
+	struct disk_file *file, uint64_t offset, uint64_t len, uint8_t *buf);
+
 #endif

@@ -164,6 +164,8 @@ static void write_on(struct drive_job *job)
 		return;
 	}
 	for (unsigned i = 0; i < job->depth && job->written < job->len; i++) {
+		if (job->hold_at > 0 && job->written >= job->hold_at)
+			return;
 		if (!job->is_busy[i])
 			append_next(job, i);
 	}
@@ -264,6 +266,20 @@ void drive_job_start(struct drive_job *job)
 {
 	assert(job->depth <= JOB_DEPTH_MAX);
 	job->task.run = start_task;
+	loop_post(job->loop, &job->task);
+}
+
+static void go_on_task(struct task *task)
+{
+	struct drive_job *job = CONTAINER_OF(task, struct drive_job, task);
+	job->hold_at = 0;
+	write_on(job);
+}
+
+void drive_job_go_on(struct drive_job *job)
+{
+	assert(job->hold_at > 0 && job->in_flight == 0);
+	job->task.run = go_on_task;
 	loop_post(job->loop, &job->task);
 }
 

@@ -59,6 +59,7 @@ struct drive_job {
 	size_t piece_len; /* write: of an append; a multiple of 16 KiB */
 	unsigned depth; /* write: appends in flight, at most JOB_DEPTH_MAX */
 	uint64_t abort_at; /* write: gives up when so much is written, if not 0 */
+	uint64_t hold_at; /* write: waits for drive_job_go_on() when so much is written, if not 0 */
 	bool is_cached; /* read */
 	void (*done)(struct drive_job *job); /* may be NULL */
 	void *arg;
@@ -81,6 +82,9 @@ struct drive_job {
 #define JOB_DEPTH_MAX 4
 
 void drive_job_start(struct drive_job *job);
+
+/* Ends the hold of a write. */
+void drive_job_go_on(struct drive_job *job);
 
 /* Frees what the job holds; done, or its node was killed. */
 void drive_job_fini(struct drive_job *job);

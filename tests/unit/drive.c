@@ -3,9 +3,6 @@
 
 #include <stdlib.h>
 
-#include "storage/drive/format.h"
-#include "storage/drive/superblock.h"
-#include "tests/lib/segment_reader.h"
 #include "tests/lib/sim_drive.h"
 #include "tests/lib/test.h"
 
@@ -87,10 +84,10 @@ END_TEST
 START_TEST(a_shard_with_several_checksum_blocks_is_read_back)
 {
 	struct drive_settings settings = small;
-	settings.segment_len = 64 << 20;
+	settings.segment_len = 16 << 20;
 	struct sim_drive rig;
 	open_new(&rig, &settings);
-	uint64_t len = (30 << 20) + 4096;
+	uint64_t len = (14 << 20) + 4096;
 	struct drive_job job = {
 		.rig = &rig,
 		.loop = rig.loops[2],
@@ -106,8 +103,8 @@ START_TEST(a_shard_with_several_checksum_blocks_is_read_back)
 	ck_assert_ok(job.err);
 	drive_job_fini(&job);
 	ck_assert_ok(sim_drive_read(&rig, extent(1), 0, 0, 1 << 20, false));
-	ck_assert_ok(sim_drive_read(&rig, extent(1), 0, 4 << 20, 16 << 20, false));
-	ck_assert_ok(sim_drive_read(&rig, extent(1), 0, 28 << 20, (2 << 20) + 4096, false));
+	ck_assert_ok(sim_drive_read(&rig, extent(1), 0, 4 << 20, 9 << 20, false));
+	ck_assert_ok(sim_drive_read(&rig, extent(1), 0, 12 << 20, (2 << 20) + 4096, false));
 	sim_drive_close(&rig);
 	reopen(&rig);
 	ck_assert_ok(sim_drive_read(&rig, extent(1), 0, 12 << 20, 16 << 10, false));
@@ -206,47 +203,76 @@ END_TEST
 
 START_TEST(an_open_write_holds_the_mark_back)
 {
+	struct drive_settings settings = small;
+	settings.commit_ms = 3600 * 1000;
 	struct sim_drive rig;
-	open_new(&rig, &small);
-	ck_assert_ok(sim_drive_write(&rig, extent(1), 0, 16 << 10));
+	open_new(&rig, &settings);
 	struct drive_job slow = {
 		.rig = &rig,
 		.loop = rig.loops[2],
 		.kind = JOB_WRITE,
-		.extent = extent(2),
-		.len = 256 << 10,
+		.extent = extent(1),
+		.len = 64 << 10,
 		.piece_len = 16 << 10,
 		.depth = 1,
+		.hold_at = 16 << 10,
 	};
 	drive_job_start(&slow);
-	sim_run_ms(rig.sim, 0);
-	while (slow.written == 0)
-		ck_assert(sim_step(rig.sim));
-	sim_node_pause(rig.node, false);
-	for (uint64_t i = 3; i < 6; i++) {
-		struct drive_job job = {
-			.rig = &rig,
-			.loop = rig.loops[3],
-			.kind = JOB_WRITE,
-			.extent = extent(i),
-			.len = 4096,
-			.piece_len = 16 << 10,
-			.depth = 1,
-		};
-		drive_job_start(&job);
-		while (!job.is_done)
-			ck_assert(sim_step(rig.sim));
-		ck_assert_ok(job.err);
-		drive_job_fini(&job);
-		drive_commit(rig.drive);
-	}
-	if (!slow.is_done) {
-		sim_drive_kill(&rig, true);
-		reopen(&rig);
-		for (uint64_t i = 3; i < 6; i++)
-			ck_assert_ok(sim_drive_read(&rig, extent(i), 0, 0, 4096, false));
-	}
+	sim_run_ms(rig.sim, 1000);
+	ck_assert_uint_eq(slow.written, 16 << 10);
+	ck_assert_ok(sim_drive_write(&rig, extent(2), 0, 4096));
+	drive_commit(rig.drive);
+	sim_run_ms(rig.sim, 1000);
+	uint64_t commits = counters(&rig).commits;
+	ck_assert_uint_eq(commits, 1);
+	/* Sealed behind the newer one, after the commit, and before a place that it holds. */
+	drive_job_go_on(&slow);
+	sim_run_ms(rig.sim, 1000);
+	ck_assert(slow.is_done);
+	ck_assert_ok(slow.err);
+	ck_assert_uint_eq(counters(&rig).commits, commits);
+	sim_drive_kill(&rig, true);
 	drive_job_fini(&slow);
+	reopen(&rig);
+	ck_assert_ok(sim_drive_read(&rig, extent(1), 0, 0, 64 << 10, false));
+	ck_assert_ok(sim_drive_read(&rig, extent(2), 0, 0, 4096, false));
+	sim_drive_close(&rig);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(a_free_is_not_done_while_a_start_would_find_the_record)
+{
+	struct sim_drive rig;
+	open_new(&rig, &small);
+	struct drive_job slow = {
+		.rig = &rig,
+		.loop = rig.loops[2],
+		.kind = JOB_WRITE,
+		.extent = extent(1),
+		.len = 64 << 10,
+		.piece_len = 16 << 10,
+		.depth = 1,
+		.hold_at = 16 << 10,
+	};
+	drive_job_start(&slow);
+	sim_run_ms(rig.sim, 1000);
+	ck_assert_ok(sim_drive_write(&rig, extent(2), 0, 4096));
+	struct drive_job gone = {
+		.rig = &rig, .loop = rig.loops[3], .kind = JOB_FREE, .extent = extent(2)};
+	drive_job_start(&gone);
+	sim_run_ms(rig.sim, 5000);
+	ck_assert(!gone.is_done);
+	ck_assert_err(sim_drive_read(&rig, extent(2), 0, 0, 4096, false), ERR_NOT_FOUND);
+	drive_job_go_on(&slow);
+	sim_run_ms(rig.sim, 5000);
+	ck_assert(gone.is_done);
+	ck_assert_ok(gone.err);
+	drive_job_fini(&slow);
+	drive_job_fini(&gone);
+	sim_drive_kill(&rig, true);
+	reopen(&rig);
+	ck_assert_uint_eq(count_listed(&rig, NULL), 1);
 	sim_drive_close(&rig);
 	sim_drive_fini(&rig);
 }
@@ -342,25 +368,51 @@ START_TEST(a_segment_with_little_left_is_emptied_and_used_again)
 }
 END_TEST
 
+/* A reader that keeps what it located. */
+struct held {
+	struct sim_drive *rig;
+	struct shard_read read;
+	uint8_t *buf;
+	bool is_done;
+	enum err err;
+};
+
+static void held_done(struct shard_read *read, enum err err)
+{
+	struct held *held = CONTAINER_OF(read, struct held, read);
+	held->err = err;
+	held->is_done = true;
+}
+
+static void held_start(void *arg)
+{
+	struct held *held = arg;
+	held->is_done = false;
+	shard_read_start(&held->read, 0, 28 << 10, held->buf, false);
+}
+
+static void held_read(struct held *held)
+{
+	sim_call(held->rig->sim, held->rig->loops[3], held_start, held);
+	sim_run_ms(held->rig->sim, 500);
+	ck_assert(held->is_done);
+}
+
 START_TEST(a_reader_that_was_overtaken_looks_again)
 {
 	struct sim_drive rig;
 	open_new(&rig, &small);
 	for (uint64_t i = 0; i < 40; i++)
 		ck_assert_ok(sim_drive_write(&rig, extent(i), 0, 28 << 10));
-	uint8_t *buf = aligned_alloc(4096, 28 << 10);
-	struct drive_job job = {
-		.rig = &rig,
-		.loop = rig.loops[3],
-		.kind = JOB_READ,
-		.extent = extent(0),
-		.len = 28 << 10,
-	};
-	/* A reader that keeps what it located, over the compaction of its segment. */
-	drive_job_start(&job);
-	while (!job.is_done)
-		ck_assert(sim_step(rig.sim));
-	ck_assert_ok(job.err);
+	struct held *held = calloc(2, sizeof *held);
+	for (size_t i = 0; i < 2; i++) {
+		held[i].rig = &rig;
+		held[i].buf = aligned_alloc(4096, 28 << 10);
+		shard_read_init(&held[i].read, rig.loops[3], rig.drive, extent(i), 0);
+		held[i].read.done = held_done;
+		held_read(&held[i]);
+		ck_assert_ok(held[i].err);
+	}
 	for (uint64_t i = 1; i < 40; i++)
 		ck_assert_ok(sim_drive_free(&rig, extent(i), 0));
 	sim_run_ms(rig.sim, 2000);
@@ -368,9 +420,20 @@ START_TEST(a_reader_that_was_overtaken_looks_again)
 	for (uint64_t i = 100; i < 160; i++)
 		ck_assert_ok(sim_drive_write(&rig, extent(i), 0, 28 << 10));
 	ck_assert_uint_ge(counters(&rig).segments_recycled, 1);
-	drive_job_fini(&job);
-	free(buf);
-	ck_assert_ok(sim_drive_read(&rig, extent(0), 0, 0, 28 << 10, false));
+
+	held_read(&held[0]);
+	ck_assert_ok(held[0].err);
+	uint8_t expected[4096];
+	sim_drive_fill(extent(0), 0, 8192, expected, sizeof expected);
+	ck_assert_mem_eq(held[0].buf + 8192, expected, sizeof expected);
+	ck_assert_uint_eq(counters(&rig).reread, 1);
+	held_read(&held[1]);
+	ck_assert_err(held[1].err, ERR_NOT_FOUND);
+	for (size_t i = 0; i < 2; i++) {
+		shard_read_fini(&held[i].read);
+		free(held[i].buf);
+	}
+	free(held);
 	sim_drive_close(&rig);
 	sim_drive_fini(&rig);
 }
@@ -489,6 +552,37 @@ START_TEST(a_shard_written_again_replaces_the_first)
 	ck_assert_uint_eq(space.used, len);
 	sim_drive_close(&rig);
 	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(a_power_cut_while_a_shard_is_written_again_leaves_one)
+{
+	bool is_done = false;
+	for (uint64_t n = 1; !is_done; n++) {
+		struct sim_drive rig;
+		sim_drive_init(&rig, n, 0, &small);
+		ck_assert_ok(sim_drive_open(&rig));
+		ck_assert_ok(sim_drive_write(&rig, extent(1), 0, 60 << 10));
+		struct drive_job job = {
+			.rig = &rig,
+			.loop = rig.loops[2],
+			.kind = JOB_WRITE,
+			.extent = extent(1),
+			.len = 60 << 10,
+			.piece_len = 16 << 10,
+			.depth = 4,
+		};
+		drive_job_start(&job);
+		for (uint64_t i = 0; i < n / 2 && !job.is_done; i++)
+			ck_assert(sim_step(rig.sim));
+		is_done = job.is_done;
+		sim_drive_kill(&rig, true);
+		drive_job_fini(&job);
+		reopen(&rig);
+		ck_assert_ok(sim_drive_read(&rig, extent(1), 0, 0, 60 << 10, false));
+		sim_drive_close(&rig);
+		sim_drive_fini(&rig);
+	}
 }
 END_TEST
 
@@ -660,6 +754,7 @@ int main(void)
 	tcase_add_test(tc, what_is_sealed_survives_a_power_cut);
 	tcase_add_test(tc, a_start_reads_only_what_came_after_the_last_commit);
 	tcase_add_test(tc, an_open_write_holds_the_mark_back);
+	tcase_add_test(tc, a_free_is_not_done_while_a_start_would_find_the_record);
 	tcase_add_test(tc, what_is_freed_stays_gone);
 	tcase_add_test(tc, a_big_record_that_is_freed_is_punched);
 	tcase_add_test(tc, small_records_are_punched_when_they_have_merged);
@@ -671,6 +766,7 @@ int main(void)
 	tcase_add_test(tc, a_full_drive_takes_no_shards_and_still_frees);
 	tcase_add_test(tc, a_lost_table_is_rebuilt_from_the_segments);
 	tcase_add_test(tc, a_shard_written_again_replaces_the_first);
+	tcase_add_test(tc, a_power_cut_while_a_shard_is_written_again_leaves_one);
 	tcase_add_test(tc, nothing_runs_when_nothing_is_to_be_done);
 	tcase_add_test(tc, a_directory_is_formatted_once);
 	tcase_add_test(tc, what_is_not_empty_is_not_formatted);
