@@ -21,7 +21,7 @@ struct gateway_settings {
 	unsigned requests_max; /* in progress on one loop; more get SlowDown */
 	size_t text_len_max; /* bytes of text buffers lent at a time on one loop */
 	uint64_t object_len_max; /* of a single PUT or part */
-	unsigned buckets_max; /* of one owner */
+	unsigned buckets_max; /* of one owner; 0: any number */
 };
 
 struct gateway {
@@ -55,8 +55,9 @@ struct gateway_loop {
 	struct digest_lanes lanes;
 	struct auth_keys keys; /* what was learnt of access keys */
 	struct pool text_pool; /* buffers of REQUEST_TEXT_LEN */
-	struct request *free_requests;
-	unsigned request_count; /* made; at most requests_max */
+	struct request *free_requests; /* up to REQUESTS_KEPT_MAX of them, for the next ones */
+	unsigned free_count;
+	unsigned request_count; /* in memory; at most requests_max */
 	struct gateway_counters counters;
 };
 

@@ -6,16 +6,18 @@
 #include "gateway/request_document.h"
 #include "gateway/request_stream.h"
 #include "gateway/response.h"
+#include "gateway/xml_body.h"
 #include "gateway/xml_out.h"
 
 #define BUCKETS_MAX 10000
+#define CREATE_LEN_MAX (64u << 10) /* of a CreateBucketConfiguration */
 
 void op_bucket_head(struct request *request)
 {
 	request_answer(request, 200, NULL, 0);
 }
 
-/* --- documents ---------------------------------------------------------------------------------- */
+/* --- documents -------------------------------------------------------------------------------- */
 
 void op_bucket_location(struct request *request)
 {
@@ -49,7 +51,7 @@ void op_bucket_versioning(struct request *request)
 		request_answer_document(request, bytes_of(documents[request->bucket.versioning]));
 }
 
-/* --- ListBuckets -------------------------------------------------------------------------------- */
+/* --- ListBuckets ------------------------------------------------------------------------------ */
 
 struct list {
 	struct request_stream stream;
@@ -187,7 +189,7 @@ void op_bucket_list(struct request *request)
 	request_stream_start(request, &list->stream, fill_buckets);
 }
 
-/* --- DeleteBucket ------------------------------------------------------------------------------- */
+/* --- DeleteBucket ----------------------------------------------------------------------------- */
 
 static void advance_delete(struct request *request)
 {
@@ -221,7 +223,7 @@ void op_bucket_delete(struct request *request)
 	advance_delete(request);
 }
 
-/* --- CreateBucket ------------------------------------------------------------------------------- */
+/* --- CreateBucket ----------------------------------------------------------------------------- */
 
 /* What the headers ask for that there is not. */
 static enum s3_code check_create(struct request *request)
@@ -243,6 +245,34 @@ static enum s3_code check_create(struct request *request)
 	return op_stub_check_acl(request);
 }
 
+/* Does the owner have as many as one may? Two that are made at once may both be let in: this bounds
+ * what a runaway client fills the index with, and promises nothing. */
+static enum err check_count(struct request *request, enum s3_code *ret_code)
+{
+	unsigned left = request->loop->gateway->settings.buckets_max;
+	struct index_reader *reader = request_reader(request);
+	uint8_t from[ROW_BUCKET_NAME_LEN_MAX + 1];
+	struct bytes place = {.data = from};
+	struct row_bucket bucket;
+
+	*ret_code = S3_OK;
+	enum err err = left > 0 ? index_view_begin(reader) : ERR_NOT_FOUND;
+	if (err != ERR_OK)
+		return err == ERR_NOT_FOUND ? ERR_OK : err;
+	for (; left > 0; left--) {
+		err = index_bucket_next(reader, place, auth_owner(&request->principal), &bucket);
+		if (err != ERR_OK)
+			break;
+		memcpy(from, bucket.name.data, bucket.name.len);
+		from[bucket.name.len] = 0;
+		place.len = bucket.name.len + 1;
+	}
+	index_view_end(reader);
+	if (err == ERR_OK)
+		*ret_code = S3_TOO_MANY_BUCKETS;
+	return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
 static void propose_create(struct request *request)
 {
 	struct command command = {.type = COMMAND_BUCKET_CREATE};
@@ -250,8 +280,14 @@ static void propose_create(struct request *request)
 
 	create->name = request->resource.bucket;
 	create->owner = auth_owner(&request->principal);
-	create->max_owned = request->loop->gateway->settings.buckets_max;
-	enum err err = request_propose(request, &command);
+	enum s3_code code;
+	enum err err = check_count(request, &code);
+	if (err == ERR_OK && code != S3_OK) {
+		request_fail(request, code);
+		return;
+	}
+	if (err == ERR_OK)
+		err = request_propose(request, &command);
 	if (err != ERR_OK)
 		request_fail_err(request, err, S3_INTERNAL_ERROR);
 }
@@ -270,10 +306,6 @@ static void answer_create(struct request *request)
 	struct http_header location = {.name = bytes_of("location")};
 	struct text_out out;
 
-	if (result->code == COMMAND_LIMIT) {
-		request_fail(request, S3_TOO_MANY_BUCKETS);
-		return;
-	}
 	if (result->code != COMMAND_OK && !is_made_again(request)) {
 		request_fail_command(request, result);
 		return;
@@ -285,8 +317,58 @@ static void answer_create(struct request *request)
 	request_answer(request, 200, &location, 1);
 }
 
+struct create {
+	struct request_document document;
+	bool has_document, has_xml;
+	bool is_read;
+	struct xml_create_bucket xml;
+};
+
+static enum s3_code feed_create(struct request_document *document, struct bytes piece)
+{
+	return xml_in_feed(&CONTAINER_OF(document, struct create, document)->xml.in, piece);
+}
+
+static void fini_create(struct request *request)
+{
+	struct create *create = REQUEST_OP(request, struct create);
+	if (create->has_document)
+		request_document_fini(&create->document);
+	if (create->has_xml)
+		xml_in_fini(&create->xml.in);
+}
+
+/* The own region, by name or by silence; and where any region may sign, the one that signed. */
+static enum s3_code check_location(struct request *request, const struct create *create)
+{
+	const struct gateway_settings *settings = &request->loop->gateway->settings;
+	struct bytes location = bytes_make(create->xml.location, create->xml.location_len);
+
+	if (location.len == 0 || bytes_is_equal(location, settings->region))
+		return S3_OK;
+	if (!settings->region_is_strict && bytes_is_equal(location, request->auth.region))
+		return S3_OK;
+	s3_error_add(&request->error, "LocationConstraint", location);
+	return S3_ILLEGAL_LOCATION_CONSTRAINT;
+}
+
+/* The document, if there is one. ERR_BUSY: more of it is to come. */
+static enum err read_create(struct request *request, struct create *create, enum s3_code *ret_code)
+{
+	enum err err = request_document_read(&create->document, ret_code);
+	if (err != ERR_OK)
+		return err;
+	*ret_code = create->document.body.taken_len > 0 ? xml_in_finish(&create->xml.in) : S3_OK;
+	if (*ret_code == S3_OK)
+		*ret_code = check_location(request, create);
+	return *ret_code == S3_OK ? ERR_OK : ERR_INVALID;
+}
+
 static void advance_create(struct request *request)
 {
+	struct create *create = REQUEST_OP(request, struct create);
+	enum s3_code code = S3_OK;
+
 	if (request->is_proposed) {
 		if (request->is_proposal_done && request_proposal_has_result(request))
 			answer_create(request);
@@ -295,6 +377,15 @@ static void advance_create(struct request *request)
 	if (request->is_gone) {
 		request_abandon(request);
 		return;
+	}
+	if (!create->is_read) {
+		enum err err = read_create(request, create, &code);
+		if (err == ERR_OK)
+			create->is_read = true;
+		else if (err != ERR_BUSY)
+			request_fail(request, code);
+		if (err != ERR_OK)
+			return;
 	}
 	enum err err = request_take_text(request);
 	if (err == ERR_OK)
@@ -305,11 +396,23 @@ static void advance_create(struct request *request)
 
 void op_bucket_create(struct request *request)
 {
+	struct create *create = REQUEST_OP(request, struct create);
+	create->has_document = create->has_xml = create->is_read = false;
 	enum s3_code code = check_create(request);
 	if (code != S3_OK) {
 		request_fail(request, code);
 		return;
 	}
+	request->fini = fini_create;
 	request->advance = advance_create;
-	advance_create(request);
+	create->has_document = true;
+	code = request_document_init(&create->document, request, CREATE_LEN_MAX, feed_create);
+	if (code == S3_OK) {
+		create->has_xml = xml_create_bucket_init(&create->xml) == ERR_OK;
+		code = create->has_xml ? S3_OK : S3_SLOW_DOWN;
+	}
+	if (code != S3_OK)
+		request_fail(request, code);
+	else
+		advance_create(request);
 }

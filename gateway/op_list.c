@@ -14,6 +14,7 @@
  */
 #include "gateway/op_list.h"
 
+#include "gateway/checksum_s3.h"
 #include "gateway/op_list_cursor.h"
 #include "gateway/request_stream.h"
 #include "gateway/response.h"
@@ -57,25 +58,17 @@ struct op_list {
 	uint8_t prefixes[PREFIXES_LEN]; /* length (2 bytes), text */
 };
 
-/* --- rows --------------------------------------------------------------------------------------- */
-
-static const char *const checksum_names[] = {
-	[CHECKSUM_CRC32] = "CRC32",
-	[CHECKSUM_CRC32C] = "CRC32C",
-	[CHECKSUM_SHA1] = "SHA1",
-	[CHECKSUM_SHA256] = "SHA256",
-	[CHECKSUM_CRC64NVME] = "CRC64NVME",
-};
+/* --- rows ------------------------------------------------------------------------------------- */
 
 static void put_checksum(struct text_out *out, const struct row_version *row)
 {
 	if (row->checksum_algorithm == CHECKSUM_NONE ||
-		row->checksum_algorithm >= ARRAY_COUNT(checksum_names))
+		row->checksum_algorithm > CHECKSUM_CRC64NVME)
 		return;
 	text_put_text(out, "<ChecksumAlgorithm>");
-	text_put_text(out, checksum_names[row->checksum_algorithm]);
+	text_put_text(out, checksum_s3_name(row->checksum_algorithm));
 	text_put_text(out, "</ChecksumAlgorithm><ChecksumType>");
-	text_put_text(out, row->checksum_type == CHECKSUM_COMPOSITE ? "COMPOSITE" : "FULL_OBJECT");
+	text_put_text(out, checksum_s3_type_name(row->checksum_type));
 	text_put_text(out, "</ChecksumType>");
 }
 
@@ -188,7 +181,7 @@ static enum err fill_rows(struct request *request, struct op_list *op)
 	return err;
 }
 
-/* --- the page ----------------------------------------------------------------------------------- */
+/* --- the page --------------------------------------------------------------------------------- */
 
 static void put_name(
 	struct text_out *out, const struct op_list *op, const char *name, struct bytes text)
@@ -315,7 +308,7 @@ static enum err fill(struct request *request, bool *ret_is_done)
 	return request->out.overflowed ? ERR_LIMIT : ERR_OK;
 }
 
-/* --- what is asked for -------------------------------------------------------------------------- */
+/* --- what is asked for ------------------------------------------------------------------------ */
 
 static enum s3_code bad_argument(
 	struct request *request, const char *name, struct bytes value, const char *message)

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/op_stub.h"
 
+#include "gateway/request_document.h"
 #include "gateway/response.h"
+#include "gateway/xml_body.h"
 #include "gateway/xml_out.h"
+
+#define ACL_LEN_MAX (64u << 10) /* of an AccessControlPolicy */
 
 void op_stub_document(struct request *request)
 {
@@ -14,7 +18,7 @@ void op_stub_delete_nothing(struct request *request)
 	request_answer(request, 204, NULL, 0);
 }
 
-/* --- objects ------------------------------------------------------------------------------------ */
+/* --- objects ---------------------------------------------------------------------------------- */
 
 /* Under a view: the version that the request is about. ERR_NOT_FOUND sets *ret_code. */
 MUST_USE static enum err find_version(
@@ -79,7 +83,7 @@ static void answer_about_object(struct request *request,
 		request_answer(request, 200, NULL, 0);
 }
 
-/* --- ACLs --------------------------------------------------------------------------------------- */
+/* --- ACLs ------------------------------------------------------------------------------------- */
 
 enum s3_code op_stub_check_acl(const struct request *request)
 {
@@ -131,25 +135,89 @@ void op_stub_object_acl(struct request *request)
 	answer_about_object(request, write_object_acl);
 }
 
-void op_stub_put_bucket_acl(struct request *request)
+struct put_acl {
+	struct request_document document;
+	bool has_document, has_xml;
+	struct xml_acl xml;
+};
+
+static enum s3_code feed_acl(struct request_document *document, struct bytes piece)
 {
-	enum s3_code code = op_stub_check_acl(request);
+	return xml_in_feed(&CONTAINER_OF(document, struct put_acl, document)->xml.in, piece);
+}
+
+static void fini_put_acl(struct request *request)
+{
+	struct put_acl *put = REQUEST_OP(request, struct put_acl);
+	if (put->has_document)
+		request_document_fini(&put->document);
+	if (put->has_xml)
+		xml_in_fini(&put->xml.in);
+}
+
+/* Does the document say what is the case anyway? */
+static enum s3_code check_document(struct request *request, struct put_acl *put)
+{
+	struct bytes owner = bytes_make(put->xml.owner, put->xml.owner_len);
+	struct bytes grantee = bytes_make(put->xml.grantee, put->xml.grantee_len);
+
+	if (put->document.body.taken_len == 0)
+		return S3_OK;
+	enum s3_code code = xml_in_finish(&put->xml.in);
+	if (code != S3_OK)
+		return code;
+	bool is_ours = (owner.len == 0 || bytes_is_equal(owner, request->bucket.owner)) &&
+		(grantee.len == 0 || bytes_is_equal(grantee, request->bucket.owner));
+	return is_ours && xml_acl_is_private(&put->xml) ? S3_OK
+							: S3_ACCESS_CONTROL_LIST_NOT_SUPPORTED;
+}
+
+static void advance_put_acl(struct request *request)
+{
+	struct put_acl *put = REQUEST_OP(request, struct put_acl);
+	enum s3_code code = S3_OK;
+
+	if (request->is_gone) {
+		request_abandon(request);
+		return;
+	}
+	enum err err = request_document_read(&put->document, &code);
+	if (err == ERR_BUSY)
+		return;
+	if (err == ERR_OK)
+		code = check_document(request, put);
 	if (code != S3_OK)
 		request_fail(request, code);
+	else if (request->route->scope == ROUTE_OBJECT)
+		answer_about_object(request, NULL);
 	else
 		request_answer(request, 200, NULL, 0);
 }
 
-void op_stub_put_object_acl(struct request *request)
+void op_stub_put_acl(struct request *request)
 {
+	struct put_acl *put = REQUEST_OP(request, struct put_acl);
+	put->has_document = put->has_xml = false;
 	enum s3_code code = op_stub_check_acl(request);
+	if (code != S3_OK) {
+		request_fail(request, code);
+		return;
+	}
+	request->fini = fini_put_acl;
+	request->advance = advance_put_acl;
+	put->has_document = true;
+	code = request_document_init(&put->document, request, ACL_LEN_MAX, feed_acl);
+	if (code == S3_OK) {
+		put->has_xml = xml_acl_init(&put->xml) == ERR_OK;
+		code = put->has_xml ? S3_OK : S3_SLOW_DOWN;
+	}
 	if (code != S3_OK)
 		request_fail(request, code);
 	else
-		answer_about_object(request, NULL);
+		advance_put_acl(request);
 }
 
-/* --- tags --------------------------------------------------------------------------------------- */
+/* --- tags ------------------------------------------------------------------------------------- */
 
 static void write_tagging(
 	struct request *request, struct text_out *out, const struct object_info *object)

@@ -15,8 +15,7 @@ void op_stub_delete_nothing(struct request *request);
 /* ACLs: the owner has FULL_CONTROL and nothing can be granted. */
 void op_stub_bucket_acl(struct request *request);
 void op_stub_object_acl(struct request *request);
-void op_stub_put_bucket_acl(struct request *request);
-void op_stub_put_object_acl(struct request *request);
+void op_stub_put_acl(struct request *request);
 
 /* The tags of an object. */
 void op_stub_object_tagging(struct request *request);

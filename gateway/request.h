@@ -11,8 +11,8 @@
 
 /* One S3 request, from the head to the end of the answer.
  *
- *	start → target and query → route → signature → barrier → access key, bucket → rights →
- *	the route's start() → advance()... → answer
+ *	start → target, query → signature → barrier → access key → route → bucket →
+ *	rights → the route's start() → advance()... → answer
  *
  * (Q1) There is one gate: a handler runs only for a request that was authenticated and authorised,
  *      and none looks at credentials itself.
@@ -114,7 +114,7 @@ void request_advance_soon(struct request *request);
 void request_hold(struct request *request);
 void request_release(struct request *request);
 
-/* --- what the client said ----------------------------------------------------------------------- */
+/* --- what the client said --------------------------------------------------------------------- */
 
 /* The first header of that name (lower case), or false. ret_value may be NULL. */
 bool request_header(const struct request *request, const char *name, struct bytes *ret_value);
@@ -127,7 +127,7 @@ struct bytes request_param(const struct request *request, const char *name);
 enum s3_code request_param_uint(struct request *request, const char *name, uint64_t fallback,
 	uint64_t max, uint64_t *ret_value) MUST_USE;
 
-/* --- memory and the index ----------------------------------------------------------------------- */
+/* --- memory and the index --------------------------------------------------------------------- */
 
 /* Takes the text buffer, and starts an empty `out` over it. Errors: ERR_BUSY, advance() follows
  * when it is worth another try; ERR_NO_MEMORY. ERR_OK again when it was taken before. */
@@ -151,7 +151,7 @@ MUST_USE enum err request_propose(struct request *request, const struct command 
  * is_proposed and is_proposal_done. */
 bool request_proposal_has_result(struct request *request);
 
-/* --- answers: the last act of a handler ---------------------------------------------------------- */
+/* --- answers: the last act of a handler ------------------------------------------------------- */
 
 /* An answer without a body. Here and below headers are borrowed for the call, at most
  * REQUEST_HEADERS_MAX; x-amz-request-id and x-amz-id-2 are added. */

@@ -1,65 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/request_body.h"
 
+#include "gateway/checksum_s3.h"
 #include "gateway/digest/base64.h"
 #include "gateway/digest/hex.h"
 
 #define PREFIX "x-amz-checksum-"
 
-static const struct {
-	const char *name;
-	unsigned kind; /* 0: a header of that name is no value */
-	enum checksum_algorithm algorithm;
-} algorithms[] = {
-	{"crc32", DIGEST_CRC32, CHECKSUM_CRC32},
-	{"crc32c", DIGEST_CRC32C, CHECKSUM_CRC32C},
-	{"crc64nvme", DIGEST_CRC64NVME, CHECKSUM_CRC64NVME},
-	{"sha1", DIGEST_SHA1, CHECKSUM_SHA1},
-	{"sha256", DIGEST_SHA256, CHECKSUM_SHA256},
-};
-
-static bool is_same_name(struct bytes text, const char *name)
+/* The digest of a checksum's name in any case; 0 if there is none of that name. */
+static unsigned kind_of(struct bytes name)
 {
-	return text.len == strlen(name) &&
-		strncasecmp((const char *)text.data, name, text.len) == 0;
+	enum checksum_algorithm algorithm = checksum_s3_from_name(name);
+	return algorithm == CHECKSUM_NONE ? 0 : checksum_s3_digest(algorithm);
 }
 
-unsigned request_checksum_kind(struct bytes name)
-{
-	for (size_t i = 0; i < ARRAY_COUNT(algorithms); i++)
-		if (is_same_name(name, algorithms[i].name))
-			return algorithms[i].kind;
-	return 0;
-}
-
-const char *request_checksum_header(enum checksum_algorithm algorithm)
-{
-	switch (algorithm) {
-	case CHECKSUM_CRC32:
-		return PREFIX "crc32";
-	case CHECKSUM_CRC32C:
-		return PREFIX "crc32c";
-	case CHECKSUM_CRC64NVME:
-		return PREFIX "crc64nvme";
-	case CHECKSUM_SHA1:
-		return PREFIX "sha1";
-	case CHECKSUM_SHA256:
-		return PREFIX "sha256";
-	case CHECKSUM_NONE:
-		break;
-	}
-	return NULL;
-}
-
-enum checksum_algorithm request_checksum_algorithm(enum digest_kind kind)
-{
-	for (size_t i = 0; i < ARRAY_COUNT(algorithms); i++)
-		if (algorithms[i].kind == kind)
-			return algorithms[i].algorithm;
-	return CHECKSUM_NONE;
-}
-
-/* --- what was promised -------------------------------------------------------------------------- */
+/* --- what was promised ------------------------------------------------------------------------ */
 
 static enum s3_code refuse(struct request_body *body, enum s3_code code, const char *message)
 {
@@ -100,11 +55,11 @@ static enum s3_code choose_checksum(struct request_body *body, struct bytes name
 	unsigned kind = 0;
 	if (name.len > strlen(PREFIX) &&
 		strncasecmp((const char *)name.data, PREFIX, strlen(PREFIX)) == 0)
-		kind = request_checksum_kind(bytes_from(name, strlen(PREFIX)));
+		kind = kind_of(bytes_from(name, strlen(PREFIX)));
 	if (kind == 0)
 		return refuse(body, S3_INVALID_REQUEST,
-			"This checksum algorithm is not supported: CRC32, CRC32C, CRC64NVME, SHA1 and "
-			"SHA256 are.");
+			"This checksum algorithm is not supported: CRC32, CRC32C, CRC64NVME, SHA1 "
+			"and SHA256 are.");
 	if (body->checksum_kind != 0)
 		return refuse(body, S3_INVALID_REQUEST,
 			"Expecting a single x-amz-checksum- header or trailer.");
@@ -161,10 +116,10 @@ static enum s3_code check_sdk_algorithm(struct request_body *body)
 	if (body->checksum_kind == 0 ||
 		!request_header(body->request, "x-amz-sdk-checksum-algorithm", &name))
 		return S3_OK;
-	if (request_checksum_kind(name) != body->checksum_kind)
+	if (kind_of(name) != body->checksum_kind)
 		return refuse(body, S3_INVALID_REQUEST,
-			"The value of x-amz-sdk-checksum-algorithm does not fit the checksum that was "
-			"sent.");
+			"The value of x-amz-sdk-checksum-algorithm does not fit the checksum that "
+			"was sent.");
 	return S3_OK;
 }
 
@@ -253,7 +208,7 @@ bool request_body_is_protected(const struct request_body *body)
 			body->request->auth.payload != SIGV4_PAYLOAD_UNSIGNED_CHUNKS_TRAILER);
 }
 
-/* --- reading ------------------------------------------------------------------------------------ */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 /* Bytes of the wire. */
 static enum err read_wire(struct request_body *body, uint8_t *buf, size_t cap, size_t *ret_len,
@@ -430,7 +385,7 @@ enum err request_body_read(struct request_body *body, uint8_t *buf, size_t cap, 
 	return err;
 }
 
-/* --- the end ------------------------------------------------------------------------------------ */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 static enum s3_code bad_digest(
 	struct request_body *body, struct bytes expected, struct bytes calculated)
@@ -481,7 +436,7 @@ void request_body_checksum(const struct request_body *body, struct checksum *ret
 	*ret_checksum = (struct checksum){.algorithm = CHECKSUM_NONE};
 	if (!body->has_checksum)
 		return;
-	ret_checksum->algorithm = request_checksum_algorithm(body->checksum_kind);
+	ret_checksum->algorithm = checksum_s3_from_digest(body->checksum_kind);
 	ret_checksum->type = CHECKSUM_FULL_OBJECT;
 	ret_checksum->len = digest_len(body->checksum_kind);
 	memcpy(ret_checksum->value, body->checksum, ret_checksum->len);

@@ -74,10 +74,4 @@ enum s3_code request_body_check(
 /* The checksum that came with the body, for the version's row; CHECKSUM_NONE if none did. */
 void request_body_checksum(const struct request_body *body, struct checksum *ret_checksum);
 
-/* The digest that "crc32", "CRC32C", ... is; 0 if we know none of that name. And the name of a
- * checksum's header: "x-amz-checksum-crc32". */
-unsigned request_checksum_kind(struct bytes name);
-const char *request_checksum_header(enum checksum_algorithm algorithm);
-enum checksum_algorithm request_checksum_algorithm(enum digest_kind kind);
-
 #endif

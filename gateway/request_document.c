@@ -15,7 +15,7 @@ enum s3_code request_document_init(struct request_document *document, struct req
 	if (code == S3_OK && request->route->flags & ROUTE_CHECKSUM &&
 		!request_body_is_protected(&document->body)) {
 		request->error.message =
-			"Missing required header for this request: Content-MD5 or x-amz-checksum-*.";
+			"Missing required header: Content-MD5 or x-amz-checksum-*.";
 		return S3_INVALID_REQUEST;
 	}
 	return code;

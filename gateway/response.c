@@ -6,7 +6,7 @@
 #include "gateway/s3_time.h"
 #include "gateway/xml_out.h"
 
-/* --- pieces ------------------------------------------------------------------------------------- */
+/* --- pieces ----------------------------------------------------------------------------------- */
 
 void response_put_owner(struct text_out *out, struct bytes owner)
 {
@@ -67,7 +67,7 @@ enum err response_parse_version(
 	return ERR_OK;
 }
 
-/* --- values of headers -------------------------------------------------------------------------- */
+/* --- values of headers ------------------------------------------------------------------------ */
 
 void request_note_begin(struct request *request, struct text_out *ret_out)
 {
@@ -92,7 +92,7 @@ struct bytes request_note(struct request *request, struct bytes bytes)
 	return request_note_end(request, &out);
 }
 
-/* --- the head ----------------------------------------------------------------------------------- */
+/* --- the head --------------------------------------------------------------------------------- */
 
 static void count(struct request *request, unsigned status)
 {
@@ -204,7 +204,7 @@ void request_answer_document(struct request *request, struct bytes document)
 	answer_document(request, 200, NULL, 0, document);
 }
 
-/* --- errors ------------------------------------------------------------------------------------- */
+/* --- errors ----------------------------------------------------------------------------------- */
 
 /* What every error of a kind says, whoever failed. */
 static void explain(struct request *request, enum s3_code code)

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Prints docs/S3.md from the table of routes. With --check FILE it prints nothing and fails unless
+ * FILE is what it would have printed. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gateway/route.h"
+
+static const char head[] =
+	"# S3, as far as it goes\n"
+	"\n"
+	"<!-- Made by build/release/tests/print_routes >docs/S3.md; do not edit. -->\n"
+	"\n"
+	"Every operation of the S3 service model, and what Rubus does with it.\n"
+	"\n"
+	"- **yes**: it is there.\n"
+	"- **stub**: it answers what S3 answers where the feature is not in use. Clients and\n"
+	"  infrastructure tools that read everything get an answer they know.\n"
+	"- **no**: `501 NotImplemented`.\n"
+	"\n"
+	"What holds for all of them:\n"
+	"\n"
+	"- Requests are signed with Signature Version 4, in a header or a presigned URL, for\n"
+	"  any region, or only for the configured one if that is set to be strict. Every\n"
+	"  `x-amz-*` header must be signed. Signature Version 2, session tokens and requests without a signature\n"
+	"  are refused.\n"
+	"- Path style, and virtual-host style under the configured domains.\n"
+	"- Bodies: a SHA-256 in the header, `UNSIGNED-PAYLOAD`, and the three streaming forms, with\n"
+	"  trailers. `Content-MD5` and CRC32, CRC32C, CRC64NVME, SHA1 and SHA256 are checked.\n"
+	"- A bucket belongs to an owner, who may do everything with it; keys with the admin role may\n"
+	"  do everything with all. ACLs are disabled: `private` is accepted, anything else is\n"
+	"  answered with `AccessControlListNotSupported`.\n"
+	"- `x-amz-expected-bucket-owner` is honoured.\n"
+	"- Sub-resources that are not in this table do not fall back to the plain operation.\n";
+
+static const char *support_name(const struct route *route)
+{
+	switch (route->support) {
+	case ROUTE_YES:
+		return "yes";
+	case ROUTE_STUB:
+		return "stub";
+	case ROUTE_NO:
+		return "no";
+	}
+	return "";
+}
+
+static void print_note(FILE *out, const struct route *route)
+{
+	if (route->note)
+		fputs(route->note, out);
+	else if (route->support == ROUTE_STUB && !route->start)
+		fprintf(out, "`%s`", s3_error_code(route->refusal));
+	else if (route->support == ROUTE_STUB && route->method == HTTP_DELETE)
+		fputs("204: there is none", out);
+	else if (route->document)
+		fputs("an empty configuration", out);
+}
+
+static void print_row(FILE *out, const char *operation, const struct route *route)
+{
+	static const char *const methods[] = {
+		[HTTP_GET] = "GET",
+		[HTTP_HEAD] = "HEAD",
+		[HTTP_PUT] = "PUT",
+		[HTTP_POST] = "POST",
+		[HTTP_DELETE] = "DELETE",
+	};
+	static const char *const scopes[] = {
+		[ROUTE_SERVICE] = "/",
+		[ROUTE_BUCKET] = "/bucket",
+		[ROUTE_OBJECT] = "/bucket/key",
+	};
+	fprintf(out, "| %s | %s %s", operation, methods[route->method], scopes[route->scope]);
+	for (size_t i = 0; i < ROUTE_PARAMS_MAX && route->params[i]; i++)
+		fprintf(out, "%c%s", i == 0 ? '?' : '&', route->params[i]);
+	fprintf(out, " | %s | ", support_name(route));
+	print_note(out, route);
+	fputs(" |\n", out);
+}
+
+static void print_all(FILE *out)
+{
+	fputs(head, out);
+	fputs("\n| operation | request | support | note |\n|---|---|---|---|\n", out);
+	for (size_t i = 0; i < route_count; i++) {
+		print_row(out, route_table[i].operation, &route_table[i]);
+		if (route_table[i].legacy)
+			print_row(out, route_table[i].legacy, &route_table[i]);
+	}
+}
+
+/* Is the file what print_all() prints? */
+static int check(const char *path)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	FILE *in = fopen(path, "r");
+	char *found = calloc(1, 1 << 20);
+
+	if (!out || !in || !found)
+		return 2;
+	print_all(out);
+	fclose(out);
+	size_t found_len = fread(found, 1, 1 << 20, in);
+	fclose(in);
+	int status = found_len != len || memcmp(found, text, len) != 0;
+	if (status)
+		fprintf(stderr, "%s is not what print_routes prints\n", path);
+	free(found);
+	free(text);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3 && strcmp(argv[1], "--check") == 0)
+		return check(argv[2]);
+	print_all(stdout);
+	return 0;
+}
