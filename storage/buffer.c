@@ -18,7 +18,7 @@
 
 #define BUFFER_MAGIC 0x62756666u
 
-/* --- committing: on the committer ----------------------------------------------------------------- */
+/* --- committing: on the committer ------------------------------------------------------------- */
 
 static enum err commit_row(struct buffer *buffer, const struct buffer_node *node)
 {
@@ -70,7 +70,7 @@ static void commit_run(struct task *task)
 	loop_post(buffer->setup.writer, &buffer->done_task);
 }
 
-/* --- freezing: on the writer ---------------------------------------------------------------------- */
+/* --- freezing: on the writer ------------------------------------------------------------------ */
 
 /* An arena that nobody reads. */
 static struct buffer_generation *find_free(struct buffer *buffer)
@@ -222,7 +222,7 @@ void buffer_generation_released(struct buffer *buffer)
 		loop_post(buffer->setup.writer, &buffer->room_task);
 }
 
-/* --- replaying: before the loops run -------------------------------------------------------------- */
+/* --- replaying: before the loops run ---------------------------------------------------------- */
 
 /* Commits the active generation on this thread, and goes on in it. */
 static enum err commit_here(struct buffer *buffer)
@@ -261,7 +261,7 @@ void buffer_start(struct buffer *buffer)
 	loop_post(buffer->setup.writer, &buffer->start_task);
 }
 
-/* --- writing ------------------------------------------------------------------------------------ */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 enum err buffer_begin(struct buffer *buffer, uint64_t sequence)
 {
@@ -360,7 +360,7 @@ size_t buffer_row_count(struct buffer *buffer)
 	return count;
 }
 
-/* --- opening and closing ------------------------------------------------------------------------ */
+/* --- opening and closing ---------------------------------------------------------------------- */
 
 static enum err read_applied(struct buffer *buffer, uint64_t *ret_applied)
 {

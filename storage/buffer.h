@@ -69,7 +69,7 @@ MUST_USE enum err buffer_close(struct buffer *buffer);
 /* Ends is_replaying. Once, on the thread that replayed, when the loops are about to run. */
 void buffer_start(struct buffer *buffer);
 
-/* --- writing: on the writer loop ------------------------------------------------------------ */
+/* --- writing: on the writer loop -------------------------------------------------------------- */
 
 /* Opens a command. sequence is greater than that of every command before, and than
  * buffer_applied(). Errors: ERR_BUSY, both generations are full, room() follows; what a commit
@@ -102,7 +102,7 @@ uint64_t buffer_applied(const struct buffer *buffer);
 /* Rows in both generations. Any thread; for metrics. */
 size_t buffer_row_count(struct buffer *buffer);
 
-/* --- reading: each view on one thread ----------------------------------------------------------
+/* --- reading: each view on one thread ------------------------------------------------------------
  * A view is opened once for each loop that reads and begun for each batch of reads, for less than a
  * second. Keys and values are borrowed until the cursor moves or the view ends.
  */

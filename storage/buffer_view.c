@@ -28,7 +28,7 @@ void buffer_view_close(struct buffer_view *view)
 	*view = (struct buffer_view){0};
 }
 
-/* --- beginning --------------------------------------------------------------------------------- */
+/* --- beginning -------------------------------------------------------------------------------- */
 
 static void take_generations(struct buffer_view *view)
 {
@@ -96,7 +96,7 @@ void buffer_view_end(struct buffer_view *view)
 	drop_generations(view);
 }
 
-/* --- reading ----------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static const struct buffer_node *find(const struct buffer_view *view, int i, struct bytes key)
 {

@@ -53,7 +53,7 @@ static struct kv_lmdb_reader *reader_of(struct kv_reader *reader)
 	return r;
 }
 
-/* --- readers ----------------------------------------------------------------------------------- */
+/* --- readers ---------------------------------------------------------------------------------- */
 
 static void lmdb_reader_close(struct kv_reader *reader)
 {
@@ -132,7 +132,7 @@ static enum err lmdb_next(struct kv_reader *reader, struct bytes *ret_key, struc
 	return long_next(&r->cursor, ret_key, ret_value);
 }
 
-/* --- the writer -------------------------------------------------------------------------------- */
+/* --- the writer ------------------------------------------------------------------------------- */
 
 static enum err lmdb_write_begin(struct kv *kv)
 {
@@ -199,7 +199,7 @@ static uint64_t lmdb_used(struct kv *kv)
 		(uint64_t)stat.ms_psize;
 }
 
-/* --- the environment --------------------------------------------------------------------------- */
+/* --- the environment -------------------------------------------------------------------------- */
 
 static void lmdb_close(struct kv *kv)
 {

@@ -71,7 +71,7 @@ enum err long_err(int rc)
 	}
 }
 
-/* --- rows -------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 static size_t level_len(unsigned depth)
 {
@@ -176,7 +176,7 @@ enum err long_get(MDB_txn *txn, MDB_dbi dbi, struct bytes key, struct bytes *ret
 	return err == ERR_OK ? get_row(txn, dbi, &mdb_key, ret_value) : err;
 }
 
-/* --- changing ---------------------------------------------------------------------------------- */
+/* --- changing --------------------------------------------------------------------------------- */
 
 /* (I3) */
 static enum err next_branch_id(MDB_txn *txn, MDB_dbi dbi, uint64_t *ret_id)
@@ -269,7 +269,7 @@ enum err long_remove(MDB_txn *txn, MDB_dbi dbi, struct bytes key)
 	return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-/* --- the cursor: what decides is settle() --------------------------------------------------------- */
+/* --- the cursor: what decides is settle() ----------------------------------------------------- */
 
 /* Where the current level's part begins in cursor->key. */
 static size_t level_offset(unsigned depth)
@@ -390,7 +390,7 @@ enum err long_next(struct long_cursor *cursor, struct bytes *ret_key, struct byt
 	return settle(cursor, rc, key, data, ret_key, ret_value);
 }
 
-/* --- the format row ---------------------------------------------------------------------------- */
+/* --- the format row --------------------------------------------------------------------------- */
 
 enum err long_check_format(MDB_txn *txn, MDB_dbi dbi)
 {

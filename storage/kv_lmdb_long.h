@@ -26,7 +26,7 @@ struct long_cursor {
 };
 
 /* Ours for an error of LMDB. */
-enum err long_err(int rc);
+MUST_USE enum err long_err(int rc);
 
 /* Reads, or for a fresh database writes, the row that names the format. */
 MUST_USE enum err long_check_format(MDB_txn *txn, MDB_dbi dbi);

@@ -77,7 +77,7 @@ static struct single *single_of(struct consensus *consensus)
 
 static void advance(struct single *single);
 
-/* --- the apply loop ------------------------------------------------------------------------------ */
+/* --- the apply loop --------------------------------------------------------------------------- */
 
 static void deliver_run(struct task *task)
 {
@@ -141,7 +141,7 @@ static void single_group_applied(struct consensus *consensus, struct group *appl
 	}
 }
 
-/* --- the log's loop ------------------------------------------------------------------------------ */
+/* --- the log's loop --------------------------------------------------------------------------- */
 
 static void end_pending(struct single *single, enum err err)
 {
@@ -286,7 +286,7 @@ static void single_propose(struct consensus *consensus, struct proposal *proposa
 	loop_post(single->setup.log.loop, &proposal->task);
 }
 
-/* --- starting, stopping -------------------------------------------------------------------------- */
+/* --- starting, stopping ----------------------------------------------------------------------- */
 
 static void lead(struct single *single)
 {
@@ -340,7 +340,7 @@ static void single_stop(struct consensus *consensus, void (*stopped)(void *arg),
 	loop_post(single->setup.log.loop, &single->stop_task);
 }
 
-/* --- what any thread asks ------------------------------------------------------------------------ */
+/* --- what any thread asks --------------------------------------------------------------------- */
 
 static void read_index_run(struct task *task)
 {
@@ -395,7 +395,7 @@ static void single_info(struct consensus *consensus, struct consensus_info *ret_
 	};
 }
 
-/* --- opening and closing ------------------------------------------------------------------------- */
+/* --- opening and closing ---------------------------------------------------------------------- */
 
 struct replay {
 	struct group_command *commands;

@@ -13,7 +13,7 @@
 
 static void advance(struct log *log);
 
-/* --- the end ------------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 static void end_ops(struct log *log, struct log_op *op, enum err err)
 {
@@ -55,7 +55,7 @@ static void die(struct log *log, enum err err)
 	loop_post(log->setup.loop, &log->bury_task);
 }
 
-/* --- segments ------------------------------------------------------------------------------------ */
+/* --- segments --------------------------------------------------------------------------------- */
 
 static void house_run(struct work *work)
 {
@@ -153,7 +153,7 @@ void log_release(struct log *log, uint64_t index)
 	drop_segments(log);
 }
 
-/* --- writing a frame ----------------------------------------------------------------------------- */
+/* --- writing a frame -------------------------------------------------------------------------- */
 
 static size_t op_len(const struct log_op *op)
 {
@@ -324,7 +324,7 @@ static void advance(struct log *log)
 		log_frame_len(log->frame.payload_len), log->frame.offset, DISK_DSYNC);
 }
 
-/* --- operations ---------------------------------------------------------------------------------- */
+/* --- operations ------------------------------------------------------------------------------- */
 
 static void give(struct log *log, struct log_op *op, const struct log_record *record)
 {
@@ -375,7 +375,7 @@ void log_mark_snapshot(struct log *log, struct log_op *op, uint64_t index, uint6
 	give(log, op, &record);
 }
 
-/* --- answers ------------------------------------------------------------------------------------- */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 bool log_is_idle(const struct log *log)
 {
@@ -436,7 +436,7 @@ void log_stats(const struct log *log, struct log_stats *ret_stats)
 	}
 }
 
-/* --- opening and closing ------------------------------------------------------------------------- */
+/* --- opening and closing ---------------------------------------------------------------------- */
 
 static void close_segments(struct log_segments *segments)
 {
@@ -456,7 +456,8 @@ static void log_free(struct log *log)
 }
 
 /* Reads the state file and all segments; makes the first free segment, so that there is one. */
-static enum err open_files(struct log *log, log_found *found, void *arg)
+static enum err open_files(
+	struct log *log, enum err (*found)(void *arg, const struct log_record *record), void *arg)
 {
 	struct log_state state;
 	enum err err = log_state_read(log->setup.state_disk, &state);
@@ -481,7 +482,9 @@ static enum err open_files(struct log *log, log_found *found, void *arg)
 	return ERR_OK;
 }
 
-enum err log_open(const struct log_setup *setup, log_found *found, void *arg, struct log **ret_log)
+enum err log_open(const struct log_setup *setup,
+	enum err (*found)(void *arg, const struct log_record *record), void *arg,
+	struct log **ret_log)
 {
 	assert(setup->segment_len % LOG_BLOCK_LEN == 0);
 	assert(setup->segment_len >= LOG_SEGMENT_LEN_MIN);

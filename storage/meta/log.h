@@ -43,19 +43,18 @@ struct log_setup {
 	void *arg;
 };
 
-/* Called with each entry, truncation and snapshot in the log, in order. The record is borrowed. */
-typedef enum err log_found(void *arg, const struct log_record *record);
-
 /* Makes an empty log with an id of its own, and its state file last. Blocks. Errors: ERR_EXISTS,
  * there is a log, or a state file; those of the disks. */
 MUST_USE enum err log_create(const struct log_setup *setup);
 
-/* Opens the log; found() may be NULL. Blocks; before the loops run. Errors: ERR_NOT_FOUND, there is
- * no state file; ERR_FOREIGN, log or state file are another node's; ERR_CORRUPT, damage, or less
- * than the state file knows of; ERR_VERSION; ERR_IO, ERR_NO_SPACE, ERR_NO_MEMORY; what found()
- * returned. */
-MUST_USE enum err log_open(
-	const struct log_setup *setup, log_found *found, void *arg, struct log **ret_log);
+/* Opens the log. found(), which may be NULL, is called with each entry, truncation and snapshot
+ * that is in it, in order; the record is borrowed. Blocks; before the loops run. Errors:
+ * ERR_NOT_FOUND, there is no state file; ERR_FOREIGN, log or state file are another node's;
+ * ERR_CORRUPT, damage, or less than the state file knows of; ERR_VERSION; ERR_IO, ERR_NO_SPACE,
+ * ERR_NO_MEMORY; what found() returned. */
+MUST_USE enum err log_open(const struct log_setup *setup,
+	enum err (*found)(void *arg, const struct log_record *record), void *arg,
+	struct log **ret_log);
 
 /* Writes the state file and frees. Blocks; after the loops have stopped, or when no operation is in
  * flight and log_is_idle(). */
@@ -64,7 +63,7 @@ void log_close(struct log *log);
 /* Is nothing in flight, on the loop or on the worker? */
 bool log_is_idle(const struct log *log);
 
-/* --- on the loop --------------------------------------------------------------------------------- */
+/* --- on the loop ------------------------------------------------------------------------------ */
 
 /* One operation; embedded, zeroed before its first use, and as it was until done(). */
 struct log_op {
@@ -94,12 +93,12 @@ void log_mark_snapshot(struct log *log, struct log_op *op, uint64_t index, uint6
 /* Allows entries up to the index to go. */
 void log_release(struct log *log, uint64_t index);
 
-/* --- on the loop, or before it runs ---------------------------------------------------------------- */
+/* --- on the loop, or before it runs ----------------------------------------------------------- */
 
 /* Reads the durable entries from first up to but without end, in order. Blocks. Errors:
  * ERR_NOT_FOUND, not all of them are there; ERR_CORRUPT, ERR_IO; what found() returned. */
-MUST_USE enum err log_read(
-	struct log *log, uint64_t first, uint64_t end, log_found *found, void *arg);
+MUST_USE enum err log_read(struct log *log, uint64_t first, uint64_t end,
+	enum err (*found)(void *arg, const struct log_record *record), void *arg);
 
 uint64_t log_id(const struct log *log);
 size_t log_entry_len_max(const struct log *log);

@@ -121,7 +121,7 @@ enum err log_segment_make(
 	return ERR_OK;
 }
 
-/* --- the state file ------------------------------------------------------------------------------ */
+/* --- the state file --------------------------------------------------------------------------- */
 
 enum err log_state_read(struct disk *disk, struct log_state *ret_state)
 {

@@ -96,7 +96,7 @@ struct log {
 	struct log_stats stats;
 };
 
-/* --- log_files.c ----------------------------------------------------------------------------------- */
+/* --- log_files.c ------------------------------------------------------------------------------ */
 
 void log_segments_push(struct log_segments *segments, struct log_segment *segment);
 struct log_segment *log_segments_pop(struct log_segments *segments); /* NULL: none */
@@ -112,10 +112,11 @@ void log_segment_close(struct log_segment *segment);
 MUST_USE enum err log_state_read(struct disk *disk, struct log_state *ret_state);
 MUST_USE enum err log_state_write(struct disk *disk, const struct log_state *state);
 
-/* --- log_replay.c ---------------------------------------------------------------------------------- */
+/* --- log_replay.c ----------------------------------------------------------------------------- */
 
 /* Finds all segment files and reads all of the log. */
-MUST_USE enum err log_replay(struct log *log, log_found *found, void *arg);
+MUST_USE enum err log_replay(
+	struct log *log, enum err (*found)(void *arg, const struct log_record *record), void *arg);
 
 /* Takes what a record of a durable frame says into the log: runs, indices, term. The frame is that
  * at offset of the segment, the record the one with this number in it. Room for a run is there.

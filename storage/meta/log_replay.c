@@ -82,7 +82,7 @@ static enum err read_frame(const struct log *log, struct window *window,
 	return ERR_OK;
 }
 
-/* --- runs: where entries are ------------------------------------------------------------------------ */
+/* --- runs: where entries are ------------------------------------------------------------------ */
 
 enum err log_reserve_runs(struct log *log, size_t count)
 {
@@ -174,7 +174,7 @@ enum err log_take_record(struct log *log, const struct log_record *record,
 	}
 }
 
-/* --- finding the segments -------------------------------------------------------------------------- */
+/* --- finding the segments --------------------------------------------------------------------- */
 
 struct file_list {
 	uint64_t *numbers;
@@ -284,10 +284,11 @@ static enum err leave_old_segments(struct log *log, struct window *window)
 	return log->live.first->generation == low ? ERR_OK : ERR_CORRUPT;
 }
 
-/* --- reading all of it ------------------------------------------------------------------------------ */
+/* --- reading all of it ------------------------------------------------------------------------ */
 
 static enum err take_payload(struct log *log, struct log_segment *segment,
-	const struct log_frame *frame, struct bytes payload, log_found *found, void *arg)
+	const struct log_frame *frame, struct bytes payload,
+	enum err (*found)(void *arg, const struct log_record *record), void *arg)
 {
 	struct log_record record;
 	uint32_t number = 0;
@@ -323,7 +324,7 @@ static bool goes_on(const struct log *log, const struct log_frame *frame)
 
 /* Reads a segment to where it breaks off. */
 static enum err read_segment(struct log *log, struct window *window, struct log_segment *segment,
-	log_found *found, void *arg, uint64_t *ret_end)
+	enum err (*found)(void *arg, const struct log_record *record), void *arg, uint64_t *ret_end)
 {
 	uint64_t offset = 0;
 	for (;;) {
@@ -397,7 +398,8 @@ static enum err search_free(struct log *log, struct window *window)
 	return err;
 }
 
-enum err log_replay(struct log *log, log_found *found, void *arg)
+enum err log_replay(
+	struct log *log, enum err (*found)(void *arg, const struct log_record *record), void *arg)
 {
 	struct window window = {.buf = log->buf};
 	enum err err = find_segments(log, &window);
@@ -413,11 +415,12 @@ enum err log_replay(struct log *log, log_found *found, void *arg)
 	return err == ERR_OK ? search_free(log, &window) : err;
 }
 
-/* --- reading some of it ------------------------------------------------------------------------------ */
+/* --- reading some of it ----------------------------------------------------------------------- */
 
 /* Reads the entries of one run, from index first up to but without end. */
 static enum err read_run(const struct log *log, struct window *window, const struct log_run *run,
-	uint64_t first, uint64_t end, log_found *found, void *arg)
+	uint64_t first, uint64_t end, enum err (*found)(void *arg, const struct log_record *record),
+	void *arg)
 {
 	uint64_t index = run->first;
 	uint32_t number = 0;
@@ -447,7 +450,8 @@ static enum err read_run(const struct log *log, struct window *window, const str
 	return ERR_OK;
 }
 
-enum err log_read(struct log *log, uint64_t first, uint64_t end, log_found *found, void *arg)
+enum err log_read(struct log *log, uint64_t first, uint64_t end,
+	enum err (*found)(void *arg, const struct log_record *record), void *arg)
 {
 	assert(log->magic == LOG_MAGIC && first <= end);
 	struct window window = {.buf = aligned_alloc(LOG_BLOCK_LEN, LOG_FRAME_LEN_MAX)};
@@ -470,7 +474,7 @@ enum err log_read(struct log *log, uint64_t first, uint64_t end, log_found *foun
 	return err;
 }
 
-/* --- making an empty one ---------------------------------------------------------------------------- */
+/* --- making an empty one ---------------------------------------------------------------------- */
 
 /* Is a frame of any log at the beginning of a segment file? */
 static enum err check_empty(const struct log_setup *setup, uint64_t number, uint8_t *buf)

@@ -49,7 +49,7 @@ struct rig {
 
 static uint64_t failures, waits, views_compared, commits;
 
-/* --- the model ------------------------------------------------------------------------------------- */
+/* --- the model -------------------------------------------------------------------------------- */
 
 static struct bytes make_key(uint8_t buf[8], uint16_t key)
 {
@@ -110,7 +110,7 @@ static void compare_view(struct rig *rig, struct buffer_view *view, const struct
 	}
 }
 
-/* --- one life after another ------------------------------------------------------------------------ */
+/* --- one life after another ------------------------------------------------------------------- */
 
 static void room(void *arg)
 {

@@ -48,7 +48,7 @@ struct rig {
 	size_t replayed;
 };
 
-/* --- the apply side ------------------------------------------------------------------------------ */
+/* --- the apply side --------------------------------------------------------------------------- */
 
 static void check_group(struct rig *rig, const struct group *group)
 {
@@ -105,7 +105,7 @@ static void failed(void *arg, enum err err)
 	rig->failed_count++;
 }
 
-/* --- one life after another ------------------------------------------------------------------------ */
+/* --- one life after another ------------------------------------------------------------------- */
 
 static void rig_open(struct rig *rig, uint64_t seed)
 {
@@ -215,7 +215,7 @@ static void rig_close(struct rig *rig)
 		free(rig->commands[i].bytes);
 }
 
-/* --- proposing --------------------------------------------------------------------------------------- */
+/* --- proposing -------------------------------------------------------------------------------- */
 
 static void proposal_done(struct proposal *proposal)
 {

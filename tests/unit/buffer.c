@@ -2,119 +2,15 @@
 #include "storage/buffer.h"
 
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "storage/buffer_list.h"
 #include "storage/kv_lmdb.h"
 #include "tests/lib/model.h"
 #include "tests/lib/test.h"
+#include "tests/lib/test_loop.h"
 
-/* --- loops that run when they are told to, or on a thread ------------------------------------------ */
-
-struct test_loop {
-	struct loop loop;
-	pthread_mutex_t lock;
-	pthread_cond_t posted;
-	struct task *first, **last;
-	struct timer *timer; /* one is all that a buffer sets */
-	bool is_stopping;
-	pthread_t thread;
-};
-
-static struct test_loop *test_loop_of(struct loop *loop)
-{
-	return CONTAINER_OF(loop, struct test_loop, loop);
-}
-
-static void test_post(struct loop *loop, struct task *task)
-{
-	struct test_loop *t = test_loop_of(loop);
-	pthread_mutex_lock(&t->lock);
-	task->next = NULL;
-	*t->last = task;
-	t->last = &task->next;
-	pthread_cond_signal(&t->posted);
-	pthread_mutex_unlock(&t->lock);
-}
-
-static void test_timer_set(struct loop *loop, struct timer *timer, uint64_t delay_ms)
-{
-	(void)delay_ms;
-	test_loop_of(loop)->timer = timer;
-}
-
-static void test_timer_cancel(struct loop *loop, struct timer *timer)
-{
-	(void)timer;
-	test_loop_of(loop)->timer = NULL;
-}
-
-static uint64_t test_now_ms(struct loop *loop)
-{
-	(void)loop;
-	return 0;
-}
-
-static bool test_is_current(struct loop *loop)
-{
-	(void)loop;
-	return true;
-}
-
-static const struct loop_ops test_loop_ops = {
-	test_post, test_timer_set, test_timer_cancel, test_now_ms, test_is_current};
-
-static void test_loop_init(struct test_loop *t)
-{
-	*t = (struct test_loop){.loop.ops = &test_loop_ops};
-	pthread_mutex_init(&t->lock, NULL);
-	pthread_cond_init(&t->posted, NULL);
-	t->last = &t->first;
-}
-
-static struct task *test_loop_take(struct test_loop *t, bool waits)
-{
-	pthread_mutex_lock(&t->lock);
-	while (waits && !t->first && !t->is_stopping)
-		pthread_cond_wait(&t->posted, &t->lock);
-	struct task *task = t->first;
-	if (task) {
-		t->first = task->next;
-		if (!t->first)
-			t->last = &t->first;
-	}
-	pthread_mutex_unlock(&t->lock);
-	return task;
-}
-
-/* Runs what was posted until there is nothing more. */
-static bool test_loop_run(struct test_loop *t)
-{
-	bool has_run = false;
-	for (struct task *task; (task = test_loop_take(t, false)); has_run = true)
-		task->run(task);
-	return has_run;
-}
-
-static void *test_loop_thread(void *arg)
-{
-	for (struct task *task; (task = test_loop_take(arg, true));)
-		task->run(task);
-	return NULL;
-}
-
-static void test_loop_fire(struct test_loop *t)
-{
-	struct timer *timer = t->timer;
-	ck_assert_ptr_nonnull(timer);
-	t->timer = NULL;
-	timer->fire(timer);
-}
-
-/* --- a buffer over a real map ---------------------------------------------------------------------- */
+/* --- a buffer over a real map ----------------------------------------------------------------- */
 
 static char dir[PATH_MAX];
 static struct kv *kv;
@@ -671,125 +567,6 @@ START_TEST(random_commands_read_like_a_sorted_map_at_every_step)
 }
 END_TEST
 
-/* --- threads ------------------------------------------------------------------------------------- */
-
-/* Each command moves an amount between two of the accounts, so that the sum stays; the writer also
- * writes how often it did. A reader that saw half a command would see another sum. */
-enum {
-	ACCOUNTS = 40,
-	START_AMOUNT = 1000,
-	TRANSFERS = 4000,
-	READERS = 3,
-};
-
-static _Atomic bool writer_has_ended;
-
-static struct bytes account_key(uint8_t buf[3], unsigned account)
-{
-	buf[0] = 'k';
-	put_be16(buf + 1, account);
-	return bytes_make(buf, 3);
-}
-
-static void *read_sums(void *arg)
-{
-	struct buffer_view own;
-	ck_assert_ok(buffer_view_open(buffer, &own));
-	uint64_t last = 0, random = (uintptr_t)arg, rounds = 0;
-	while (!atomic_load(&writer_has_ended) || rounds < 10) {
-		ck_assert_ok(buffer_view_begin(&own));
-		ck_assert_uint_ge(own.snapshot, last);
-		last = own.snapshot;
-		int64_t sum = 0;
-		unsigned count = 0;
-		struct bytes key, value;
-		enum err err = buffer_view_seek(&own, bytes_of("k"), &key, &value);
-		while (err == ERR_OK && key.data[0] == 'k') {
-			sum += (int64_t)get_le64(value.data);
-			/* Accounts with nothing in them are removed. */
-			ck_assert_uint_ne(get_le64(value.data), 0);
-			count++;
-			err = buffer_view_next(&own, &key, &value);
-		}
-		ck_assert_msg(sum == ACCOUNTS * START_AMOUNT || last == 0, "%ld at %lu", (long)sum,
-			(unsigned long)last);
-		ck_assert_ok(buffer_view_get(&own, bytes_of("a"), &value));
-		ck_assert_uint_eq(get_le64(value.data), last);
-		if (test_random(&random) % 16 == 0)
-			usleep(200);
-		buffer_view_end(&own);
-		rounds++;
-	}
-	buffer_view_close(&own);
-	return NULL;
-}
-
-static void transfer(uint64_t *random, int64_t amounts[ACCOUNTS], uint64_t sequence)
-{
-	uint8_t value[8], key[3];
-	unsigned pair[2] = {test_random(random) % ACCOUNTS, test_random(random) % ACCOUNTS};
-	int64_t amount = test_random(random) % 4 == 0 ? amounts[pair[0]] : 1;
-	amounts[pair[0]] -= amount;
-	amounts[pair[1]] += amount;
-	for (int i = 0; i < 2; i++) {
-		put_le64(value, amounts[pair[i]]);
-		struct bytes k = account_key(key, pair[i]);
-		ck_assert_ok(amounts[pair[i]] == 0 ? buffer_remove(buffer, k)
-						   : buffer_put(buffer, k, bytes_make(value, 8)));
-	}
-	put_le64(value, sequence);
-	ck_assert_ok(buffer_put(buffer, bytes_of("a"), bytes_make(value, 8)));
-}
-
-static void open_accounts(int64_t amounts[ACCOUNTS])
-{
-	uint8_t value[8], key[3];
-	ck_assert_ok(buffer_begin(buffer, 1));
-	for (unsigned i = 0; i < ACCOUNTS; i++) {
-		amounts[i] = START_AMOUNT;
-		put_le64(value, START_AMOUNT);
-		ck_assert_ok(
-			buffer_put(buffer, account_key(key, i), bytes_make(value, sizeof value)));
-	}
-	put_le64(value, 1);
-	ck_assert_ok(buffer_put(buffer, bytes_of("a"), bytes_make(value, 8)));
-	buffer_publish(buffer);
-}
-
-START_TEST(readers_on_other_threads_never_see_half_a_command)
-{
-	int64_t amounts[ACCOUNTS];
-	pthread_t readers[READERS];
-	open_accounts(amounts);
-	atomic_store(&writer_has_ended, false);
-	pthread_create(&committer.thread, NULL, test_loop_thread, &committer);
-	for (uintptr_t i = 0; i < READERS; i++)
-		pthread_create(&readers[i], NULL, read_sums, (void *)(i + 1));
-	uint64_t random = 3;
-	for (uint64_t sequence = 2; sequence <= TRANSFERS;) {
-		test_loop_run(&writer);
-		enum err err = buffer_begin(buffer, sequence);
-		if (err == ERR_BUSY) {
-			struct task *task = test_loop_take(&writer, true);
-			task->run(task);
-			continue;
-		}
-		ck_assert_ok(err);
-		transfer(&random, amounts, sequence++);
-		buffer_publish(buffer);
-	}
-	atomic_store(&writer_has_ended, true);
-	for (int i = 0; i < READERS; i++)
-		pthread_join(readers[i], NULL);
-	pthread_mutex_lock(&committer.lock);
-	committer.is_stopping = true;
-	pthread_cond_signal(&committer.posted);
-	pthread_mutex_unlock(&committer.lock);
-	pthread_join(committer.thread, NULL);
-	ck_assert_uint_gt(committed, 1);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("buffer");
@@ -812,7 +589,6 @@ int main(void)
 	tcase_add_loop_test(tcase, a_failed_commit_is_told_once_and_ends_the_writing_only, 0, 3);
 	tcase_add_loop_test(tcase, a_commit_while_a_view_begins_is_seen_whole, 0, 2);
 	tcase_add_test(tcase, random_commands_read_like_a_sorted_map_at_every_step);
-	tcase_add_test(tcase, readers_on_other_threads_never_see_half_a_command);
 	suite_add_tcase(suite, tcase);
 	return test_run(suite);
 }
