@@ -190,6 +190,7 @@ void rig_setup(void)
 
 void rig_teardown(void)
 {
-	check_hash();
+	if (rig.failed == ERR_OK)
+		check_hash();
 	rig_close(&rig);
 }

@@ -244,7 +244,7 @@ static void open_index(struct rig *rig)
 		.random = &rig->random,
 		.trace = &rig->trace,
 		.node = {"a node's id"},
-		.settings.is_alone = true,
+		.settings = rig->settings,
 		.failed = index_failed,
 		.failed_arg = rig,
 	};
@@ -261,7 +261,7 @@ static void open_kv(struct rig *rig)
 	ck_assert_ok(kv_lmdb_open(path, UINT64_C(1) << 30, &rig->kv));
 }
 
-void rig_open(struct rig *rig)
+void rig_open_with(struct rig *rig, const struct index_settings *settings)
 {
 	*rig = (struct rig){
 		.loop.loop.ops = &rig_loop_ops,
@@ -271,6 +271,7 @@ void rig_open(struct rig *rig)
 		.random.ops = &rig_random_ops,
 		.trace = {&rig_trace_ops, TRACE_ERROR},
 		.seed = 1,
+		.settings = *settings,
 	};
 	rig->loop.last = &rig->loop.first;
 	rig->log.loop = &rig->loop;
@@ -280,6 +281,11 @@ void rig_open(struct rig *rig)
 	test_dir_make(rig->dir);
 	open_kv(rig);
 	open_index(rig);
+}
+
+void rig_open(struct rig *rig)
+{
+	rig_open_with(rig, &(struct index_settings){.is_alone = true});
 }
 
 static void close_index(struct rig *rig)
@@ -319,7 +325,7 @@ static void one_done(struct index_proposal *proposal)
 	CONTAINER_OF(proposal, struct one_proposal, proposal)->is_done = true;
 }
 
-struct command_result rig_propose(struct rig *rig, const struct command *command)
+enum err rig_try(struct rig *rig, const struct command *command, struct command_result *ret_result)
 {
 	struct one_proposal one = {
 		.proposal = {.loop = &rig->loop.loop, .bytes = rig->bytes, .done = one_done}};
@@ -327,9 +333,16 @@ struct command_result rig_propose(struct rig *rig, const struct command *command
 	index_propose(rig->index, &one.proposal);
 	rig_run(rig);
 	ck_assert(one.is_done);
-	ck_assert_err(one.proposal.err, ERR_OK);
 	rig->log.time_ms += 1000;
-	return one.proposal.result;
+	*ret_result = one.proposal.result;
+	return one.proposal.err;
+}
+
+struct command_result rig_propose(struct rig *rig, const struct command *command)
+{
+	struct command_result result;
+	ck_assert_ok(rig_try(rig, command, &result));
+	return result;
 }
 
 enum command_code rig_code(struct rig *rig, const struct command *command)

@@ -42,11 +42,13 @@ struct rig {
 	struct index *index;
 	struct index_reader *reader;
 	enum err failed;
+	struct index_settings settings;
 	uint8_t *bytes; /* of a proposal */
 };
 
 /* Opens an index with a session; what does not work ends the test. */
 void rig_open(struct rig *rig);
+void rig_open_with(struct rig *rig, const struct index_settings *settings);
 void rig_close(struct rig *rig);
 
 /* Closes and opens it again, with a new session, replaying from the given share of the log: all of
@@ -56,7 +58,11 @@ void rig_reopen(struct rig *rig, bool forgets_rows);
 /* Runs the loop until nothing is left. */
 void rig_run(struct rig *rig);
 
-/* Proposes and waits for the result. */
+/* Proposes and waits for the end. */
+MUST_USE enum err rig_try(
+	struct rig *rig, const struct command *command, struct command_result *ret_result);
+
+/* The same, when it must have a result. */
 struct command_result rig_propose(struct rig *rig, const struct command *command);
 
 /* The same, and the code only. */

@@ -1,0 +1,596 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sessions, views, holds, lists and starts. */
+#include "storage/meta/index.h"
+
+#include <stdio.h>
+
+#include "tests/lib/index_make.h"
+#include "tests/lib/test.h"
+
+/* --- sessions --------------------------------------------------------------------------------- */
+
+static void raw_done(struct proposal *proposal)
+{
+	ck_assert_err(proposal->err, ERR_OK);
+}
+
+/* Sends bytes into the log as they are, past the index's own proposals. */
+static struct command_result send_raw(const uint8_t *bytes, size_t len)
+{
+	struct proposal proposal = {
+		.loop = &rig.loop.loop, .command = bytes_make(bytes, len), .done = raw_done};
+	struct command_result result;
+	consensus_propose(&rig.log.consensus, &proposal);
+	rig_run(&rig);
+	ck_assert_ok(
+		command_result_decode(bytes_make(proposal.result, proposal.result_len), &result));
+	return result;
+}
+
+static struct command_result send_command(
+	const struct command *command, uint64_t session, uint64_t sequence, uint64_t result_low)
+{
+	static uint8_t bytes[COMMAND_LEN_MAX];
+	size_t len;
+	ck_assert_ok(command_encode(command, bytes, sizeof bytes, &len));
+	command_stamp(bytes, session, sequence, result_low);
+	return send_raw(bytes, len);
+}
+
+static uint64_t open_session(uint8_t node, uint64_t start)
+{
+	struct command command = {.type = COMMAND_SESSION_OPEN};
+	command.session_open.node.bytes[0] = node;
+	command.session_open.start = start;
+	struct command_result result = send_command(&command, 0, 0, 0);
+	ck_assert_uint_eq(result.code, COMMAND_OK);
+	return result.id;
+}
+
+START_TEST(a_repeated_sequence_has_one_effect_and_one_result)
+{
+	uint64_t session = open_session(9, 1);
+	struct command command = put_command("key", "text", 1);
+	set_versioning(BUCKET_ENABLED);
+	struct command_result first = send_command(&command, session, 1, 1);
+	struct command_result again = send_command(&command, session, 1, 1);
+	ck_assert_uint_eq(first.code, COMMAND_OK);
+	ck_assert_mem_eq(&first, &again, sizeof first);
+	check_counts(1, 1, 4, 0);
+	send_command(&command, session, 2, 1);
+	check_counts(1, 2, 8, 0);
+}
+END_TEST
+
+START_TEST(results_are_kept_while_they_may_be_asked_for)
+{
+	uint64_t session = open_session(9, 1);
+	struct command command = put_command("key", "text", 1);
+	for (uint64_t sequence = 1; sequence <= 100; sequence++)
+		send_command(&command, session, sequence, sequence);
+	ck_assert_uint_eq(send_command(&command, session, 1, 1).code, COMMAND_NO_RESULT);
+	ck_assert_uint_eq(send_command(&command, session, 99, 99).code, COMMAND_OK);
+	ck_assert_uint_eq(send_command(&command, session, 100 + 1024, 100).code, COMMAND_REFUSED);
+}
+END_TEST
+
+START_TEST(a_closed_session_changes_nothing)
+{
+	uint64_t old = open_session(9, 1);
+	uint64_t new = open_session(9, 2);
+	struct command command = put_command("key", "text", 1);
+	ck_assert_uint_ne(old, new);
+	ck_assert_uint_eq(open_session(9, 2), new); /* the same start asked twice */
+	ck_assert_uint_eq(send_command(&command, old, 1, 1).code, COMMAND_NO_SESSION);
+	check_counts(0, 0, 0, 0);
+	ck_assert_uint_eq(send_command(&command, new, 1, 1).code, COMMAND_OK);
+	struct command close = {.type = COMMAND_SESSION_CLOSE};
+	close.session_close.session = new;
+	ck_assert_uint_eq(send_command(&close, 0, 0, 0).code, COMMAND_OK);
+	ck_assert_uint_eq(send_command(&command, new, 1, 1).code, COMMAND_NO_SESSION);
+	rig_collect(&rig);
+	check_counts(1, 1, 4, 0);
+}
+END_TEST
+
+START_TEST(an_index_whose_session_was_closed_opens_another)
+{
+	struct command close = {.type = COMMAND_SESSION_CLOSE};
+	uint64_t before = index_session(rig.index);
+	close.session_close.session = before;
+	send_command(&close, 0, 0, 0);
+	struct command command = put_command("key", "text", 1);
+	struct command_result result;
+	ck_assert_err(rig_try(&rig, &command, &result), ERR_CLOSED);
+	ck_assert_uint_ne(index_session(rig.index), before);
+	ck_assert_uint_ne(index_session(rig.index), 0);
+	put("key", "text", 1);
+}
+END_TEST
+
+static unsigned done_count;
+
+static void count_done(struct index_proposal *proposal)
+{
+	ck_assert_err(proposal->err, ERR_OK);
+	ck_assert_uint_eq(proposal->result.code, COMMAND_OK);
+	done_count++;
+}
+
+START_TEST(a_thousand_proposals_at_once_all_have_results)
+{
+	enum { COUNT = 1500 };
+	static struct index_proposal proposals[COUNT];
+	static uint8_t bytes[COUNT][300];
+	for (int i = 0; i < COUNT; i++) {
+		char key[20];
+		snprintf(key, sizeof key, "key %d", i);
+		struct command command = put_command(key, "1", 1);
+		proposals[i] = (struct index_proposal){
+			.loop = &rig.loop.loop, .bytes = bytes[i], .done = count_done};
+		ck_assert_ok(
+			command_encode(&command, bytes[i], sizeof bytes[i], &proposals[i].len));
+		index_propose(rig.index, &proposals[i]);
+	}
+	rig_run(&rig);
+	ck_assert_uint_eq(done_count, COUNT);
+	check_counts(COUNT, COUNT, COUNT, 0);
+}
+END_TEST
+
+START_TEST(garbage_in_the_log_is_refused_and_goes_by)
+{
+	static uint8_t bytes[300];
+	uint64_t seed = 5;
+	for (int i = 0; i < 500; i++) {
+		test_random_fill(&seed, bytes, sizeof bytes);
+		bytes[0] = COMMAND_FORMAT;
+		bytes[1] = test_random(&seed) % COMMAND_TYPE_COUNT;
+		command_stamp(bytes, index_session(rig.index), 100000 + i, 0);
+		struct command_result result = send_raw(bytes, sizeof bytes);
+		ck_assert_uint_eq(result.code, COMMAND_REFUSED);
+	}
+	ck_assert_uint_eq(send_raw(bytes, 5).code, COMMAND_REFUSED);
+	put("key", "text", 1);
+}
+END_TEST
+
+static void ignore_done(struct proposal *proposal)
+{
+	(void)proposal;
+}
+
+START_TEST(a_command_of_the_future_stops_the_member)
+{
+	static uint8_t bytes[COMMAND_HEADER_LEN] = {COMMAND_FORMAT, COMMAND_TYPE_COUNT};
+	struct proposal proposal = {.loop = &rig.loop.loop,
+		.command = bytes_make(bytes, sizeof bytes),
+		.done = ignore_done};
+	consensus_propose(&rig.log.consensus, &proposal);
+	rig_run(&rig);
+	ck_assert_err(proposal.err, ERR_UNKNOWN);
+	ck_assert_err(rig.failed, ERR_VERSION);
+	ck_assert_err(index_view_begin(rig.reader), ERR_UNAVAILABLE);
+}
+END_TEST
+
+/* --- lists ------------------------------------------------------------------------------------ */
+
+static void check_at(struct index_version_cursor *cursor, enum err err, const char *key)
+{
+	if (!key) {
+		ck_assert_err(err, ERR_NOT_FOUND);
+		return;
+	}
+	ck_assert_ok(err);
+	ck_assert_msg(bytes_is_text(cursor->key, key), "%.*s, not %s", (int)cursor->key.len,
+		(const char *)cursor->key.data, key);
+}
+
+START_TEST(keys_are_listed_in_order_and_prefixes_are_skipped)
+{
+	static const char *const keys[] = {"a", "a-b", "a/b", "a/c", "a/c/d", "a0", "b"};
+	struct index_version_cursor cursor;
+	for (size_t i = ARRAY_COUNT(keys); i-- > 0;)
+		put(keys[i], "text", 1);
+	ck_assert_ok(index_view_begin(rig.reader));
+	index_versions_init(&cursor, rig.reader, bucket);
+	check_at(&cursor, index_versions_seek(&cursor, bytes_of("")), "a");
+	for (size_t i = 1; i < ARRAY_COUNT(keys); i++)
+		check_at(&cursor, index_versions_next_key(&cursor), keys[i]);
+	check_at(&cursor, index_versions_next_key(&cursor), NULL);
+	check_at(&cursor, index_versions_seek(&cursor, bytes_of("a/")), "a/b");
+	check_at(&cursor, index_versions_skip_prefix(&cursor, bytes_of("a/")), "a0");
+	check_at(&cursor, index_versions_next(&cursor), "b");
+	check_at(&cursor, index_versions_seek_after(&cursor, bytes_of("a/c")), "a/c/d");
+	check_at(&cursor, index_versions_seek_after(&cursor, bytes_of("a/b\xff")), "a/c");
+	check_at(&cursor, index_versions_seek_after(&cursor, bytes_of("b")), NULL);
+	check_at(&cursor, index_versions_skip_prefix(&cursor, bytes_of("")), NULL);
+	check_at(&cursor, index_versions_skip_prefix(&cursor, bytes_of("\xff\xff")), NULL);
+	index_view_end(rig.reader);
+}
+END_TEST
+
+START_TEST(a_list_ends_with_its_bucket)
+{
+	struct index_version_cursor cursor;
+	put("z", "text", 1);
+	struct command command = create_command("other", "owner");
+	uint64_t other = rig_propose(&rig, &command).id;
+	command = put_command("a", "text", 1);
+	command.object_put.bucket = other;
+	ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_OK);
+	ck_assert_ok(index_view_begin(rig.reader));
+	index_versions_init(&cursor, rig.reader, bucket);
+	check_at(&cursor, index_versions_seek(&cursor, bytes_of("")), "z");
+	check_at(&cursor, index_versions_next(&cursor), NULL);
+	check_at(&cursor, index_versions_seek_after(&cursor, bytes_of("z")), NULL);
+	check_at(&cursor, index_versions_skip_prefix(&cursor, bytes_of("\xff")), NULL);
+	index_versions_init(&cursor, rig.reader, other);
+	check_at(&cursor, index_versions_seek(&cursor, bytes_of("")), "a");
+	index_view_end(rig.reader);
+}
+END_TEST
+
+START_TEST(versions_are_listed_newest_first)
+{
+	struct index_version_cursor cursor;
+	set_versioning(BUCKET_ENABLED);
+	struct command_result first = put("a", "1", 1);
+	struct command_result second = put("a", "2", 1);
+	put("b", "3", 1);
+	ck_assert_ok(index_view_begin(rig.reader));
+	index_versions_init(&cursor, rig.reader, bucket);
+	check_at(&cursor, index_versions_seek(&cursor, bytes_of("a")), "a");
+	ck_assert(version_id_is_equal(cursor.object.version, second.version));
+	ck_assert(cursor.object.is_latest);
+	check_at(&cursor, index_versions_next(&cursor), "a");
+	ck_assert(version_id_is_equal(cursor.object.version, first.version));
+	ck_assert(!cursor.object.is_latest);
+	check_at(&cursor, index_versions_next(&cursor), "b");
+	ck_assert(cursor.object.is_latest);
+	check_at(&cursor, index_versions_seek_after_version(&cursor, bytes_of("a"), second.version),
+		"a");
+	ck_assert(!cursor.object.is_latest);
+	check_at(&cursor, index_versions_next_key(&cursor), "b");
+	index_view_end(rig.reader);
+}
+END_TEST
+
+/* Random keys and markers against a sorted array. */
+START_TEST(any_seek_finds_what_a_sorted_array_has)
+{
+	static const uint8_t letters[] = {0, 1, 'a', '/', 0xff};
+	static uint8_t keys[100][5];
+	size_t lens[100];
+	uint64_t seed = 17;
+	for (int i = 0; i < 100; i++) {
+		lens[i] = test_random(&seed) % 4 + 1;
+		for (size_t j = 0; j < lens[i]; j++)
+			keys[i][j] = letters[test_random(&seed) % sizeof letters];
+		struct command command = put_command("x", "1", 1);
+		command.object_put.key = bytes_make(keys[i], lens[i]);
+		ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_OK);
+	}
+	struct index_version_cursor cursor;
+	ck_assert_ok(index_view_begin(rig.reader));
+	index_versions_init(&cursor, rig.reader, bucket);
+	for (int round = 0; round < 3000; round++) {
+		uint8_t marker[5];
+		size_t len = test_random(&seed) % 4 + (round % 3 != 0);
+		for (size_t j = 0; j < len; j++)
+			marker[j] = letters[test_random(&seed) % sizeof letters];
+		struct bytes m = bytes_make(marker, len);
+		const uint8_t *best = NULL;
+		size_t best_len = 0;
+		for (int i = 0; i < 100; i++) {
+			struct bytes k = bytes_make(keys[i], lens[i]);
+			bool fits = round % 3 == 0 ? bytes_compare(k, m) >= 0
+				: round % 3 == 1
+				? bytes_compare(k, m) > 0
+				: bytes_compare(k, m) > 0 && !bytes_has_prefix(k, m);
+			if (fits && (!best || bytes_compare(k, bytes_make(best, best_len)) < 0)) {
+				best = keys[i];
+				best_len = lens[i];
+			}
+		}
+		enum err err = round % 3 == 0 ? index_versions_seek(&cursor, m)
+			: round % 3 == 1      ? index_versions_seek_after(&cursor, m)
+					      : index_versions_skip_prefix(&cursor, m);
+		ck_assert_err(err, best ? ERR_OK : ERR_NOT_FOUND);
+		if (best)
+			ck_assert(bytes_is_equal(cursor.key, bytes_make(best, best_len)));
+	}
+	index_view_end(rig.reader);
+}
+END_TEST
+
+START_TEST(buckets_are_listed_by_name_and_owner)
+{
+	static const char *const names[] = {"zoo", "art", "cat"};
+	struct row_bucket row;
+	for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+		struct command command = create_command(names[i], i == 2 ? "other" : "owner");
+		ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_OK);
+	}
+	ck_assert_ok(index_view_begin(rig.reader));
+	ck_assert_ok(index_bucket_next(rig.reader, bytes_of(""), bytes_of("owner"), &row));
+	ck_assert(bytes_is_text(row.name, "art"));
+	ck_assert_ok(index_bucket_next(rig.reader, bytes_of("buckets"), bytes_of("owner"), &row));
+	ck_assert(bytes_is_text(row.name, "zoo"));
+	ck_assert_ok(index_bucket_next(rig.reader, bytes_of("buckets"), bytes_of(""), &row));
+	ck_assert(bytes_is_text(row.name, "cat"));
+	ck_assert_err(
+		index_bucket_next(rig.reader, bytes_of("zz"), bytes_of(""), &row), ERR_NOT_FOUND);
+	index_view_end(rig.reader);
+}
+END_TEST
+
+START_TEST(uploads_are_listed_by_key_then_age)
+{
+	static const char *const keys[] = {"b/2", "b/1", "b/1", "a", "c"};
+	uint64_t ids[ARRAY_COUNT(keys)];
+	for (size_t i = 0; i < ARRAY_COUNT(keys); i++) {
+		struct command command = {.type = COMMAND_UPLOAD_CREATE};
+		command.upload_create.bucket = bucket;
+		command.upload_create.key = bytes_of(keys[i]);
+		ids[i] = rig_propose(&rig, &command).id;
+	}
+	static const int wanted[] = {1, 2, 0};
+	static struct index_upload upload;
+	struct bytes key = bytes_of("");
+	uint64_t id = 0;
+	uint8_t last[8];
+	ck_assert_ok(index_view_begin(rig.reader));
+	for (size_t i = 0; i < ARRAY_COUNT(wanted); i++) {
+		ck_assert_ok(
+			index_upload_next(rig.reader, bucket, bytes_of("b/"), key, id, &upload));
+		ck_assert_uint_eq(upload.upload, ids[wanted[i]]);
+		memcpy(last, upload.key.data, upload.key.len);
+		key = bytes_make(last, upload.key.len);
+		id = upload.upload;
+	}
+	ck_assert_err(index_upload_next(rig.reader, bucket, bytes_of("b/"), key, id, &upload),
+		ERR_NOT_FOUND);
+	ck_assert_ok(index_upload_next(
+		rig.reader, bucket, bytes_of(""), bytes_of("b/1"), UINT64_MAX, &upload));
+	ck_assert_uint_eq(upload.upload, ids[0]);
+	index_view_end(rig.reader);
+}
+END_TEST
+
+START_TEST(access_keys_are_found_and_changes_are_told)
+{
+	struct command command = {.type = COMMAND_KEY_PUT};
+	struct row_access_key key;
+	uint64_t generation = index_access_key_generation(rig.index);
+	command.key_put.id = bytes_of("AKID");
+	command.key_put.owner = bytes_of("owner");
+	command.key_put.secret = bytes_of("sealed");
+	command.key_put.must_be_new = true;
+	ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_OK);
+	ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_EXISTS);
+	ck_assert_uint_gt(index_access_key_generation(rig.index), generation);
+	ck_assert_ok(index_view_begin(rig.reader));
+	ck_assert_ok(index_access_key_get(rig.reader, bytes_of("AKID"), &key));
+	ck_assert(bytes_is_text(key.secret, "sealed"));
+	ck_assert_err(index_access_key_get(rig.reader, bytes_of("AKI"), &key), ERR_NOT_FOUND);
+	index_view_end(rig.reader);
+	struct command delete = {.type = COMMAND_KEY_DELETE};
+	delete.key_delete.id = bytes_of("AKID");
+	ck_assert_uint_eq(rig_code(&rig, &delete), COMMAND_OK);
+	ck_assert_uint_eq(rig_code(&rig, &delete), COMMAND_NO_KEY);
+}
+END_TEST
+
+/* --- drives and the ring ---------------------------------------------------------------------- */
+
+START_TEST(a_claim_names_the_next_mount)
+{
+	struct command command = {.type = COMMAND_DRIVE_UPDATE};
+	command.drive_update.number = 1;
+	command.drive_update.set = DRIVE_SET_MOUNT;
+	command.drive_update.mount = 1;
+	ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_OK);
+	ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_STALE);
+	command.drive_update.mount = 2;
+	ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_OK);
+}
+END_TEST
+
+START_TEST(a_drive_has_one_number)
+{
+	struct command command = {.type = COMMAND_DRIVE_ADD};
+	command.drive_add.drive.bytes[0] = 2; /* the second one of the rig */
+	struct command_result result = rig_propose(&rig, &command);
+	ck_assert_uint_eq(result.code, COMMAND_EXISTS);
+	ck_assert_uint_eq(result.id, 2);
+	command.drive_add.drive.bytes[0] = 77;
+	result = rig_propose(&rig, &command);
+	ck_assert_uint_eq(result.code, COMMAND_OK);
+	ck_assert_uint_eq(result.id, 4);
+}
+END_TEST
+
+static enum command_code set_ring(uint64_t version, bool swaps_slot, uint32_t slot)
+{
+	static uint8_t slots[RING_SLOTS_DEFAULT * 3 * 2];
+	static uint8_t bytes[sizeof slots + 100];
+	struct ring_snapshot *snapshot = index_ring(rig.index);
+	struct ring ring = *ring_snapshot_ring(snapshot);
+	ck_assert_uint_eq(ring.slots_len, sizeof slots);
+	memcpy(slots, ring.slots, sizeof slots);
+	ring_snapshot_unref(snapshot);
+	ring.slots = slots;
+	ring.version = version;
+	if (swaps_slot) {
+		uint16_t first = ring_drive(&ring, slot, 0);
+		put_le16(slots + 2 * 3 * slot, ring_drive(&ring, slot, 1));
+		put_le16(slots + 2 * 3 * slot + 2, first);
+	}
+	struct command command = {.type = COMMAND_RING_SET};
+	command.ring_set.ring.data = bytes;
+	ck_assert_ok(ring_encode(&ring, bytes, sizeof bytes, &command.ring_set.ring.len));
+	return rig_code(&rig, &command);
+}
+
+START_TEST(a_ring_does_not_change_under_extents)
+{
+	struct object_info object;
+	struct index_piece piece;
+	ck_assert_uint_eq(set_ring(1, false, 0), COMMAND_STALE);
+	ck_assert_uint_eq(set_ring(2, true, 5), COMMAND_OK);
+	put_extents("a", 1, 1);
+	ck_assert_ok(index_view_begin(rig.reader));
+	ck_assert_ok(index_version_find(rig.reader, bucket, bytes_of("a"), &object));
+	ck_assert_ok(index_piece_find(rig.reader, object.row.body, 0, &piece));
+	index_view_end(rig.reader);
+	ck_assert_uint_eq(set_ring(3, true, piece.slot), COMMAND_NOT_EMPTY);
+	ck_assert_uint_eq(set_ring(3, true, piece.slot ^ 1), COMMAND_OK);
+	delete_key("a");
+	rig_collect(&rig);
+	ck_assert_uint_eq(set_ring(4, true, piece.slot), COMMAND_OK);
+}
+END_TEST
+
+/* --- holds ------------------------------------------------------------------------------------ */
+
+static struct row_session my_session(void)
+{
+	struct row_session row;
+	uint64_t session;
+	ck_assert_ok(index_report(rig.index));
+	rig_run(&rig);
+	ck_assert_ok(index_view_begin(rig.reader));
+	ck_assert_ok(index_session_next(rig.reader, index_session(rig.index), &session, &row));
+	index_view_end(rig.reader);
+	return row;
+}
+
+START_TEST(a_report_stops_at_the_oldest_hold)
+{
+	struct index_hold first, second;
+	struct index_status status;
+	ck_assert_ok(index_view_begin(rig.reader));
+	index_hold_read(rig.reader, &first);
+	uint64_t low = index_view_index(rig.reader);
+	index_view_end(rig.reader);
+	put("a", "text", 1);
+	ck_assert_ok(index_view_begin(rig.reader));
+	index_hold_read(rig.reader, &second);
+	index_view_end(rig.reader);
+	put("b", "text", 1);
+	ck_assert_uint_eq(my_session().read_low, low);
+	index_release_read(rig.reader, &first);
+	ck_assert_uint_eq(my_session().read_low, second.low);
+	index_release_read(rig.reader, &second);
+	index_status(rig.index, &status);
+	ck_assert_uint_eq(my_session().read_low, status.applied);
+}
+END_TEST
+
+START_TEST(extents_are_settled_when_their_hold_is_released)
+{
+	struct index_hold first, second;
+	bool is_settled;
+	index_hold_write(rig.reader, &first);
+	struct extent_id extent = index_extent_id_make(rig.reader);
+	index_hold_write(rig.reader, &second);
+	struct extent_id later = index_extent_id_make(rig.reader);
+	index_release_write(rig.reader, &second);
+	my_session();
+	ck_assert_ok(index_view_begin(rig.reader));
+	ck_assert_ok(index_extent_is_settled(rig.reader, extent, &is_settled));
+	ck_assert(!is_settled);
+	ck_assert_ok(index_extent_is_settled(rig.reader, later, &is_settled));
+	ck_assert(!is_settled); /* one low for all: later is not told apart */
+	index_view_end(rig.reader);
+	index_release_write(rig.reader, &first);
+	my_session();
+	ck_assert_ok(index_view_begin(rig.reader));
+	ck_assert_ok(index_extent_is_settled(rig.reader, extent, &is_settled));
+	ck_assert(is_settled);
+	extent.session = 1 << 20; /* of a session that is gone */
+	extent.counter = 1000;
+	ck_assert_ok(index_extent_is_settled(rig.reader, extent, &is_settled));
+	ck_assert_uint_eq(is_settled, extent.session != index_session(rig.index));
+	extent.session = UINT64_MAX; /* not there yet */
+	ck_assert_ok(index_extent_is_settled(rig.reader, extent, &is_settled));
+	ck_assert(!is_settled);
+	index_view_end(rig.reader);
+}
+END_TEST
+
+START_TEST(nothing_is_reported_that_is_known_already)
+{
+	struct index_status before, after;
+	my_session();
+	my_session();
+	index_status(rig.index, &before);
+	/* Each report is a log entry, which the next one could report: asked for by nobody, it
+	 * ends. */
+	put("a", "text", 1);
+	index_status(rig.index, &before);
+	rig_run(&rig);
+	index_status(rig.index, &after);
+	ck_assert_uint_eq(before.applied, after.applied);
+}
+END_TEST
+
+/* --- starts ----------------------------------------------------------------------------------- */
+
+START_TEST(a_start_from_any_share_of_the_rows_gives_the_same_state)
+{
+	struct index_state_hash before, after;
+	put("a", "text", 1);
+	put_extents("b", 5, 2);
+	delete_key("a");
+	index_state_hash(rig.index, &before);
+	rig_reopen(&rig, false);
+	check_hash();
+	ck_assert(is_there("b") && !is_there("a"));
+	rig_reopen(&rig, true); /* all of the log */
+	check_hash();
+	ck_assert(is_there("b") && !is_there("a"));
+	index_state_hash(rig.index, &after);
+	ck_assert_uint_eq(before.tables[TABLE_VERSION], after.tables[TABLE_VERSION]);
+	ck_assert_uint_eq(before.tables[TABLE_EXTENT], after.tables[TABLE_EXTENT]);
+	ck_assert_uint_eq(before.tables[TABLE_BODY], after.tables[TABLE_BODY]);
+	struct ring_snapshot *ring = index_ring(rig.index);
+	ck_assert_ptr_nonnull(ring);
+	ring_snapshot_unref(ring);
+	put("c", "text", 3);
+	check_counts(2, 2, (5 << 20) + 4, 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("index");
+	TCase *tc = tcase_create("index");
+	tcase_set_timeout(tc, 120);
+	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
+	tcase_add_test(tc, a_repeated_sequence_has_one_effect_and_one_result);
+	tcase_add_test(tc, results_are_kept_while_they_may_be_asked_for);
+	tcase_add_test(tc, a_closed_session_changes_nothing);
+	tcase_add_test(tc, an_index_whose_session_was_closed_opens_another);
+	tcase_add_test(tc, a_thousand_proposals_at_once_all_have_results);
+	tcase_add_test(tc, garbage_in_the_log_is_refused_and_goes_by);
+	tcase_add_test(tc, a_command_of_the_future_stops_the_member);
+	tcase_add_test(tc, keys_are_listed_in_order_and_prefixes_are_skipped);
+	tcase_add_test(tc, a_list_ends_with_its_bucket);
+	tcase_add_test(tc, versions_are_listed_newest_first);
+	tcase_add_test(tc, any_seek_finds_what_a_sorted_array_has);
+	tcase_add_test(tc, buckets_are_listed_by_name_and_owner);
+	tcase_add_test(tc, uploads_are_listed_by_key_then_age);
+	tcase_add_test(tc, access_keys_are_found_and_changes_are_told);
+	tcase_add_test(tc, a_claim_names_the_next_mount);
+	tcase_add_test(tc, a_drive_has_one_number);
+	tcase_add_test(tc, a_ring_does_not_change_under_extents);
+	tcase_add_test(tc, a_report_stops_at_the_oldest_hold);
+	tcase_add_test(tc, extents_are_settled_when_their_hold_is_released);
+	tcase_add_test(tc, nothing_is_reported_that_is_known_already);
+	tcase_add_test(tc, a_start_from_any_share_of_the_rows_gives_the_same_state);
+	suite_add_tcase(suite, tc);
+	return test_run(suite);
+}
