@@ -56,6 +56,7 @@ struct compaction {
 	struct shard_append append;
 	struct disk_op op;
 	struct work work;
+	enum err open_err; /* of the work */
 	uint64_t sums[CHUNK_LEN / BLOCK_LEN];
 	uint8_t *head, *more, *window, *chunk; /* in one piece of memory, at head */
 };
@@ -370,7 +371,7 @@ static void copy(struct compaction *compaction)
 static void opened_run(struct work *work)
 {
 	struct compaction *compaction = CONTAINER_OF(work, struct compaction, work);
-	compaction->err = drive_segment_file(
+	compaction->open_err = drive_segment_file(
 		compaction->drive, compaction->segment, false, &compaction->file);
 }
 
@@ -378,7 +379,7 @@ static void opened_done(struct work *work)
 {
 	struct compaction *compaction = CONTAINER_OF(work, struct compaction, work);
 	compaction->state = COMPACT_SCANNING;
-	resume(compaction, ERR_OK);
+	resume(compaction, compaction->open_err);
 }
 
 /* A copy that was not finished is given up. */
