@@ -6,6 +6,14 @@
 static const struct cli_option option_config = {
 	"config", "FILE", "The configuration file; /etc/rubus/rubus.yaml if none is named."};
 static const struct cli_option option_dir = {"dir", "DIR", "The directory of a rubus demo."};
+static const struct cli_option option_demo_dir = {
+	"dir", "DIR", "Where everything is; made if it is not there."};
+static const struct cli_option option_drives = {
+	"drives", "N", "How many drives a new directory gets; 4 if it is not said."};
+static const struct cli_option option_s3 = {
+	"s3", "ADDRESS:PORT", "Where clients connect; 127.0.0.1:9000 if it is not said."};
+static const struct cli_option option_admin = {
+	"admin", "ADDRESS:PORT", "Where metrics and health are; 127.0.0.1:9001 if it is not said."};
 static const struct cli_option option_json = {"json", NULL, "Print one JSON document."};
 static const struct cli_option option_man = {"man", NULL, NULL};
 static const struct cli_option option_owner = {
@@ -24,6 +32,14 @@ static const char root_note[] =
 	"Keys belong to an owner; all keys of one owner may use the same buckets.";
 
 const struct cli_command cli_commands[] = {
+	{.noun = "demo",
+		.summary = "Try rubus: a node with drives in one directory",
+		.details = "Makes the directory at the first run and serves it again at each later "
+			   "one, also with a drive missing. Runs in the foreground; Ctrl-C ends "
+			   "it.",
+		.options = {&option_demo_dir, &option_drives, &option_s3, &option_admin,
+			&option_json},
+		.run = cli_run_demo},
 	{.noun = "init",
 		.summary = "Make a node: keys, certificate, drives",
 		.details = "Makes the state directory and the drives that the configuration names "
@@ -31,6 +47,13 @@ const struct cli_command cli_commands[] = {
 			   "are not touched. An init that was interrupted is run again.",
 		.options = {&option_config, &option_json},
 		.run = cli_run_init},
+	{.noun = "serve",
+		.summary = "Run the node of this machine",
+		.details = "Runs in the foreground and tells systemd when it is ready. SIGTERM or "
+			   "Ctrl-C ends it: running requests get 10 seconds to end; a second "
+			   "Ctrl-C does not wait. SIGHUP has the certificate read again.",
+		.options = {&option_config, &option_json},
+		.run = cli_run_serve},
 	{.noun = "config",
 		.verb = "check",
 		.summary = "Check a configuration file and show its settings",

@@ -33,7 +33,8 @@ enum cli_exit cli_init_node(struct cli *cli, const struct config *config)
 }
 
 /* The secret is shown where we made it, and not where it was given to us. */
-static enum cli_exit show_node(struct cli *cli, const struct config *config)
+static enum cli_exit show_node(
+	struct cli *cli, const struct config *config, const char *config_path)
 {
 	struct root_key root;
 	char message[IDENTITY_MESSAGE_LEN], path[IDENTITY_PATH_LEN];
@@ -50,20 +51,23 @@ static enum cli_exit show_node(struct cli *cli, const struct config *config)
 	sodium_memzero(&root, sizeof root);
 	cli_print_object(cli, init_columns, ARRAY_COUNT(init_columns), result);
 	if (!cli->is_json)
-		fprintf(cli->err, "%sStart the node with: rubus serve --config FILE\n",
-			is_given ? "" : "The secret is shown this once. ");
+		fprintf(cli->err, "%sStart the node with: rubus serve --config %s\n",
+			is_given ? "" : "The secret is shown this once. ", config_path);
 	return CLI_OK;
 }
 
 enum cli_exit cli_run_init(struct cli *cli)
 {
-	struct config *config;
-	enum cli_exit status = cli_load_config(cli, &config);
+	struct config *config = NULL;
+	char path[CLI_PATH_LEN];
+	enum cli_exit status = cli_config_path(cli, path);
+	if (!status)
+		status = cli_load_config(cli, &config);
 	if (status)
 		return status;
 	status = cli_init_node(cli, config);
 	if (!status)
-		status = show_node(cli, config);
+		status = show_node(cli, config, path);
 	config_free(config);
 	return status;
 }

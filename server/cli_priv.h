@@ -164,10 +164,25 @@ enum cli_exit cli_init_node(struct cli *cli, const struct config *config);
 /* Did the environment bring the first key, so that we have none to show? */
 bool cli_is_root_key_given(void);
 
+/* What is run by serve and demo. */
+struct node;
+struct cli_service {
+	const struct config *config; /* borrowed */
+	/* Prints what there is to know once the node serves. */
+	void (*announce)(struct cli *cli, const struct cli_service *service, struct node *node);
+	void *arg;
+	const char *port_hint; /* said behind a port that is in use; may be NULL */
+};
+
+/* Runs a node in the foreground until SIGINT or SIGTERM. Says what is wrong itself. */
+enum cli_exit cli_serve(struct cli *cli, const struct cli_service *service);
+
 /* --- the commands ---------------------------------------------------------------------------------- */
 
 enum cli_exit cli_run_help(struct cli *cli);
+enum cli_exit cli_run_demo(struct cli *cli);
 enum cli_exit cli_run_init(struct cli *cli);
+enum cli_exit cli_run_serve(struct cli *cli);
 enum cli_exit cli_run_config_check(struct cli *cli);
 enum cli_exit cli_run_key_create(struct cli *cli);
 enum cli_exit cli_run_key_list(struct cli *cli);

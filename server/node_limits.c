@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a node may take of the memory: the bounds of its pools, queues and buffers (P5). */
+#include "server/node.h"
+
+#include "gateway/request.h"
+#include "server/http_conn_priv.h"
+#include "storage/buffer.h"
+
+#define MIB(len) ((double)(len) / (1u << 20))
+
+struct limit {
+	const char *name;
+	uint64_t len;
+	const char *what;
+};
+
+/* A connection without a request costs its struct alone. */
+static uint64_t exchange_len(void)
+{
+	struct http_settings http = http_settings_default();
+	return sizeof(struct http_exchange) +
+		http.limits.header_count_max * sizeof(struct http_header) +
+		http.limits.head_len_max + LARGE_BUFFER_EXTRA_LEN;
+}
+
+static size_t list_limits(const struct node *node, struct limit *limits)
+{
+	const struct config *config = node->config;
+	const struct gateway_settings *gateway = &node->gateway.settings;
+	uint64_t connections = config->max_connections + config->loops;
+	uint64_t requests = (uint64_t)gateway->requests_max * config->loops;
+	size_t count = 0;
+	limits[count++] = (struct limit){"upload", (uint64_t)config->upload_memory_mib << 20,
+		"stripes of bodies that come in"};
+	limits[count++] = (struct limit){"download", (uint64_t)config->download_memory_mib << 20,
+		"units of bodies that go out; a third of it to rebuild them"};
+	limits[count++] = (struct limit){"text", gateway->text_len_max * config->loops,
+		"answers and commands that are made in memory"};
+	limits[count++] = (struct limit){"requests", requests * sizeof(struct request),
+		"requests in progress; more get SlowDown"};
+	limits[count++] = (struct limit){"connections",
+		connections * (sizeof(struct http_conn) + exchange_len()),
+		"connections with a head of the longest kind each"};
+	limits[count++] = (struct limit){"read buffer",
+		(uint64_t)BUFFER_ARENAS * BUFFER_ARENA_LEN_DEFAULT,
+		"rows of the index that are not committed yet"};
+	limits[count++] = (struct limit){"log lines", LOGGER_RING_LEN, "lines not written yet"};
+	return count;
+}
+
+void node_print_limits(const struct node *node)
+{
+	struct limit limits[8];
+	size_t count = list_limits(node, limits);
+	uint64_t sum = 0;
+	for (size_t i = 0; i < count; i++) {
+		sum += limits[i].len;
+		trace_event(node->trace, TRACE_INFO, 0, "memory: %s at most %.1f MiB: %s",
+			limits[i].name, MIB(limits[i].len), limits[i].what);
+	}
+	trace_event(node->trace, TRACE_INFO, 0,
+		"memory: all pools together at most %.1f MiB, taken when needed", MIB(sum));
+}
