@@ -35,6 +35,7 @@ struct op_delete_many {
 	struct op_delete_place
 		place; /* behind the batch that is proposed, or behind the last row */
 	struct op_delete_place batch; /* where it begins */
+	unsigned batch_count;
 	bool bypass_governance;
 	struct request_stream stream;
 	enum phase phase;
@@ -85,6 +86,7 @@ static enum err propose_batch(struct request *request, struct op_delete_many *op
 		assert(!list.is_full);
 		count++;
 	}
+	op->batch_count = count;
 	if (count == 0)
 		return ERR_END;
 	struct command command = {.type = COMMAND_OBJECT_DELETE};
@@ -129,7 +131,7 @@ static void take_outcomes(struct op_delete_many *op, const struct command_result
 {
 	struct op_delete_place place = op->batch;
 	unsigned number = 0;
-	while (place.buffer != op->place.buffer || place.offset != op->place.offset) {
+	while (number < op->batch_count) {
 		struct op_delete_item *item = op_delete_items_next(&op->items, &place);
 		assert(item);
 		if (item->outcome == OP_DELETE_PENDING)
