@@ -3,6 +3,7 @@
 #include "gateway/op_copy_source.h"
 #include "gateway/op_put.h"
 #include "gateway/op_upload.h"
+#include "gateway/op_upload_bytes.h"
 #include "gateway/range.h"
 #include "gateway/xml_out.h"
 
@@ -11,9 +12,11 @@
  * the bytes are read once to compute them.
  *
  *	LOOKING → (READING) → PROPOSING → answered
- *	   ↑________ the source's version went meanwhile ________|
+ *	  ↑ ↓ ↑________ the source's version went meanwhile ________|
+ *	COPYING: the source is slices of slices to the depth that there may be (LIMIT), and its
+ *	bytes are written again; then the part is proposed as an uploaded one is.
  */
-enum { LOOKING, READING, PROPOSING };
+enum { LOOKING, READING, COPYING, PROPOSING };
 enum { TRIES_MAX = 8 };
 
 struct op_part_copy {
@@ -24,17 +27,25 @@ struct op_part_copy {
 	enum checksum_algorithm algorithm;
 	bool is_named; /* the client named it at the start of the upload */
 	unsigned tries;
-	struct etag etag; /* of the part */
+	struct etag etag; /* of the part, when it was made of known_body */
 	struct checksum checksum;
+	uint64_t known_body; /* 0: none */
+	uint8_t class; /* storage class of the upload */
 
-	/* READING */
+	/* READING and COPYING */
 	struct get get;
 	bool is_get_active;
 	bool is_piece_here; /* it is with the digest */
 	enum err get_err;
 	struct digest_stream stream;
 	struct digest_job job;
+
+	/* COPYING */
+	bool must_copy;
+	struct op_upload_bytes *bytes; /* in a text buffer; NULL: not in use */
 };
+
+static_assert(sizeof(struct op_upload_bytes) <= REQUEST_TEXT_LEN, "it fits into a text buffer");
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
@@ -48,6 +59,10 @@ static void digest_done(struct digest_job *job)
 static void piece_came(struct get *get, const uint8_t *data, size_t len)
 {
 	struct op_part_copy *op = CONTAINER_OF(get, struct op_part_copy, get);
+	if (op->must_copy) {
+		op_upload_bytes_piece(op->bytes, data, len);
+		return;
+	}
 	op->is_piece_here = true;
 	op->job.stream = &op->stream;
 	op->job.buf = data;
@@ -98,6 +113,83 @@ static void take_digests(struct op_part_copy *op)
 	memcpy(op->checksum.value, value.data, value.len);
 }
 
+/* --- copying ---------------------------------------------------------------------------------- */
+
+static void bytes_changed(struct op_upload_bytes *bytes)
+{
+	struct request *request = bytes->owner;
+	request_advance_soon(request);
+	if (!bytes->is_put_active)
+		request_release(request);
+}
+
+/* Under the view in which the source was found. */
+static enum s3_code start_copying(struct request *request, struct op_part_copy *op)
+{
+	uint8_t *buffer;
+	if (op->bytes && op->bytes->is_put_active)
+		return S3_SLOW_DOWN; /* those of the try before are still being freed */
+	/* It holds one of these already, and so does not wait for another. */
+	if (!op->bytes && pool_take(&request->loop->text_pool, POOL_64K, 1, &buffer) != ERR_OK)
+		return S3_SLOW_DOWN;
+	if (!op->bytes)
+		op->bytes = memset(buffer, 0, sizeof *op->bytes);
+	op->bytes->owner = request;
+	struct put_setup setup = {
+		.store = request->loop->store,
+		.hint = request->resource.key,
+		.len = op->range.len,
+		.storage_class = op->class,
+		.request_id = request->exchange->request_id,
+	};
+	enum err err = op_upload_bytes_start(op->bytes, &setup, &op->get, bytes_changed);
+	if (err)
+		return s3_error_from_err(err, S3_INTERNAL_ERROR);
+	request_hold(request);
+	request->step = COPYING;
+	start_get(request, op);
+	return S3_OK;
+}
+
+/* True: all bytes are written. Else it goes on, or was answered. */
+static bool advance_copying(struct request *request, struct op_part_copy *op)
+{
+	struct op_upload_bytes *bytes = op->bytes;
+	enum err err = op->get_err ? op->get_err : bytes->err;
+	if (!err && !request->is_gone)
+		return !op->is_get_active && bytes->is_durable;
+	op_upload_bytes_drop(bytes);
+	if (op->is_get_active)
+		get_cancel(&op->get);
+	if (err)
+		request_fail_err(request, err, S3_INTERNAL_ERROR);
+	else
+		request_abandon(request);
+	return false;
+}
+
+/* After the proposal, before its result is cleared. */
+static void settle_bytes(struct request *request, struct op_part_copy *op)
+{
+	const struct index_proposal *proposal = &request->proposal;
+	uint16_t code = proposal->result.code;
+	if (!op->bytes || !op->bytes->is_put_active)
+		return;
+	if ((proposal->err == ERR_OK && (code == COMMAND_OK || code == COMMAND_NO_RESULT)) ||
+		proposal->err == ERR_UNKNOWN) {
+		op_upload_bytes_take(op->bytes);
+		request_release(request);
+	} else {
+		op_upload_bytes_drop(op->bytes);
+	}
+}
+
+static void fini(struct request *request)
+{
+	struct op_part_copy *op = REQUEST_OP(request, struct op_part_copy);
+	pool_give(&request->loop->text_pool, (uint8_t *)op->bytes);
+}
+
 /* --- looking ---------------------------------------------------------------------------------- */
 
 static enum s3_code read_range(struct request *request, struct op_part_copy *op)
@@ -134,11 +226,16 @@ static enum s3_code look(struct request *request, struct op_part_copy *op)
 		return code;
 	op->algorithm = op_upload_algorithm(&upload);
 	op->is_named = upload.checksum_algorithm != CHECKSUM_NONE;
+	op->class = upload.class;
 	code = op_copy_source_find(request, &op->source, &object);
 	if (code == S3_OK)
 		code = read_range(request, op);
 	if (code != S3_OK)
 		return code;
+	if (op->must_copy && op->known_body == op->source.body && op->range.len > 0)
+		return start_copying(request, op);
+	op->must_copy = false;
+	op->known_body = op->source.body;
 	if (is_known(op)) {
 		op->etag = op->source.etag;
 		op->checksum = op->source.checksum;
@@ -158,8 +255,25 @@ static enum s3_code look(struct request *request, struct op_part_copy *op)
 
 /* --- the operation ---------------------------------------------------------------------------- */
 
+/* As an uploaded part. */
+static enum err propose_bytes(struct request *request, struct op_part_copy *op)
+{
+	struct command command = {.type = COMMAND_UPLOAD_PART};
+	struct command_upload_part *part = &command.upload_part;
+	part->bucket = request->bucket.id;
+	part->key = request->resource.key;
+	part->upload = op->upload;
+	part->part = op->number;
+	put_body(&op->bytes->put, &part->body);
+	part->body.etag = op->etag;
+	part->body.checksums[0] = op->checksum;
+	return request_propose(request, &command);
+}
+
 static enum err propose(struct request *request, struct op_part_copy *op)
 {
+	if (op->must_copy)
+		return propose_bytes(request, op);
 	struct command command = {.type = COMMAND_UPLOAD_PART_COPY};
 	struct command_upload_part_copy *copy = &command.upload_part_copy;
 	copy->source_bucket = op->source.bucket.id;
@@ -214,8 +328,13 @@ static void start_looking(struct request *request, struct op_part_copy *op)
 static bool take_result(struct request *request, struct op_part_copy *op)
 {
 	const struct command_result *result = &request->proposal.result;
+	settle_bytes(request, op);
 	if (!request_proposal_has_result(request))
 		return false;
+	if (result->code == COMMAND_LIMIT && !op->must_copy) {
+		op->must_copy = true;
+		return true;
+	}
 	if (result->code == COMMAND_OK)
 		answer(request, op);
 	else if (result->code == COMMAND_NO_VERSION && ++op->tries < TRIES_MAX)
@@ -259,11 +378,17 @@ static void advance(struct request *request)
 		take_digests(op);
 		request->step = PROPOSING;
 	}
-	if (request->step != PROPOSING)
+	if (request->step == COPYING && request->state == REQUEST_RUNNING &&
+		advance_copying(request, op))
+		request->step = PROPOSING;
+	if (request->step != PROPOSING || request->state != REQUEST_RUNNING)
 		return;
 	err = propose(request, op);
-	if (err)
+	if (err) {
 		request_fail_err(request, err, S3_INTERNAL_ERROR);
+		if (op->bytes)
+			op_upload_bytes_drop(op->bytes);
+	}
 }
 
 void op_upload_part_copy(struct request *request)
@@ -279,6 +404,10 @@ void op_upload_part_copy(struct request *request)
 		return;
 	}
 	op->tries = 0;
+	op->must_copy = false;
+	op->known_body = 0;
+	op->bytes = NULL;
+	request->fini = fini;
 	request->advance = advance;
 	request->step = LOOKING;
 	request_advance_soon(request);

@@ -12,7 +12,7 @@
 
 static const struct id cluster = {{0xc1}}, node_id = {{0xe1}};
 
-/* --- seams ----------------------------------------------------------------------------------- */
+/* --- seams ------------------------------------------------------------------------------------ */
 
 static enum err open_secret(
 	struct secrets *secrets, struct bytes sealed, uint8_t *buf, size_t cap, size_t *ret_len)
@@ -27,7 +27,7 @@ static enum err open_secret(
 
 static const struct secrets_ops secrets_ops = {open_secret};
 
-/* --- calls on a loop ------------------------------------------------------------------------- */
+/* --- calls on a loop -------------------------------------------------------------------------- */
 
 struct one_proposal {
 	struct object_rig *rig;
@@ -64,7 +64,7 @@ struct command_result object_rig_propose(struct object_rig *rig, const struct co
 	return one.proposal.result;
 }
 
-/* --- making it ------------------------------------------------------------------------------- */
+/* --- making it -------------------------------------------------------------------------------- */
 
 static void index_failed(void *arg, enum err err)
 {
@@ -247,7 +247,7 @@ void object_rig_open(struct object_rig *rig, uint64_t seed)
 	rig->sign = (struct sign){"AKALICE", "secret-alice", OBJECT_RIG_REGION, 0};
 }
 
-/* --- and taking it apart --------------------------------------------------------------------- */
+/* --- and taking it apart ---------------------------------------------------------------------- */
 
 static void drop_fake(struct object_rig *rig)
 {
@@ -293,7 +293,7 @@ void object_rig_close(struct object_rig *rig)
 	free(rig->bytes);
 }
 
-/* --- requests -------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 struct fake_exchange *object_rig_make(
 	struct object_rig *rig, const char *method, const char *target)

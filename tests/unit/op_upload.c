@@ -230,7 +230,7 @@ START_TEST(conditions_are_decided_at_the_end)
 }
 END_TEST
 
-/* --- listings -------------------------------------------------------------------------------- */
+/* --- listings --------------------------------------------------------------------------------- */
 
 START_TEST(parts_are_listed_in_pages)
 {
@@ -302,7 +302,7 @@ START_TEST(uploads_are_listed_by_key_and_then_by_time)
 }
 END_TEST
 
-/* --- copies ---------------------------------------------------------------------------------- */
+/* --- copies ----------------------------------------------------------------------------------- */
 
 static unsigned copy_part(unsigned number, const char *range)
 {
@@ -343,7 +343,62 @@ START_TEST(parts_are_copied_from_ranges_of_objects)
 }
 END_TEST
 
-/* --- checksums ------------------------------------------------------------------------------- */
+/* Each generation is made of ranges that cross the borders of the parts of the one before, so that
+ * bodies would get ever deeper. */
+START_TEST(copies_of_copies_of_copies_can_be_made_for_ever)
+{
+	enum { GENERATIONS = 9 };
+	size_t len = PART_LEN + 1000;
+	ck_assert_uint_eq(object_rig_send(&rig, "PUT", "/bkt/source", data, len), 200);
+	for (unsigned i = 0; i < GENERATIONS; i++) {
+		char range[64];
+		size_t cut = PART_LEN + 50 + i;
+		create(NULL, NULL, NULL, NULL);
+		for (unsigned part = 1; part <= 2; part++) {
+			snprintf(range, sizeof range, "bytes=%zu-%zu", part == 1 ? 0 : cut,
+				part == 1 ? cut - 1 : len - 1);
+			ck_assert_uint_eq(copy_part(part, range), 200);
+		}
+		ck_assert_uint_eq(complete(list(one_two_three, 2)), 200);
+		assert_object(data, len);
+		object_rig_make(&rig, "PUT", "/bkt/source");
+		fake_exchange_header(&rig.fake, "x-amz-copy-source", "/bkt/key");
+		ck_assert_uint_eq(object_rig_run(&rig, NULL), 200);
+	}
+	ck_assert_uint_gt(rig.store_loop.counters.put_bytes, 2 * PART_LEN); /* some were written */
+}
+END_TEST
+
+START_TEST(a_thousand_parts_are_completed_at_once)
+{
+	enum { COUNT = 1024 };
+	char *text = malloc(COUNT * 100);
+	ck_assert_ptr_nonnull(text);
+	ck_assert_uint_eq(object_rig_send(&rig, "PUT", "/bkt/source", data, PART_LEN), 200);
+	create(NULL, NULL, NULL, NULL);
+	size_t n = sprintf(text, "<CompleteMultipartUpload>");
+	for (unsigned i = 1; i <= COUNT; i++) {
+		object_rig_make(&rig, "PUT", part_target(i));
+		fake_exchange_header(&rig.fake, "x-amz-copy-source", "bkt/source");
+		ck_assert_uint_eq(object_rig_run(&rig, NULL), 200);
+		n += sprintf(text + n, "<Part><ETag>%s</ETag><PartNumber>%u</PartNumber></Part>",
+			fake_exchange_element(&rig.fake, "ETag"), i);
+	}
+	sprintf(text + n, "</CompleteMultipartUpload>");
+	ck_assert_uint_eq(complete(text), 200);
+	ck_assert_uint_eq(object_rig_ask(&rig, "HEAD", "/bkt/key"), 200);
+	ck_assert_uint_eq(rig.fake.response.len, UINT64_C(5) << 30);
+	object_rig_make(&rig, "GET", "/bkt/key");
+	fake_exchange_header(&rig.fake, "range", "bytes=5368709110-");
+	ck_assert_uint_eq(object_rig_run(&rig, NULL), 206);
+	ck_assert_uint_eq(rig.fake.answer_len, 10);
+	ck_assert_int_eq(memcmp(rig.fake.answer, data + PART_LEN - 10, 10), 0);
+	ck_assert_uint_eq(complete(text), 200); /* from the tombstone */
+	free(text);
+}
+END_TEST
+
+/* --- checksums -------------------------------------------------------------------------------- */
 
 static const char *checksum_of(unsigned kind, const void *bytes, size_t len)
 {
@@ -428,6 +483,8 @@ int main(void)
 	tcase_add_test(tcase, parts_are_listed_in_pages);
 	tcase_add_test(tcase, uploads_are_listed_by_key_and_then_by_time);
 	tcase_add_test(tcase, parts_are_copied_from_ranges_of_objects);
+	tcase_add_test(tcase, copies_of_copies_of_copies_can_be_made_for_ever);
+	tcase_add_test(tcase, a_thousand_parts_are_completed_at_once);
 	tcase_add_test(tcase, full_checksums_of_parts_become_that_of_the_whole);
 	tcase_add_test(tcase, composite_checksums_are_of_the_checksums);
 	tcase_add_test(tcase, a_part_has_the_algorithm_of_its_upload);
