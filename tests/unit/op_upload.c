@@ -6,6 +6,7 @@
 #include "gateway/digest/base64.h"
 #include "gateway/digest/digest_stream.h"
 #include "gateway/digest/hex.h"
+#include "gateway/text_out.h"
 #include "tests/lib/object_rig.h"
 #include "tests/lib/test.h"
 
@@ -56,7 +57,7 @@ static void create(const char *name, const char *value, const char *name2, const
 	ck_assert_uint_eq(object_rig_run(&rig, NULL), 200);
 	ck_assert_str_eq(fake_exchange_element(&rig.fake, "Bucket"), "bkt");
 	ck_assert_str_eq(fake_exchange_element(&rig.fake, "Key"), "key");
-	strcpy(upload, fake_exchange_element(&rig.fake, "UploadId"));
+	snprintf(upload, sizeof upload, "%s", fake_exchange_element(&rig.fake, "UploadId"));
 }
 
 static void put_part(unsigned number, size_t offset, size_t len)
@@ -81,12 +82,19 @@ static void put_three(void)
 /* The list of the given parts. */
 static const char *list(const unsigned *numbers, size_t count)
 {
-	size_t n = sprintf(document, "<CompleteMultipartUpload>");
-	for (size_t i = 0; i < count; i++)
-		n += sprintf(document + n,
-			"<Part><ETag>\"%s\"</ETag><PartNumber>%u</PartNumber></Part>",
-			etags[numbers[i]], numbers[i]);
-	sprintf(document + n, "</CompleteMultipartUpload>");
+	struct text_out out;
+	text_out_init(&out, document, sizeof document);
+	text_put_text(&out, "<CompleteMultipartUpload>");
+	for (size_t i = 0; i < count; i++) {
+		text_put_text(&out, "<Part><ETag>\"");
+		text_put_text(&out, etags[numbers[i]]);
+		text_put_text(&out, "\"</ETag><PartNumber>");
+		text_put_uint(&out, numbers[i]);
+		text_put_text(&out, "</PartNumber></Part>");
+	}
+	text_put_text(&out, "</CompleteMultipartUpload>");
+	text_put_char(&out, 0);
+	ck_assert(!out.overflowed);
 	return document;
 }
 
@@ -106,7 +114,7 @@ static const char *composite(unsigned count)
 	digest_md5(md5s, (size_t)count * MD5_LEN, md5);
 	text[0] = '"';
 	hex_encode(md5, sizeof md5, text + 1);
-	sprintf(text + 33, "-%u\"", count);
+	snprintf(text + 33, sizeof text - 33, "-%u\"", count);
 	return text;
 }
 
@@ -154,7 +162,7 @@ START_TEST(a_second_complete_has_the_answer_of_the_first)
 	ck_assert_uint_eq(complete(list(one_two_three, 1)), 200);
 	ck_assert_str_eq(fake_exchange_element(&rig.fake, "ETag"), composite(1));
 	ck_assert_uint_eq(object_rig_ask(&rig, "DELETE", upload_target()), 404);
-	strcpy(etags[1], etags[1][0] == 'a' ? "b" : "a");
+	memset(etags[1], etags[1][0] == 'a' ? 'b' : 'a', 32);
 	ck_assert_uint_eq(complete(list(one_two_three, 1)), 404);
 	ck_assert_str_eq(object_rig_code(&rig), "NoSuchUpload");
 }
@@ -182,11 +190,11 @@ START_TEST(lists_that_do_not_fit_are_refused)
 	ck_assert_uint_eq(complete(list(one_two_three, 2)), 400);
 	ck_assert_str_eq(object_rig_code(&rig), "EntityTooSmall");
 	ck_assert_str_eq(fake_exchange_element(&rig.fake, "PartNumber"), "1");
-	strcpy(etags[3], etags[1]);
+	memcpy(etags[3], etags[1], sizeof etags[3]);
 	ck_assert_uint_eq(complete(list(one_two_three + 2, 1)), 400);
 	ck_assert_str_eq(object_rig_code(&rig), "InvalidPart");
 	ck_assert_str_eq(fake_exchange_element(&rig.fake, "PartNumber"), "3");
-	strcpy(etags[1], etags[2]);
+	memcpy(etags[1], etags[2], sizeof etags[1]);
 	ck_assert_uint_eq(complete(list(one_two_three, 1)), 400);
 	ck_assert_str_eq(object_rig_code(&rig), "InvalidPart");
 	ck_assert_uint_eq(complete("<CompleteMultipartUpload/>"), 400);
@@ -264,16 +272,16 @@ static size_t count_of(const char *what)
 static void create_at(const char *at)
 {
 	ck_assert_uint_eq(object_rig_ask(&rig, "POST", at), 200);
-	strcpy(upload, fake_exchange_element(&rig.fake, "UploadId"));
+	snprintf(upload, sizeof upload, "%s", fake_exchange_element(&rig.fake, "UploadId"));
 }
 
 START_TEST(uploads_are_listed_by_key_and_then_by_time)
 {
 	char first[64], second[64];
 	create_at("/bkt/b?uploads=");
-	strcpy(first, upload);
+	memcpy(first, upload, sizeof first);
 	create_at("/bkt/b?uploads=");
-	strcpy(second, upload);
+	memcpy(second, upload, sizeof second);
 	create_at("/bkt/a/x?uploads=");
 	create_at("/bkt/a/y?uploads=");
 	create_at("/bkt/c?uploads=");
@@ -373,18 +381,25 @@ START_TEST(a_thousand_parts_are_completed_at_once)
 {
 	enum { COUNT = 1024 };
 	char *text = malloc(COUNT * 100);
+	struct text_out out;
 	ck_assert_ptr_nonnull(text);
 	ck_assert_uint_eq(object_rig_send(&rig, "PUT", "/bkt/source", data, PART_LEN), 200);
 	create(NULL, NULL, NULL, NULL);
-	size_t n = sprintf(text, "<CompleteMultipartUpload>");
+	text_out_init(&out, text, COUNT * 100);
+	text_put_text(&out, "<CompleteMultipartUpload>");
 	for (unsigned i = 1; i <= COUNT; i++) {
 		object_rig_make(&rig, "PUT", part_target(i));
 		fake_exchange_header(&rig.fake, "x-amz-copy-source", "bkt/source");
 		ck_assert_uint_eq(object_rig_run(&rig, NULL), 200);
-		n += sprintf(text + n, "<Part><ETag>%s</ETag><PartNumber>%u</PartNumber></Part>",
-			fake_exchange_element(&rig.fake, "ETag"), i);
+		text_put_text(&out, "<Part><ETag>");
+		text_put_text(&out, fake_exchange_element(&rig.fake, "ETag"));
+		text_put_text(&out, "</ETag><PartNumber>");
+		text_put_uint(&out, i);
+		text_put_text(&out, "</PartNumber></Part>");
 	}
-	sprintf(text + n, "</CompleteMultipartUpload>");
+	text_put_text(&out, "</CompleteMultipartUpload>");
+	text_put_char(&out, 0);
+	ck_assert(!out.overflowed);
 	ck_assert_uint_eq(complete(text), 200);
 	ck_assert_uint_eq(object_rig_ask(&rig, "HEAD", "/bkt/key"), 200);
 	ck_assert_uint_eq(rig.fake.response.len, UINT64_C(5) << 30);
