@@ -39,6 +39,11 @@ for name in util common helpers misc; do
 	printf '%s\n' "$sources" | grep -E "/$name\.[ch]$" && complain "a drawer, not a module: $name"
 done
 
+# Every source is built; a file that nothing compiles is dead.
+for file in $(printf '%s\n' "$sources" | grep '\.c$'); do
+	grep -qF "build \$b/${file%.c}.o: cc" modules.ninja || complain "not in modules.ninja: $file"
+done
+
 # --- which way the folders point --------------------------------------------------------------------
 
 forbid 'erasure/*' '#include "(storage|gateway|server|tests|bench)/' 'erasure includes upwards'
