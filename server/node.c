@@ -41,6 +41,8 @@ static enum err open_loops(struct node *node)
 		err = server_loop_new(index++, "apply", &options, &node->apply_loop);
 	if (!err)
 		err = server_loop_new(index++, "commit", &options, &node->commit_loop);
+	if (!err)
+		err = server_loop_new(index++, "locate", &options, &node->locate_loop);
 	return err;
 }
 
@@ -53,12 +55,13 @@ static unsigned list_loops(const struct node *node, struct server_loop **loops)
 	loops[count++] = node->apply_loop;
 	loops[count++] = node->log_loop;
 	loops[count++] = node->commit_loop;
+	loops[count++] = node->locate_loop;
 	return count;
 }
 
 static enum err run_loops(struct node *node)
 {
-	struct server_loop *loops[NODE_LOOPS_MAX + 3];
+	struct server_loop *loops[NODE_LOOPS_MAX + 4];
 	unsigned count = list_loops(node, loops);
 	for (unsigned i = 0; i < count; i++) {
 		enum err err = server_loop_start(loops[i]);
@@ -78,7 +81,7 @@ static void end_loops(struct node *node)
 {
 	if (!node->is_running)
 		return;
-	struct server_loop *loops[NODE_LOOPS_MAX + 3];
+	struct server_loop *loops[NODE_LOOPS_MAX + 4];
 	unsigned count = list_loops(node, loops);
 	for (unsigned i = 0; i < count; i++) {
 		server_loop_stop(loops[i]);
@@ -353,6 +356,7 @@ void node_stop(struct node *node)
 	server_loop_free(node->log_loop);
 	server_loop_free(node->apply_loop);
 	server_loop_free(node->commit_loop);
+	server_loop_free(node->locate_loop);
 	if (node->lock_fd >= 0)
 		close(node->lock_fd);
 	secret_box_fini(&node->box);

@@ -23,7 +23,8 @@
  *	s3-0 …		loops for clients; each drive belongs to one of them
  *	log		the log of the index
  *	apply		the state machine
- *	commit		commits of the read buffer to LMDB
+ *	commit		commits of the index to LMDB
+ *	locate		commits of the drives' tables of locations
  *	worker-0 …	calls that block; digests of lone streams
  *	main		starts, waits for signals, stops; the control socket has a thread of its own
  *
@@ -59,7 +60,7 @@ struct node {
 
 	struct worker_threads *workers;
 	struct server_loop *loops[NODE_LOOPS_MAX]; /* for clients */
-	struct server_loop *log_loop, *apply_loop, *commit_loop;
+	struct server_loop *log_loop, *apply_loop, *commit_loop, *locate_loop;
 	bool is_running; /* the loops' threads are started */
 
 	struct disk *state_disk;

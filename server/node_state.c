@@ -141,6 +141,8 @@ static enum err open_drive(struct node *node, struct node_drive *drive, unsigned
 		.disk = drive->disk,
 		.locations = drive->locations,
 		.owner = server_loop_base(node->loops[index % node->config->loops]),
+		.committer = server_loop_base(node->locate_loop),
+		.worker = worker_threads_worker(node->workers),
 		.clock = node->clock,
 		.random = node->random,
 		.trace = node->trace,
