@@ -293,6 +293,34 @@ static void consensus_stopped(void *arg)
 	completion_end(arg, ERR_OK);
 }
 
+/* Gives back what one loop's gateway and pools hold: on the loop, or when it does not run. */
+static void close_loop(struct node *node, unsigned i)
+{
+	if (i < node->gateway_loop_count && node->gateway_loops[i].gateway) {
+		gateway_loop_fini(&node->gateway_loops[i]);
+		node->gateway_loops[i].gateway = NULL;
+	}
+	struct store_loop *store = &node->store_loops[i];
+	if (i < node->store_loop_count && store->store) {
+		pool_fini(&store->put_pool);
+		pool_fini(&store->get_pool);
+		pool_fini(&store->decode_pool);
+		store->store = NULL;
+	}
+}
+
+struct loop_close {
+	struct node *node;
+	unsigned index;
+};
+
+static enum err close_loop_there(void *arg)
+{
+	const struct loop_close *close = arg;
+	close_loop(close->node, close->index);
+	return ERR_OK;
+}
+
 /* Ends what runs on the loops, from the clients down, then the loops. */
 static void end_service(struct node *node)
 {
@@ -304,6 +332,10 @@ static void end_service(struct node *node)
 		stop_hub(node->s3_hubs[i], node->loops[i]);
 	stop_hub(node->admin_hub, node->loops[0]);
 	stop_collecting(node);
+	for (unsigned i = 0; i < node->config->loops; i++) {
+		struct loop_close close = {node, i};
+		err_ignore(loop_call(server_loop_base(node->loops[i]), close_loop_there, &close));
+	}
 	if (index_session(node->index) != 0 || node->is_ready) {
 		struct completion stopped;
 		completion_init(&stopped);
@@ -315,14 +347,8 @@ static void end_service(struct node *node)
 
 static void close_store(struct node *node)
 {
-	for (unsigned i = 0; i < node->gateway_loop_count; i++)
-		gateway_loop_fini(&node->gateway_loops[i]);
-	for (unsigned i = 0; i < node->store_loop_count; i++) {
-		struct store_loop *store = &node->store_loops[i];
-		pool_fini(&store->put_pool);
-		pool_fini(&store->get_pool);
-		pool_fini(&store->decode_pool);
-	}
+	for (unsigned i = 0; i < node->config->loops; i++)
+		close_loop(node, i);
 	for (unsigned i = 0; i < node->config->loops; i++)
 		index_reader_close(node->store_loops[i].reader);
 	for (unsigned i = 0; i < node->config->drives_count; i++)
