@@ -155,7 +155,7 @@ bool request_proposal_has_result(struct request *request);
 
 /* An answer without a body. Here and below headers are borrowed for the call, at most
  * REQUEST_HEADERS_MAX; x-amz-request-id and x-amz-id-2 are added. */
-#define REQUEST_HEADERS_MAX 64
+#define REQUEST_HEADERS_MAX 128
 void request_answer(
 	struct request *request, unsigned status, const struct http_header *headers, size_t count);
 

@@ -6,7 +6,7 @@
 
 /* A request made of buffers and the answer to it, without a connection: the other side of
  * gateway/exchange.h. What breaks its rules (X1 to X5) ends the test. */
-#define FAKE_HEADERS_MAX 64
+#define FAKE_HEADERS_MAX 136
 
 struct fake_exchange {
 	struct exchange x;

@@ -284,6 +284,26 @@ START_TEST(what_was_said_of_an_object_comes_back)
 }
 END_TEST
 
+START_TEST(as_many_metadata_as_a_request_can_have_come_back)
+{
+	char name[32], value[8];
+	object_rig_make(&rig, "PUT", "/bkt/key");
+	for (unsigned i = 0; i < 90; i++) {
+		snprintf(name, sizeof name, "x-amz-meta-n%u", i);
+		snprintf(value, sizeof value, "%u", i);
+		fake_exchange_header(&rig.fake, name, value);
+	}
+	ck_assert_uint_eq(object_rig_run(&rig, NULL), 200);
+	ck_assert_uint_eq(object_rig_ask(&rig, "HEAD", "/bkt/key"), 200);
+	ck_assert_str_eq(object_rig_header(&rig, "x-amz-missing-meta"), "");
+	for (unsigned i = 0; i < 90; i++) {
+		snprintf(name, sizeof name, "x-amz-meta-n%u", i);
+		snprintf(value, sizeof value, "%u", i);
+		ck_assert_str_eq(object_rig_header(&rig, name), value);
+	}
+}
+END_TEST
+
 START_TEST(what_we_do_not_do_is_refused_and_not_ignored)
 {
 	static const char *const cases[][4] = {
@@ -540,6 +560,7 @@ int main(void)
 	tcase_add_test(tcase, chunks_with_a_trailer_are_the_payload_alone);
 	tcase_add_test(tcase, a_wrong_trailer_and_a_wrong_length_store_nothing);
 	tcase_add_test(tcase, what_was_said_of_an_object_comes_back);
+	tcase_add_test(tcase, as_many_metadata_as_a_request_can_have_come_back);
 	tcase_add_test(tcase, what_we_do_not_do_is_refused_and_not_ignored);
 	tcase_add_test(tcase, conditions_of_a_put_are_kept);
 	tcase_add_test(tcase, one_of_two_that_want_to_be_first_is);
