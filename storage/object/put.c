@@ -234,9 +234,19 @@ static enum err begin_extent(struct put *put)
 	return ERR_OK;
 }
 
+/* Gives back the room of a shard that was opened and will not be sealed. */
+static void abort_shard(struct put_shard *shard)
+{
+	if (shard->is_open && !shard->was_sealing)
+		shard_write_abort(&shard->write);
+	shard->is_open = false;
+}
+
 /* Enters the durable extent into the list that the index will get. */
 static void end_extent(struct put *put)
 {
+	for (unsigned i = 0; i < shard_count(put); i++)
+		abort_shard(&put->shards[i]); /* those that failed on the way */
 	uint8_t drives[2 * CODE_UNITS_MAX];
 	for (unsigned i = 0; i < shard_count(put); i++)
 		put_le16(drives + 2 * i, put->shards[i].is_sealed ? put->shards[i].drive : 0);
@@ -435,8 +445,8 @@ static void unwind_extent(struct put *put)
 		struct put_shard *shard = &put->shards[i];
 		if (shard->is_sealed)
 			free_shard(put, i, shard->drive, put->extent, i);
-		else if (shard->is_open && !shard->was_sealing)
-			shard_write_abort(&shard->write);
+		else
+			abort_shard(shard);
 		memset(shard, 0, sizeof *shard);
 	}
 	put->geometry = (struct geometry){0};
