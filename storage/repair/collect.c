@@ -95,6 +95,8 @@ static enum err census_batch(struct collector *collector, const struct ring *rin
 		return ERR_OK; /* a drive that errs is fenced; its census comes when it is back */
 	}
 	err = index_view_begin(collector->reader);
+	if (err)
+		return err;
 	for (size_t i = 0; err == ERR_OK && i < count; i++) {
 		bool garbage;
 		err = is_garbage(collector, ring, entries[i].extent, &garbage);
@@ -104,6 +106,8 @@ static enum err census_batch(struct collector *collector, const struct ring *rin
 		}
 	}
 	index_view_end(collector->reader);
+	if (err)
+		return err; /* the same batch again, later */
 	collector->counters.census_shards += count;
 	collector->census_extent = entries[count - 1].extent;
 	collector->census_index = entries[count - 1].index + 1;
