@@ -172,28 +172,32 @@ static void propose_step(struct collector *collector)
 	index_propose(collector->store->store->index, &collector->proposal);
 }
 
+static void free_if_there(
+	struct collector *collector, uint16_t number, struct extent_id extent, uint8_t index)
+{
+	struct drive *drive = store_drive(collector->store->store, number);
+	if (drive)
+		free_shard(collector, drive, extent, index);
+}
+
+/* Frees an extent's shards where the ring says and where its row says. Where those differ, the
+ * ring's place may hold a shard all the same: one whose flush failed, so that it was not counted,
+ * and which was found there by a later start. */
 static enum err free_piece(struct collector *collector, const struct index_piece *piece)
 {
-	struct store *store = collector->store->store;
-	struct ring_snapshot *snapshot = index_ring(store->index);
+	struct ring_snapshot *snapshot = index_ring(collector->store->store->index);
 	if (!snapshot)
 		return ERR_UNAVAILABLE;
 	const struct ring *ring = ring_snapshot_ring(snapshot);
-	uint16_t drives[ROW_SHARDS_MAX] = {0};
 	unsigned count = piece->row.k + piece->row.m;
 	assert(count <= ROW_SHARDS_MAX);
 	for (unsigned i = 0; i < count && i < ring->width && piece->slot < ring->slot_count; i++)
-		drives[i] = ring_drive(ring, piece->slot, i);
+		free_if_there(collector, ring_drive(ring, piece->slot, i), piece->extent, i);
 	ring_snapshot_unref(snapshot);
 	for (size_t i = 0; i < row_exception_count(&piece->row); i++) {
 		struct row_exception exception = row_exception_at(&piece->row, i);
 		if (exception.shard < count)
-			drives[exception.shard] = exception.drive;
-	}
-	for (unsigned i = 0; i < count; i++) {
-		struct drive *drive = store_drive(store, drives[i]);
-		if (drive)
-			free_shard(collector, drive, piece->extent, i);
+			free_if_there(collector, exception.drive, piece->extent, exception.shard);
 	}
 	return ERR_OK;
 }
@@ -208,7 +212,7 @@ static enum err free_extents(struct collector *collector)
 		collector->is_body_freed = true;
 		return ERR_OK;
 	}
-	while (err == ERR_OK && has_slots(collector, ROW_SHARDS_MAX)) {
+	while (err == ERR_OK && has_slots(collector, 2 * ROW_SHARDS_MAX)) {
 		struct index_piece piece;
 		err = index_piece_find(
 			collector->reader, collector->garbage.id, collector->next_offset, &piece);
