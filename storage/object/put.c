@@ -203,8 +203,11 @@ static enum err begin_extent(struct put *put)
 {
 	struct store_loop *store = put->setup.store;
 	uint64_t len = put->setup.len - put->extent_start;
-	if (len > EXTENT_LEN_MAX)
-		len = EXTENT_LEN_MAX;
+	uint32_t len_max = store->store->extent_len_max;
+	if (len_max == 0)
+		len_max = EXTENT_LEN_MAX;
+	if (len > len_max)
+		len = len_max;
 	put->extent = index_extent_id_make(store->reader);
 	struct ring_snapshot *snapshot = index_ring(store->store->index);
 	if (put->extent.session == 0 || !snapshot) {

@@ -23,6 +23,7 @@ struct store {
 	struct index *index;
 	struct store_drive drives[STORE_DRIVES_MAX];
 	unsigned drive_count;
+	uint32_t extent_len_max; /* of new extents; 0: EXTENT_LEN_MAX */
 	struct clock *clock;
 	struct random_source *random;
 	struct trace *trace;

@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/lib/sim_store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/lib/test.h"
+
+enum {
+	LOG_SEGMENT_LEN = 64 * 1024,
+	SEGMENT_LEN = 1 << 20,
+	POOL_LEN = 2 << 20,
+	WAIT_MS = 60000,
+};
+
+static const struct id cluster = {{0xc1}}, node_id = {{0xe1}};
+static const char *const drive_paths[SIM_STORE_DRIVES_MAX] = {
+	"d1", "d2", "d3", "d4", "d5", "d6", "d7", "d8"};
+
+static struct drive_settings drive_settings_of(const struct sim_store *rig)
+{
+	struct drive_settings settings = drive_settings_default();
+	settings.segment_len = rig->options.segment_len;
+	settings.commit_ms = 50;
+	settings.reserve_len = 128 * 1024;
+	return settings;
+}
+
+static struct log_setup log_setup_of(struct sim_store *rig)
+{
+	return (struct log_setup){
+		.disk = sim_disk_base(rig->state),
+		.state_disk = sim_disk_base(rig->state),
+		.node = node_id,
+		.loop = rig->log_loop,
+		.worker = sim_node_worker(rig->node),
+		.random = sim_node_random(rig->node),
+		.trace = sim_node_trace(rig->node),
+		.segment_len = LOG_SEGMENT_LEN,
+	};
+}
+
+static void make_drive(struct sim_store *rig, unsigned i)
+{
+	struct sim_store_drive *drive = &rig->drives[i];
+	drive->disk = sim_disk_new(rig->node, drive_paths[i], rig->options.drive_capacity);
+	drive->locations = sim_kv_new(rig->node, 0);
+	drive->id = (struct id){{0xd0 + i}};
+	struct drive_identity identity = {.cluster = cluster, .drive = drive->id, .node = node_id};
+	struct drive_settings settings = drive_settings_of(rig);
+	ck_assert_ok(drive_format(sim_disk_base(drive->disk), &identity, &settings));
+}
+
+void sim_store_init(struct sim_store *rig, uint64_t seed, const struct sim_store_options *options)
+{
+	assert(options->drive_count > 0 && options->drive_count <= SIM_STORE_DRIVES_MAX);
+	memset(rig, 0, sizeof *rig);
+	rig->options = *options;
+	if (options->segment_len == 0)
+		rig->options.segment_len = SEGMENT_LEN;
+	rig->sim = sim_new(seed);
+	rig->node = sim_node_new(rig->sim, "node");
+	for (unsigned i = 0; i < SIM_STORE_LOOPS; i++)
+		rig->loops[i] = sim_node_loop(rig->node);
+	rig->log_loop = sim_node_loop(rig->node);
+	rig->apply_loop = sim_node_loop(rig->node);
+	rig->commit_loop = sim_node_loop(rig->node);
+	rig->state = sim_disk_new(rig->node, "state", 0);
+	rig->index_kv = sim_kv_new(rig->node, 0);
+	struct log_setup setup = log_setup_of(rig);
+	ck_assert_ok(log_create(&setup));
+	for (unsigned i = 0; i < options->drive_count; i++)
+		make_drive(rig, i);
+}
+
+void sim_store_fini(struct sim_store *rig)
+{
+	assert(!rig->life);
+	for (unsigned i = 0; i < rig->options.drive_count; i++) {
+		sim_kv_free(rig->drives[i].locations);
+		sim_disk_free(rig->drives[i].disk);
+	}
+	sim_kv_free(rig->index_kv);
+	sim_disk_free(rig->state);
+	sim_free(rig->sim);
+}
+
+/* --- proposing from outside the loops -------------------------------------------------------------- */
+
+struct waiting {
+	struct index_proposal proposal;
+	struct index *index;
+	uint8_t bytes[16 * 1024];
+	bool is_done;
+};
+
+static void proposal_done(struct index_proposal *proposal)
+{
+	CONTAINER_OF(proposal, struct waiting, proposal)->is_done = true;
+}
+
+static void propose(void *arg)
+{
+	struct waiting *waiting = arg;
+	index_propose(waiting->index, &waiting->proposal);
+}
+
+static bool is_answered(void *arg)
+{
+	return ((struct waiting *)arg)->is_done;
+}
+
+enum err sim_store_propose(
+	struct sim_store *rig, const struct command *command, struct command_result *ret_result)
+{
+	struct waiting *waiting = sim_must(calloc(1, sizeof *waiting));
+	waiting->index = rig->index;
+	waiting->proposal.loop = rig->loops[0];
+	waiting->proposal.bytes = waiting->bytes;
+	waiting->proposal.done = proposal_done;
+	ck_assert_ok(command_encode(
+		command, waiting->bytes, sizeof waiting->bytes, &waiting->proposal.len));
+	sim_call(rig->sim, rig->loops[0], propose, waiting);
+	if (!sim_run_until(rig->sim, is_answered, waiting, WAIT_MS)) {
+		sim_bury(waiting);
+		return ERR_TIMEOUT;
+	}
+	enum err err = waiting->proposal.err;
+	if (err == ERR_OK) {
+		*ret_result = waiting->proposal.result;
+		err = command_code_err(ret_result->code);
+	}
+	free(waiting);
+	return err;
+}
+
+/* --- starting -------------------------------------------------------------------------------------- */
+
+static void index_failed(void *arg, enum err err)
+{
+	struct sim_store *rig = arg;
+	ck_assert_int_ne(err, ERR_OK);
+	ck_assert_int_eq(rig->failed, ERR_OK); /* it says so once */
+	rig->failed = err;
+}
+
+static enum err open_index(struct sim_store *rig)
+{
+	struct consensus_single_setup single = {
+		.log = log_setup_of(rig), .clock = sim_node_clock(rig->node)};
+	enum err err = consensus_single_open(&single, &rig->consensus);
+	if (err != ERR_OK)
+		return err;
+	rig->kv = sim_kv_open(rig->index_kv);
+	struct index_setup setup = {
+		.kv = rig->kv,
+		.consensus = rig->consensus,
+		.apply = rig->apply_loop,
+		.committer = rig->commit_loop,
+		.clock = sim_node_clock(rig->node),
+		.random = sim_node_random(rig->node),
+		.trace = sim_node_trace(rig->node),
+		.node = node_id,
+		.settings = {.is_alone = true, .idle_ms = 200},
+		.failed = index_failed,
+		.failed_arg = rig,
+	};
+	err = index_open(&setup, &rig->index);
+	return err != ERR_OK ? err : index_reader_open(rig->index, &rig->reader);
+}
+
+static void drive_fenced(struct drive *drive, enum err err, void *arg)
+{
+	(void)drive;
+	struct sim_store_drive *own = arg;
+	ck_assert_int_ne(err, ERR_OK);
+	ck_assert(!own->is_fenced); /* it says so once */
+	own->is_fenced = true;
+}
+
+static void open_drives(struct sim_store *rig)
+{
+	for (unsigned i = 0; i < rig->options.drive_count; i++) {
+		struct sim_store_drive *drive = &rig->drives[i];
+		drive->is_fenced = drive->is_stopped = false;
+		drive->kv = sim_kv_open(drive->locations);
+		struct drive_setup setup = {
+			.disk = sim_disk_base(drive->disk),
+			.locations = drive->kv,
+			.owner = rig->loops[i % SIM_STORE_LOOPS],
+			.committer = rig->commit_loop,
+			.worker = sim_node_worker(rig->node),
+			.clock = sim_node_clock(rig->node),
+			.random = sim_node_random(rig->node),
+			.trace = sim_node_trace(rig->node),
+			.settings = drive_settings_of(rig),
+			.fenced = drive_fenced,
+			.fenced_arg = drive,
+		};
+		drive->open_err = drive_open(&setup, cluster, &drive->drive);
+		if (drive->open_err == ERR_OK)
+			continue;
+		drive->drive = NULL;
+		kv_close(drive->kv);
+		drive->kv = NULL;
+	}
+}
+
+static size_t pool_len(size_t len)
+{
+	return len > 0 ? len : POOL_LEN;
+}
+
+static enum err open_store(struct sim_store *rig)
+{
+	struct sim_store_life *life = rig->life;
+	life->store.index = rig->index;
+	life->store.clock = sim_node_clock(rig->node);
+	life->store.random = sim_node_random(rig->node);
+	life->store.trace = sim_node_trace(rig->node);
+	life->store.extent_len_max = rig->options.extent_len_max;
+	for (unsigned i = 0; i < SIM_STORE_LOOPS; i++) {
+		struct store_loop *loop = &life->loops[i];
+		loop->store = &life->store;
+		loop->loop = rig->loops[i];
+		enum err err = index_reader_open(rig->index, &loop->reader);
+		if (err != ERR_OK)
+			return err;
+		pool_init(&loop->put_pool, loop->loop, "put", pool_len(rig->options.put_pool_len));
+		pool_init(&loop->get_pool, loop->loop, "get", pool_len(rig->options.get_pool_len));
+		pool_init(&loop->decode_pool, loop->loop, "decode",
+			pool_len(rig->options.decode_pool_len));
+		life->loop_count++;
+	}
+	return ERR_OK;
+}
+
+static void index_opened(void *arg, enum err err)
+{
+	struct sim_store *rig = arg;
+	rig->is_opened = true;
+	rig->opened_err = err;
+}
+
+static bool is_opened(void *arg)
+{
+	return ((struct sim_store *)arg)->is_opened;
+}
+
+static enum err start_index(struct sim_store *rig)
+{
+	rig->is_opened = false;
+	index_start(rig->index, index_opened, rig);
+	if (!sim_run_until(rig->sim, is_opened, rig, WAIT_MS))
+		return ERR_TIMEOUT;
+	return rig->opened_err;
+}
+
+/* --- what the index has to know first -------------------------------------------------------------- */
+
+static enum err find_number(struct sim_store *rig, struct sim_store_drive *drive)
+{
+	enum err err = index_view_begin(rig->reader);
+	if (err != ERR_OK)
+		return err;
+	struct row_drive row;
+	for (uint16_t from = 1; drive->number == 0; from = row.number + 1) {
+		err = index_drive_next(rig->reader, from, &row);
+		if (err != ERR_OK)
+			break;
+		if (memcmp(&row.drive, &drive->id, sizeof row.drive) == 0)
+			drive->number = row.number;
+	}
+	index_view_end(rig->reader);
+	return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err add_drive(struct sim_store *rig, struct sim_store_drive *drive)
+{
+	enum err err = drive->number == 0 ? find_number(rig, drive) : ERR_OK;
+	if (err != ERR_OK || drive->number != 0)
+		return err;
+	struct command command = {.type = COMMAND_DRIVE_ADD};
+	command.drive_add.drive = drive->id;
+	command.drive_add.node = node_id;
+	command.drive_add.weight = UINT64_C(1) << 40;
+	struct command_result result;
+	err = sim_store_propose(rig, &command, &result);
+	if (err == ERR_OK || err == ERR_EXISTS)
+		drive->number = result.id;
+	return err == ERR_EXISTS ? ERR_OK : err;
+}
+
+static enum err propose_ring(struct sim_store *rig)
+{
+	struct ring_drive_info infos[SIM_STORE_DRIVES_MAX];
+	unsigned count = rig->options.drive_count;
+	for (unsigned i = 0; i < count; i++)
+		infos[i] = (struct ring_drive_info){.number = rig->drives[i].number,
+			.node = node_id,
+			.weight = UINT64_C(1) << 40};
+	enum ring_domain domain = ring_domain_default(infos, count);
+	struct ring_profile profile = ring_profile_default(ring_domain_count(infos, count, domain));
+	static uint8_t slots[2 * SIM_STORE_SLOTS * RING_WIDTH_MAX];
+	static uint8_t bytes[sizeof slots + 512];
+	struct ring ring;
+	ck_assert_ok(
+		ring_plan_initial(infos, count, profile, domain, SIM_STORE_SLOTS, slots, &ring));
+	size_t len;
+	ck_assert_ok(ring_encode(&ring, bytes, sizeof bytes, &len));
+	struct command command = {.type = COMMAND_RING_SET};
+	command.ring_set.ring = bytes_make(bytes, len);
+	struct command_result result;
+	return sim_store_propose(rig, &command, &result);
+}
+
+static enum err bootstrap(struct sim_store *rig)
+{
+	struct store *store = &rig->life->store;
+	for (unsigned i = 0; i < rig->options.drive_count; i++) {
+		struct sim_store_drive *drive = &rig->drives[i];
+		enum err err = add_drive(rig, drive);
+		if (err != ERR_OK)
+			return err;
+		if (drive->drive)
+			store->drives[store->drive_count++] = (struct store_drive){
+				drive->number, drive->drive};
+	}
+	struct ring_snapshot *snapshot = index_ring(rig->index);
+	if (!snapshot) {
+		enum err err = propose_ring(rig);
+		if (err != ERR_OK)
+			return err;
+		snapshot = index_ring(rig->index);
+		ck_assert_ptr_nonnull(snapshot);
+	}
+	rig->profile = ring_snapshot_ring(snapshot)->profile;
+	ring_snapshot_unref(snapshot);
+	return ERR_OK;
+}
+
+static void start_collecting(void *arg)
+{
+	struct sim_store *rig = arg;
+	rig->life->is_collecting = collect_start(&rig->life->collector, &rig->life->loops[0]) ==
+		ERR_OK;
+}
+
+enum err sim_store_start(struct sim_store *rig)
+{
+	assert(!rig->life);
+	rig->life = sim_must(calloc(1, sizeof *rig->life));
+	rig->failed = ERR_OK;
+	enum err err = open_index(rig);
+	if (err != ERR_OK)
+		return err;
+	open_drives(rig);
+	err = open_store(rig);
+	if (err == ERR_OK)
+		err = start_index(rig);
+	if (err == ERR_OK)
+		err = bootstrap(rig);
+	if (err != ERR_OK)
+		return err;
+	sim_call(rig->sim, rig->loops[0], start_collecting, rig);
+	return rig->life->is_collecting ? ERR_OK : ERR_NO_MEMORY;
+}
+
+/* --- ending ---------------------------------------------------------------------------------------- */
+
+/* What the end of a process leaves in memory stays reachable. */
+static void forget(struct sim_store *rig)
+{
+	for (unsigned i = 0; i < rig->options.drive_count; i++) {
+		struct sim_store_drive *drive = &rig->drives[i];
+		drive->drive = NULL;
+		drive->kv = NULL;
+		drive->is_fenced = false;
+	}
+	rig->life = NULL;
+	rig->consensus = NULL;
+	rig->index = NULL;
+	rig->reader = NULL;
+	rig->kv = NULL;
+}
+
+void sim_store_kill(struct sim_store *rig, bool is_power_cut)
+{
+	sim_node_kill(rig->node);
+	sim_bury(rig->life);
+	sim_bury(rig->consensus);
+	sim_bury(rig->index);
+	sim_bury(rig->reader);
+	for (unsigned i = 0; i < rig->options.drive_count; i++) {
+		sim_bury(rig->drives[i].drive);
+		if (is_power_cut)
+			sim_disk_crash(rig->drives[i].disk);
+	}
+	if (is_power_cut)
+		sim_disk_crash(rig->state);
+	forget(rig);
+}
+
+static void collector_stopped(struct collector *collector)
+{
+	CONTAINER_OF(collector, struct sim_store_life, collector)->is_collector_stopped = true;
+}
+
+static void stop_collector(void *arg)
+{
+	collect_stop(&((struct sim_store *)arg)->life->collector, collector_stopped);
+}
+
+static bool has_collector_stopped(void *arg)
+{
+	return ((struct sim_store *)arg)->life->is_collector_stopped;
+}
+
+static void consensus_stopped(void *arg)
+{
+	((struct sim_store *)arg)->life->is_consensus_stopped = true;
+}
+
+static bool has_consensus_stopped(void *arg)
+{
+	return ((struct sim_store *)arg)->life->is_consensus_stopped;
+}
+
+static void drive_stopped(void *arg)
+{
+	((struct sim_store_drive *)arg)->is_stopped = true;
+}
+
+static void stop_drive(void *arg)
+{
+	struct sim_store_drive *drive = arg;
+	drive_stop(drive->drive, drive_stopped, drive);
+}
+
+static bool has_drive_stopped(void *arg)
+{
+	return ((struct sim_store_drive *)arg)->is_stopped;
+}
+
+static enum err stop_drives(struct sim_store *rig)
+{
+	for (unsigned i = 0; i < rig->options.drive_count; i++) {
+		struct sim_store_drive *drive = &rig->drives[i];
+		if (!drive->drive)
+			continue;
+		sim_call(rig->sim, rig->loops[i % SIM_STORE_LOOPS], stop_drive, drive);
+		if (!sim_run_until(rig->sim, has_drive_stopped, drive, WAIT_MS))
+			return ERR_TIMEOUT;
+	}
+	return ERR_OK;
+}
+
+static void close_pools(void *arg)
+{
+	struct store_loop *loop = arg;
+	pool_fini(&loop->put_pool);
+	pool_fini(&loop->get_pool);
+	pool_fini(&loop->decode_pool);
+}
+
+static void close_all(struct sim_store *rig)
+{
+	for (unsigned i = 0; i < SIM_STORE_LOOPS; i++) {
+		sim_call(rig->sim, rig->loops[i], close_pools, &rig->life->loops[i]);
+		index_reader_close(rig->life->loops[i].reader);
+	}
+	for (unsigned i = 0; i < rig->options.drive_count; i++) {
+		if (!rig->drives[i].drive)
+			continue;
+		drive_close(rig->drives[i].drive);
+		kv_close(rig->drives[i].kv);
+	}
+	index_reader_close(rig->reader);
+	index_close(rig->index);
+	consensus_close(rig->consensus);
+	kv_close(rig->kv);
+	free(rig->life);
+}
+
+enum err sim_store_stop(struct sim_store *rig)
+{
+	sim_call(rig->sim, rig->loops[0], stop_collector, rig);
+	if (!sim_run_until(rig->sim, has_collector_stopped, rig, WAIT_MS))
+		return ERR_TIMEOUT;
+	consensus_stop(rig->consensus, consensus_stopped, rig);
+	if (!sim_run_until(rig->sim, has_consensus_stopped, rig, WAIT_MS))
+		return ERR_TIMEOUT;
+	enum err err = stop_drives(rig);
+	if (err != ERR_OK)
+		return err;
+	/* Commits and segments that are being made come to their end. */
+	sim_run_ms(rig->sim, 2000);
+	close_all(rig);
+	forget(rig);
+	return ERR_OK;
+}
+
+/* --- looking --------------------------------------------------------------------------------------- */
+
+bool sim_store_has_drive(const struct sim_store *rig, uint16_t number)
+{
+	return store_drive(&rig->life->store, number) != NULL;
+}
+
+bool sim_store_is_collected(struct sim_store *rig)
+{
+	if (rig->life->collector.state != COLLECT_IDLE || rig->life->collector.frees_in_flight > 0)
+		return false;
+	if (index_view_begin(rig->reader) != ERR_OK)
+		return false;
+	struct index_garbage garbage;
+	enum err err = index_garbage_next(rig->reader, 0, 0, 0, &garbage);
+	index_view_end(rig->reader);
+	return err == ERR_NOT_FOUND;
+}

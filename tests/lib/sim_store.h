@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_LIB_SIM_STORE_H
+#define TESTS_LIB_SIM_STORE_H
+
+#include "storage/meta/consensus_single.h"
+#include "storage/repair/collect.h"
+#include "tests/lib/sim_disk.h"
+#include "tests/lib/sim_kv.h"
+
+/* A whole node without its faces, in a simulated world: a log, the index, drives, two client loops
+ * with what the operations on objects share, and the collector. It is put together as server/node.c
+ * does, and may be killed and started again on what its disks then hold. */
+#define SIM_STORE_LOOPS 2 /* that serve clients */
+#define SIM_STORE_DRIVES_MAX 8
+#define SIM_STORE_SLOTS 16
+
+struct sim_store_options {
+	unsigned drive_count;
+	uint64_t drive_capacity; /* bytes; 0: no limit */
+	uint64_t segment_len; /* 0: 1 MiB */
+	size_t put_pool_len, get_pool_len, decode_pool_len; /* 0: 2 MiB */
+	uint32_t extent_len_max; /* 0: as long as they get */
+};
+
+struct sim_store_drive {
+	struct sim_disk *disk; /* what survives */
+	struct sim_kv *locations;
+	struct id id;
+	uint16_t number; /* 0: not known yet */
+	struct kv *kv; /* of this life */
+	struct drive *drive; /* NULL: not open */
+	enum err open_err;
+	bool is_fenced, is_stopped;
+};
+
+/* One life of the process: what dies with it. */
+struct sim_store_life {
+	struct store store;
+	struct store_loop loops[SIM_STORE_LOOPS];
+	struct collector collector;
+	unsigned loop_count; /* whose readers are open */
+	bool is_collecting, is_collector_stopped, is_consensus_stopped;
+};
+
+struct sim_store {
+	struct sim_store_options options;
+	struct sim *sim;
+	struct sim_node *node;
+	struct loop *loops[SIM_STORE_LOOPS], *log_loop, *apply_loop, *commit_loop;
+	struct sim_disk *state;
+	struct sim_kv *index_kv;
+	struct sim_store_drive drives[SIM_STORE_DRIVES_MAX];
+
+	struct sim_store_life *life; /* NULL: it is not running */
+	struct consensus *consensus;
+	struct index *index;
+	struct index_reader *reader; /* of the test, outside the loops */
+	struct kv *kv;
+	bool is_opened;
+	enum err opened_err;
+	enum err failed; /* the index stopped with it */
+	struct ring_profile profile; /* of the ring, after the first start */
+};
+
+/* Makes the world with empty, formatted disks; nothing runs yet. */
+void sim_store_init(struct sim_store *rig, uint64_t seed, const struct sim_store_options *options);
+
+/* Frees the world. The node was stopped or killed. */
+void sim_store_fini(struct sim_store *rig);
+
+/* Opens everything, bootstraps drives and ring, and begins to collect. Drives that do not open are
+ * left out. After an error the node is dead: sim_store_kill() it. Errors: those of index and log
+ * and of what had to be proposed; ERR_TIMEOUT, nothing came of it in a minute. */
+MUST_USE enum err sim_store_start(struct sim_store *rig);
+
+/* Stops in order, and closes. No operation is in flight. Everything that was lent has to be back.
+ * Errors: ERR_TIMEOUT, something did not stop. */
+MUST_USE enum err sim_store_stop(struct sim_store *rig);
+
+/* Ends the process at once; is_power_cut: and the power of all its disks. Also after a start that
+ * failed. */
+void sim_store_kill(struct sim_store *rig, bool is_power_cut);
+
+/* Proposes a command and runs the world until it is answered. The error, or that of the result's
+ * code. Errors: ERR_TIMEOUT. */
+MUST_USE enum err sim_store_propose(
+	struct sim_store *rig, const struct command *command, struct command_result *ret_result);
+
+/* Is the drive with that number in service? */
+bool sim_store_has_drive(const struct sim_store *rig, uint16_t number);
+
+/* Has the collector nothing left to do: the census is over and the garbage queue is empty? */
+bool sim_store_is_collected(struct sim_store *rig);
+
+#endif

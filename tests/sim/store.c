@@ -1,0 +1,604 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A node with its drives, used by clients, while everything fails that may; judged by a model.
+ *
+ * Each seed is a number of drives, settings, and a few lives of the node. In each life clients put,
+ * get, delete, copy, list and upload while faults come; it ends in order, by a kill, or by a power
+ * cut, with operations in flight or without. Then all faults end, the node starts once more, and:
+ *
+ * (O1) every key has a history that is linearizable, and reads as its last value, all bytes of it;
+ * (O2) every get that ended well got the bytes of the version it began on (tests/lib/store_client);
+ * (O3) what is put is done, what is deleted is collected: the ledger is right (tests/lib/ledger.h);
+ * (O4) nothing is lent any more, and the node stops in order;
+ * (O5) in each life, when faults end, every operation comes to an end.
+ *
+ * What may fail without loss is bounded as the promise P1 is. In a *narrow* seed faults of any kind
+ * befall the same m drives at most, and then no read may fail at all. In a *wide* seed one drive
+ * at most loses what it has acknowledged, and all of them may refuse, vanish and return; then reads
+ * may fail for a while, and nothing may be lost.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "tests/lib/ledger.h"
+#include "tests/lib/store_client.h"
+#include "tests/lib/test.h"
+
+enum {
+	BATCH = 10, /* seeds in one process */
+	BATCHES_MAX = 10000,
+	CLIENTS_MAX = 6,
+	ENDS_MS = 240000, /* by when every operation has to be over */
+	TWICE_EVERY = 50,
+};
+
+enum { KV_INDEX, KV_LOCATIONS, KV_WHERE };
+enum { END_STOP, END_KILL, END_POWER_CUT, END_WAYS };
+
+/* What all seeds did together; in memory that the tests' processes share. */
+struct totals {
+	uint64_t seeds, lives, failed_starts, failed_indexes, fenced, excused;
+	uint64_t ends[END_WAYS];
+	uint64_t faults[SIM_FAULTS], state_faults, kv_faults[KV_WHERE][SIM_KV_FAULTS];
+	uint64_t degraded_reads, bad_blocks, narrowed, missing, census_freed, collected;
+	struct client_stats clients;
+	uint64_t running[BATCHES_MAX]; /* the seed that each batch is at; 0: it is over */
+};
+
+#ifdef __SANITIZE_ADDRESS__
+enum { SEEDS = 30 };
+#else
+enum { SEEDS = 500 };
+#endif
+
+static struct totals *totals;
+static uint64_t seed_first = 1, seed_count = SEEDS;
+
+struct run {
+	uint64_t seed, random;
+	struct sim_store rig;
+	struct store_model model;
+	struct client_world world;
+	struct client *clients[CLIENTS_MAX];
+	unsigned client_count;
+	bool is_wide;
+	bool is_excused[SIM_STORE_DRIVES_MAX]; /* may lose what it acknowledged */
+};
+
+static uint64_t below(struct run *run, uint64_t n)
+{
+	return test_random(&run->random) % n;
+}
+
+static bool chance(struct run *run, unsigned percent)
+{
+	return below(run, 100) < percent;
+}
+
+/* --- faults ----------------------------------------------------------------------------------------- */
+
+/* A drive whose faults count, or NULL. may_lose: it is to be one that may lose data. */
+static struct sim_store_drive *choose_drive(struct run *run, bool may_lose)
+{
+	unsigned count = run->rig.options.drive_count;
+	unsigned first = below(run, count);
+	for (unsigned i = 0; i < count; i++)
+		if (run->is_excused[(first + i) % count] || (run->is_wide && !may_lose))
+			return &run->rig.drives[(first + i) % count];
+	return NULL;
+}
+
+/* A drive refuses: one call, or for some time. */
+static void refuse(struct run *run)
+{
+	static const enum sim_call calls[] = {
+		SIM_READ, SIM_WRITE, SIM_SYNC, SIM_OPEN, SIM_ALLOCATE, SIM_SYNC_DIR, SIM_ANY_CALL};
+	struct sim_store_drive *drive = choose_drive(run, false);
+	if (!drive)
+		return;
+	switch (below(run, 6)) {
+	case 0:
+		sim_disk_fail_nth(drive->disk, SIM_ALLOCATE, 1 + below(run, 3), SIM_FULL);
+		return;
+	case 1:
+		sim_disk_vanish(drive->disk);
+		return;
+	case 2:
+		sim_disk_set_capacity(drive->disk, (2 + below(run, 3)) << 20);
+		return;
+	case 3:
+		sim_kv_fail_nth(drive->locations, below(run, SIM_KV_FAULTS), 1 + below(run, 20));
+		return;
+	default:
+		sim_disk_fail_nth(drive->disk, calls[below(run, ARRAY_COUNT(calls))],
+			1 + below(run, 12), SIM_EIO);
+	}
+}
+
+/* A drive loses what it says it has. */
+static void lose(struct run *run)
+{
+	static const struct {
+		enum sim_call call;
+		enum sim_fault fault;
+	} kinds[] = {{SIM_SYNC, SIM_LIES}, {SIM_WRITE, SIM_LOST}, {SIM_WRITE, SIM_MISDIRECTED},
+		{SIM_WRITE, SIM_TORN}, {SIM_READ, SIM_ROT}, {SIM_LIST, SIM_SHORT},
+		{SIM_SYNC_DIR, SIM_LIES}};
+	struct sim_store_drive *drive = choose_drive(run, true);
+	if (!drive)
+		return;
+	unsigned i = below(run, ARRAY_COUNT(kinds));
+	if (chance(run, 50))
+		sim_disk_fail_nth(drive->disk, kinds[i].call, 1 + below(run, 10), kinds[i].fault);
+	else
+		sim_disk_per_mille(drive->disk)[kinds[i].call][kinds[i].fault] = 1 +
+			below(run, 300);
+}
+
+static void be_slow(struct run *run)
+{
+	struct sim_store *rig = &run->rig;
+	struct sim_disk *disk = rig->drives[below(run, rig->options.drive_count)].disk;
+	unsigned per_mille = 1 + below(run, 100);
+	for (unsigned call = 0; call < SIM_CALLS; call++)
+		sim_disk_per_mille(disk)[call][SIM_SLOW] = per_mille;
+}
+
+/* The state disk, or the index in its map: the node has to start anew. */
+static void stop_index(struct run *run)
+{
+	static const enum sim_call calls[] = {SIM_WRITE, SIM_SYNC, SIM_READ, SIM_ANY_CALL};
+	if (chance(run, 50)) {
+		sim_disk_fail_nth(run->rig.state, calls[below(run, ARRAY_COUNT(calls))],
+			1 + below(run, 40), chance(run, 20) ? SIM_SLOW : SIM_EIO);
+		return;
+	}
+	enum sim_kv_fault fault = below(run, SIM_KV_FAULTS);
+	sim_kv_fail_nth(run->rig.index_kv, fault, 1 + below(run, fault < SIM_KV_WRITE_IO ? 60 : 8));
+	if (fault < SIM_KV_WRITE_IO)
+		run->world.may_reads_fail = true;
+}
+
+static void inject(struct run *run)
+{
+	uint64_t which = below(run, 100);
+	if (which < 42)
+		refuse(run);
+	else if (which < 84)
+		lose(run);
+	else if (which < 94)
+		be_slow(run);
+	else
+		stop_index(run);
+}
+
+static void heal(struct run *run)
+{
+	struct sim_store *rig = &run->rig;
+	for (unsigned i = 0; i < rig->options.drive_count; i++) {
+		sim_disk_heal(rig->drives[i].disk);
+		sim_disk_return(rig->drives[i].disk);
+		sim_disk_set_capacity(rig->drives[i].disk, 0);
+		sim_kv_heal(rig->drives[i].locations);
+	}
+	sim_disk_heal(rig->state);
+	sim_kv_heal(rig->index_kv);
+}
+
+/* --- clients ---------------------------------------------------------------------------------------- */
+
+static uint64_t choose_len(struct run *run)
+{
+	uint64_t full = run->rig.profile.k * (chance(run, 70) ? UNIT_LEN_SMALL : UNIT_LEN);
+	const uint64_t lens[] = {0, 1, 4096, 4097, 20000, 100 << 10, 128 << 10, (128 << 10) + 1,
+		full - 1, full, full + 1, 2 * full + 12345};
+	return lens[below(run, chance(run, 60) ? 6 : ARRAY_COUNT(lens))];
+}
+
+static void reap(struct run *run)
+{
+	for (unsigned i = 0; i < run->client_count;) {
+		if (run->clients[i]->is_done) {
+			client_free(run->clients[i]);
+			run->clients[i] = run->clients[--run->client_count];
+		} else {
+			i++;
+		}
+	}
+}
+
+static bool are_over(void *arg)
+{
+	struct run *run = arg;
+	reap(run);
+	return run->client_count == 0;
+}
+
+/* (O5) */
+static void end_clients(struct run *run)
+{
+	if (sim_run_until(run->rig.sim, are_over, run, ENDS_MS))
+		return;
+	struct client *client = run->clients[0];
+	ck_abort_msg("seed %lu: %u operations do not end; one is of kind %u, put state %u, "
+		     "proposed %u",
+		(unsigned long)run->seed, run->client_count, client->kind, client->put.state,
+		client->is_proposed);
+}
+
+static bool has_room(const struct run *run)
+{
+	for (unsigned key = 0; key < STORE_MODEL_KEYS; key++)
+		if (!store_model_has_room(&run->model, key))
+			return false;
+	return run->model.content_count + 40 < STORE_MODEL_CONTENTS;
+}
+
+static void start_client(struct run *run)
+{
+	static const enum client_kind kinds[] = {CLIENT_PUT, CLIENT_PUT, CLIENT_PUT, CLIENT_PUT,
+		CLIENT_CREATE, CLIENT_GET, CLIENT_GET, CLIENT_GET, CLIENT_GET, CLIENT_DELETE,
+		CLIENT_DELETE, CLIENT_COPY, CLIENT_UPLOAD, CLIENT_LIST};
+	if (run->client_count == CLIENTS_MAX || !has_room(run))
+		return;
+	enum client_kind kind = kinds[below(run, ARRAY_COUNT(kinds))];
+	/* Few keys, so that operations meet. */
+	unsigned key = below(run, chance(run, 70) ? 3 : STORE_MODEL_KEYS);
+	run->clients[run->client_count++] = client_start(
+		&run->world, kind, key, choose_len(run), false);
+}
+
+/* --- lives ------------------------------------------------------------------------------------------ */
+
+static void count_life(struct run *run)
+{
+	const struct sim_store_life *life = run->rig.life;
+	for (unsigned i = 0; i < life->loop_count; i++) {
+		totals->degraded_reads += life->loops[i].counters.degraded_reads;
+		totals->bad_blocks += life->loops[i].counters.bad_blocks;
+		totals->narrowed += life->loops[i].counters.narrowed;
+	}
+	totals->census_freed += life->collector.counters.census_freed;
+	totals->collected += life->collector.counters.bodies;
+	for (unsigned i = 0; i < run->rig.options.drive_count; i++)
+		totals->fenced += run->rig.drives[i].is_fenced;
+	totals->failed_indexes += run->rig.failed != ERR_OK;
+	totals->lives++;
+}
+
+/* Ends the life at once, with what is in flight. */
+static void die(struct run *run, bool is_power_cut)
+{
+	count_life(run);
+	totals->ends[is_power_cut ? END_POWER_CUT : END_KILL]++;
+	sim_store_kill(&run->rig, is_power_cut);
+	for (unsigned i = 0; i < run->client_count; i++)
+		client_bury(run->clients[i]);
+	run->client_count = 0;
+}
+
+static enum err make_bucket(struct run *run)
+{
+	struct command command = {.type = COMMAND_BUCKET_CREATE};
+	command.bucket_create.name = bytes_of("bucket");
+	command.bucket_create.owner = bytes_of("owner");
+	command.bucket_create.versioning = run->seed % 4 == 0 ? BUCKET_ENABLED : BUCKET_UNVERSIONED;
+	struct command_result result;
+	enum err err = sim_store_propose(&run->rig, &command, &result);
+	if (err == ERR_OK || err == ERR_EXISTS)
+		run->world.bucket = result.id;
+	return err == ERR_EXISTS ? ERR_OK : err;
+}
+
+static enum err try_start(struct run *run)
+{
+	enum err err = sim_store_start(&run->rig);
+	return err != ERR_OK ? err : make_bucket(run);
+}
+
+/* Starts; with faults it may take a second time. */
+static void start(struct run *run, bool has_faults)
+{
+	for (unsigned left = has_faults ? 3 : 0; left > 0; left--)
+		inject(run);
+	enum err err = try_start(run);
+	if (err != ERR_OK) {
+		ck_assert_msg(has_faults, "seed %lu: the start failed: %s",
+			(unsigned long)run->seed, err_name(err));
+		totals->failed_starts++;
+		die(run, chance(run, 50));
+		heal(run);
+		err = try_start(run);
+		ck_assert_msg(err == ERR_OK, "seed %lu: the second start failed: %s",
+			(unsigned long)run->seed, err_name(err));
+	}
+	store_model_restart(&run->model);
+	for (unsigned i = 0; i < run->rig.options.drive_count; i++)
+		ck_assert_msg(run->rig.drives[i].drive || run->is_excused[i] || run->is_wide,
+			"seed %lu: drive %u does not open: %s", (unsigned long)run->seed, i,
+			err_name(run->rig.drives[i].open_err));
+}
+
+static void be_busy(struct run *run)
+{
+	struct sim_store *rig = &run->rig;
+	for (uint64_t left = 6 + below(run, 14); left > 0 && rig->failed == ERR_OK; left--) {
+		reap(run);
+		start_client(run);
+		if (chance(run, 25))
+			inject(run);
+		if (chance(run, 3))
+			heal(run);
+		if (chance(run, 10))
+			sim_run_ms(rig->sim, below(run, 1500));
+		for (uint64_t steps = below(run, 150); steps > 0 && rig->failed == ERR_OK; steps--)
+			sim_step(rig->sim);
+	}
+}
+
+static void live(struct run *run)
+{
+	start(run, chance(run, 25));
+	be_busy(run);
+	uint64_t how = below(run, END_WAYS);
+	if (how == END_STOP || chance(run, 20)) {
+		heal(run);
+		end_clients(run);
+	}
+	if (how == END_STOP && run->rig.failed == ERR_OK) {
+		count_life(run);
+		totals->ends[END_STOP]++;
+		ck_assert_ok(sim_store_stop(&run->rig));
+	} else {
+		die(run, how == END_POWER_CUT);
+	}
+	heal(run);
+	run->world.may_reads_fail = run->is_wide;
+}
+
+/* --- the last life ---------------------------------------------------------------------------------- */
+
+static void do_one(struct run *run, enum client_kind kind, unsigned key, uint64_t len)
+{
+	struct client *client = client_start(&run->world, kind, key, len, true);
+	run->clients[run->client_count++] = client;
+	uint64_t until = sim_now_ns(run->rig.sim) + UINT64_C(1000000) * ENDS_MS;
+	while (!client->is_done && sim_now_ns(run->rig.sim) < until && sim_step(run->rig.sim))
+		;
+	ck_assert_msg(client->is_done, "seed %lu: an operation of kind %u does not end",
+		(unsigned long)run->seed, kind);
+	ck_assert_msg(client->err == ERR_OK || client->err == ERR_CANCELED,
+		"seed %lu: kind %u of key %u: %s", (unsigned long)run->seed, kind, key,
+		err_name(client->err));
+	reap(run);
+}
+
+static void read_all(struct run *run)
+{
+	do_one(run, CLIENT_LIST, 0, 0);
+	for (unsigned key = 0; key < STORE_MODEL_KEYS; key++)
+		do_one(run, CLIENT_GET, key, 0);
+}
+
+/* Are there drives enough for a put to be durable? */
+static bool can_write(const struct run *run)
+{
+	const struct sim_store *rig = &run->rig;
+	unsigned there = 0;
+	for (unsigned i = 0; i < rig->options.drive_count; i++)
+		there += sim_store_has_drive(rig, rig->drives[i].number);
+	return there == rig->options.drive_count || there >= 2;
+}
+
+static bool is_collected(void *arg)
+{
+	return sim_store_is_collected(&((struct run *)arg)->rig);
+}
+
+static void finish(struct run *run)
+{
+	run->world.may_reads_fail = false;
+	start(run, false);
+	for (unsigned i = 0; i < run->rig.options.drive_count; i++)
+		ck_assert_msg(run->rig.drives[i].drive || run->is_excused[i],
+			"seed %lu: drive %u does not open: %s", (unsigned long)run->seed, i,
+			err_name(run->rig.drives[i].open_err));
+	read_all(run);
+	if (can_write(run)) {
+		do_one(run, CLIENT_PUT, 0, (128 << 10) + 1);
+		do_one(run, CLIENT_DELETE, 1, 0);
+		do_one(run, CLIENT_PUT, 2, 30000);
+	}
+	ck_assert_msg(sim_run_until(run->rig.sim, is_collected, run, ENDS_MS),
+		"seed %lu: the garbage stays", (unsigned long)run->seed);
+	read_all(run);
+	for (unsigned key = 0; key < STORE_MODEL_KEYS; key++) {
+		if (store_model_is_linearizable(&run->model, key))
+			continue;
+		store_model_print(&run->model, key);
+		ck_abort_msg("seed %lu: key %u has no order", (unsigned long)run->seed, key);
+	}
+	struct ledger_counts counts;
+	ledger_check(&run->rig, run->is_excused, run->seed % 8 == 0, &counts);
+	totals->missing += counts.missing;
+	count_life(run);
+	totals->ends[END_STOP]++;
+	ck_assert_ok(sim_store_stop(&run->rig));
+}
+
+/* --- one seed --------------------------------------------------------------------------------------- */
+
+/* Which drives may lose data (see the top). */
+static void excuse(struct run *run)
+{
+	static const uint8_t parity[] = {0, 0, 1, 1, 2, 2, 2}; /* ring_profile_default() */
+	unsigned count = run->rig.options.drive_count;
+	unsigned max = parity[count];
+	run->is_wide = max == 0 || chance(run, 40);
+	if (run->is_wide && max > 1)
+		max = 1;
+	for (unsigned left = chance(run, 80) ? max : 0; left > 0; left--)
+		run->is_excused[below(run, count)] = true;
+	for (unsigned i = 0; i < count; i++)
+		totals->excused += run->is_excused[i];
+	run->world.may_reads_fail = run->is_wide;
+}
+
+static void set_up(struct run *run, uint64_t seed)
+{
+	static const unsigned drive_counts[] = {1, 2, 3, 3, 4, 6};
+	static const size_t put_pools[] = {512 << 10, 1 << 20, 3 << 20};
+	memset(run, 0, sizeof *run);
+	run->seed = run->random = seed;
+	struct sim_store_options options = {
+		.drive_count = drive_counts[below(run, ARRAY_COUNT(drive_counts))],
+		.put_pool_len = put_pools[below(run, ARRAY_COUNT(put_pools))],
+		.get_pool_len = 1 << 20,
+		.decode_pool_len = 1 << 20,
+		.extent_len_max = chance(run, 30) ? 96 << 10 : 0,
+	};
+	sim_store_init(&run->rig, seed, &options);
+	store_model_init(&run->model, seed);
+	run->world = (struct client_world){.rig = &run->rig,
+		.model = &run->model,
+		.random = seed ^ 0x5eed,
+		.seed = seed,
+		.stats = &totals->clients};
+	excuse(run);
+}
+
+static void count_faults(const struct run *run)
+{
+	const struct sim_store *rig = &run->rig;
+	for (unsigned i = 0; i < rig->options.drive_count; i++) {
+		for (unsigned fault = 0; fault < SIM_FAULTS; fault++)
+			totals->faults[fault] += sim_disk_stats(rig->drives[i].disk)->faults[fault];
+		for (unsigned fault = 0; fault < SIM_KV_FAULTS; fault++)
+			totals->kv_faults[KV_LOCATIONS][fault] +=
+				sim_kv_stats(rig->drives[i].locations)->faults[fault];
+	}
+	for (unsigned fault = 0; fault < SIM_FAULTS; fault++)
+		totals->state_faults += sim_disk_stats(rig->state)->faults[fault];
+	for (unsigned fault = 0; fault < SIM_KV_FAULTS; fault++)
+		totals->kv_faults[KV_INDEX][fault] += sim_kv_stats(rig->index_kv)->faults[fault];
+}
+
+/* Runs a seed; returns the hash of its trace. */
+static uint64_t run_seed(uint64_t seed)
+{
+	static struct run run;
+	set_up(&run, seed);
+	for (uint64_t lives = 1 + below(&run, 4); lives > 0; lives--)
+		live(&run);
+	finish(&run);
+	count_faults(&run);
+	totals->seeds++;
+	uint64_t hash = sim_trace_hash(run.rig.sim);
+	sim_store_fini(&run.rig);
+	return hash;
+}
+
+START_TEST(every_seed_keeps_the_promises)
+{
+	for (uint64_t i = 0; i < BATCH; i++) {
+		uint64_t seed = seed_first + (uint64_t)_i * BATCH + i;
+		if (seed >= seed_first + seed_count)
+			break;
+		totals->running[_i] = seed;
+		uint64_t hash = run_seed(seed);
+		if (seed % TWICE_EVERY == 0)
+			ck_assert_uint_eq(run_seed(seed), hash);
+	}
+	totals->running[_i] = 0;
+}
+END_TEST
+
+START_TEST(every_kind_of_fault_was_injected)
+{
+	for (unsigned fault = 0; fault < SIM_FAULTS; fault++)
+		ck_assert_msg(totals->faults[fault] > 0, "%s", sim_fault_name(fault));
+	for (unsigned fault = 0; fault < SIM_KV_FAULTS; fault++) {
+		ck_assert_msg(totals->kv_faults[KV_INDEX][fault] > 0, "index kv %u", fault);
+		ck_assert_msg(totals->kv_faults[KV_LOCATIONS][fault] > 0, "locations kv %u", fault);
+	}
+	for (unsigned how = 0; how < END_WAYS; how++)
+		ck_assert_uint_gt(totals->ends[how], 0);
+	for (unsigned kind = 0; kind < CLIENT_KINDS; kind++)
+		ck_assert_uint_gt(totals->clients.done[kind], 0);
+	ck_assert_uint_gt(totals->state_faults, 0);
+	ck_assert_uint_gt(totals->failed_indexes, 0);
+	ck_assert_uint_gt(totals->fenced, 0);
+	ck_assert_uint_gt(totals->degraded_reads, 0);
+	ck_assert_uint_gt(totals->bad_blocks, 0);
+	ck_assert_uint_gt(totals->narrowed, 0);
+	ck_assert_uint_gt(totals->census_freed, 0);
+	ck_assert_uint_gt(totals->collected, 0);
+}
+END_TEST
+
+/* --- the program ------------------------------------------------------------------------------------ */
+
+static void print_totals(void)
+{
+	printf("seeds %lu lives %lu excused_drives %lu\n", totals->seeds, totals->lives,
+		totals->excused);
+	printf("ends stop %lu kill %lu power_cut %lu failed_starts %lu failed_indexes %lu\n",
+		totals->ends[END_STOP], totals->ends[END_KILL], totals->ends[END_POWER_CUT],
+		totals->failed_starts, totals->failed_indexes);
+	printf("faults");
+	for (unsigned fault = 0; fault < SIM_FAULTS; fault++)
+		printf(" %s %lu", sim_fault_name(fault), totals->faults[fault]);
+	printf(" state %lu fenced %lu\nkv_faults", totals->state_faults, totals->fenced);
+	for (unsigned fault = 0; fault < SIM_KV_FAULTS; fault++)
+		printf(" %lu+%lu", totals->kv_faults[KV_INDEX][fault],
+			totals->kv_faults[KV_LOCATIONS][fault]);
+	printf("\nclients");
+	static const char *const names[CLIENT_KINDS] = {
+		"put", "create", "get", "delete", "copy", "upload", "list"};
+	for (unsigned kind = 0; kind < CLIENT_KINDS; kind++)
+		printf(" %s %lu/%lu", names[kind], totals->clients.done[kind],
+			totals->clients.ops[kind]);
+	printf(" refused %lu failed %lu unknown %lu canceled %lu slow %lu get_errors %lu\n",
+		totals->clients.refused, totals->clients.failed, totals->clients.unknown,
+		totals->clients.canceled, totals->clients.slow, totals->clients.get_errors);
+	printf("degraded_reads %lu bad_blocks %lu narrowed %lu missing_shards %lu census_freed "
+	       "%lu collected %lu\n",
+		totals->degraded_reads, totals->bad_blocks, totals->narrowed, totals->missing,
+		totals->census_freed, totals->collected);
+	for (unsigned i = 0; i < BATCHES_MAX; i++)
+		if (totals->running[i] != 0)
+			printf("seed %lu did not pass: --seed=%lu\n", totals->running[i],
+				totals->running[i]);
+}
+
+int main(int argc, char **argv)
+{
+	totals = mmap(
+		NULL, sizeof *totals, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (totals == MAP_FAILED)
+		return EXIT_FAILURE;
+	if (getenv("SEEDS"))
+		seed_count = strtoull(getenv("SEEDS"), NULL, 10);
+	for (int i = 1; i < argc; i++)
+		if (strncmp(argv[i], "--seeds=", 8) == 0)
+			seed_count = strtoull(argv[i] + 8, NULL, 10);
+	uint64_t seed = sim_seed_of(argc, argv, 0);
+	if (seed > 0) {
+		seed_first = seed;
+		seed_count = 1;
+	}
+	uint64_t batches = (seed_count + BATCH - 1) / BATCH;
+	if (batches > BATCHES_MAX)
+		return EXIT_FAILURE;
+	Suite *suite = suite_create("store");
+	TCase *tcase = tcase_create("seeds");
+	tcase_set_timeout(tcase, 300);
+	tcase_add_loop_test(tcase, every_seed_keeps_the_promises, 0, batches);
+	if (seed_count >= 500)
+		tcase_add_test(tcase, every_kind_of_fault_was_injected);
+	suite_add_tcase(suite, tcase);
+	int status = test_run(suite);
+	print_totals();
+	return status;
+}
