@@ -293,6 +293,38 @@ static void consensus_stopped(void *arg)
 	completion_end(arg, ERR_OK);
 }
 
+struct drive_end {
+	struct drive *drive;
+	struct completion completion;
+};
+
+static void drive_stopped(void *arg)
+{
+	struct drive_end *end = arg;
+	completion_end(&end->completion, ERR_OK);
+}
+
+static enum err begin_drive_stop(void *arg)
+{
+	struct drive_end *end = arg;
+	drive_stop(end->drive, drive_stopped, end);
+	return ERR_OK;
+}
+
+/* Has every drive commit what it knows; no client is left. */
+static void stop_drives(struct node *node)
+{
+	for (unsigned i = 0; i < node->config->drives_count; i++) {
+		struct drive_end end = {.drive = node->drives[i].drive};
+		if (!end.drive)
+			continue;
+		struct loop *owner = server_loop_base(node->loops[i % node->config->loops]);
+		completion_init(&end.completion);
+		err_ignore(loop_call(owner, begin_drive_stop, &end)); /* never fails */
+		err_ignore(completion_wait(&end.completion));
+	}
+}
+
 /* Gives back what one loop's gateway and pools hold: on the loop, or when it does not run. */
 static void close_loop(struct node *node, unsigned i)
 {
@@ -332,6 +364,7 @@ static void end_service(struct node *node)
 		stop_hub(node->s3_hubs[i], node->loops[i]);
 	stop_hub(node->admin_hub, node->loops[0]);
 	stop_collecting(node);
+	stop_drives(node);
 	for (unsigned i = 0; i < node->config->loops; i++) {
 		struct loop_close close = {node, i};
 		err_ignore(loop_call(server_loop_base(node->loops[i]), close_loop_there, &close));
