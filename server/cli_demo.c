@@ -206,40 +206,56 @@ static void print_commands(FILE *out, const json_t *facts, const char *host)
 		"  export AWS_SECRET_ACCESS_KEY=$(sed -n 's/^secret_access_key: //p' '%s')\n\n"
 		"  aws --endpoint-url http://%s s3 mb s3://photos\n"
 		"  s3cmd --no-ssl --host=%s --host-bucket=%s --region=%s ls\n"
-		"  RESTIC_PASSWORD=raspberry restic -r s3:http://%s/backups init\n\n"
-		"Ctrl-C ends it; the same command serves it again.\n",
+		"  RESTIC_PASSWORD=raspberry restic -r s3:http://%s/backups init\n",
 		text_at(facts, "access_key_id"), text_at(facts, "region"),
 		text_at(facts, "root_key_file"), host, host, host, text_at(facts, "region"), host);
 }
 
 static const struct cli_column demo_columns[] = {
-	{"  S3", "endpoint", CLI_KIND_TEXT},
-	{"  admin", "admin_endpoint", CLI_KIND_TEXT},
+	{"  S3", "s3_text", CLI_KIND_TEXT},
+	{"  metrics", "metrics_text", CLI_KIND_TEXT},
 	{"  region", "region", CLI_KIND_TEXT},
 	{"  access key", "access_key_id", CLI_KIND_TEXT},
 	{"  secret", "secret_text", CLI_KIND_TEXT},
-	{"  certificate", "tls_text", CLI_KIND_TEXT},
+	{"  certificate", "certificate_text", CLI_KIND_TEXT},
 };
 
-static void print_text(struct cli *cli, const struct node *node, json_t *facts, const char *host)
+/* The facts as people like to read them. */
+static json_t *make_texts(const json_t *facts)
+{
+	const char *secret = text_at(facts, "secret_access_key");
+	const char *file = text_at(facts, "root_key_file");
+	json_t *texts = json_pack("{s:o, s:o, s:s, s:o}", "s3_text",
+		json_sprintf("%s (https too)", text_at(facts, "endpoint")), "metrics_text",
+		json_sprintf("%s/metrics", text_at(facts, "admin_endpoint")), "region",
+		text_at(facts, "region"), "certificate_text",
+		json_sprintf("SHA-256 %s", text_at(facts, "tls_fingerprint")));
+	if (json_object_get(facts, "access_key_id"))
+		json_object_update_new(texts,
+			json_pack("{s:s, s:o}", "access_key_id", text_at(facts, "access_key_id"),
+				"secret_text",
+				secret[0] ? json_sprintf("%s (shown this once; kept in %s)", secret,
+						    file)
+					  : json_sprintf("in %s", file)));
+	return texts;
+}
+
+static void print_text(
+	struct cli *cli, const struct node *node, const json_t *facts, const char *host)
 {
 	unsigned up = 0;
-	for (unsigned i = 0; i < node->config->drives_count; i++) {
+	for (unsigned i = 0; i < node->config->drives_count; i++)
 		up += node->drives[i].drive != NULL;
-		if (!node->drives[i].drive)
-			fprintf(cli->err, "rubus: %s\n", node->drives[i].why);
-	}
-	const char *secret = text_at(facts, "secret_access_key");
-	json_object_set_new(facts, "secret_text",
-		secret[0] ? json_sprintf("%s (shown this once; kept in %s)", secret,
-				    text_at(facts, "root_key_file"))
-			  : json_sprintf("in %s", text_at(facts, "root_key_file")));
-	json_object_set_new(
-		facts, "tls_text", json_sprintf("SHA-256 %s", text_at(facts, "tls_fingerprint")));
 	fprintf(cli->out, "rubus %s: one node with %u of %u drives in %s\n\n", RUBUS_VERSION, up,
 		node->config->drives_count, text_at(facts, "dir"));
-	cli_print_object(cli, demo_columns, ARRAY_COUNT(demo_columns), json_incref(facts));
-	print_commands(cli->out, facts, host);
+	cli_print_object(cli, demo_columns, ARRAY_COUNT(demo_columns), make_texts(facts));
+	if (json_object_get(facts, "access_key_id"))
+		print_commands(cli->out, facts, host);
+	else
+		fprintf(cli->out,
+			"\nThe first key was deleted; make one with: rubus key create --dir '%s'\n",
+			text_at(facts, "dir"));
+	fprintf(cli->out, "\nCtrl-C ends it; the same command serves it again.\n");
 }
 
 static void announce(struct cli *cli, const struct cli_service *service, struct node *node)
@@ -249,17 +265,17 @@ static void announce(struct cli *cli, const struct cli_service *service, struct 
 	format_host(service->config->s3_address, node->s3_listener, host, sizeof host);
 	format_host(service->config->admin_address, node->admin_listener, admin, sizeof admin);
 	tls_fingerprint(node->tls, fingerprint);
-	json_t *facts = json_pack("{s:s, s:o, s:o, s:s, s:s, s:o, s:s, s:i}", "dir", demo->dir,
-		"endpoint", json_sprintf("http://%s (https too)", host), "admin_endpoint",
-		json_sprintf("http://%s/metrics", admin), "region", service->config->region,
-		"access_key_id", demo->root.id, "root_key_file",
-		json_sprintf("%s/node/root.key", demo->dir), "tls_fingerprint", fingerprint,
-		"drives", (int)service->config->drives_count);
+	json_t *facts = json_pack("{s:s, s:o, s:o, s:s, s:s, s:i}", "dir", demo->dir, "endpoint",
+		json_sprintf("http://%s", host), "admin_endpoint", json_sprintf("http://%s", admin),
+		"region", service->config->region, "tls_fingerprint", fingerprint, "drives",
+		(int)service->config->drives_count);
+	if (demo->root.id[0])
+		json_object_update_new(facts,
+			json_pack("{s:s, s:o}", "access_key_id", demo->root.id, "root_key_file",
+				json_sprintf("%s/node/root.key", demo->dir)));
 	if (demo->is_new && !cli_is_root_key_given())
 		json_object_set_new(facts, "secret_access_key", json_string(demo->root.secret));
 	if (cli->is_json) {
-		json_object_set_new(facts, "endpoint", json_sprintf("http://%s", host));
-		json_object_set_new(facts, "admin_endpoint", json_sprintf("http://%s", admin));
 		cli_print_document(cli, facts);
 		return;
 	}
@@ -273,6 +289,8 @@ static enum cli_exit load_root(struct cli *cli, const struct config *config, str
 {
 	char message[IDENTITY_MESSAGE_LEN];
 	enum err err = identity_load_root(config->state_dir, &demo->root, message);
+	if (err == ERR_NOT_FOUND) /* the first key was deleted */
+		return CLI_OK;
 	return err ? cli_fail(cli, cli_exit_of(err), "%s", message) : CLI_OK;
 }
 

@@ -96,24 +96,37 @@ static struct libscols_table *new_table(struct cli *cli)
 	return table;
 }
 
+/* A column of which no row has a value is left out. */
+static bool has_values(const struct cli_column *column, const json_t *array)
+{
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		const json_t *value = json_object_get(json_array_get(array, i), column->field);
+		if (value && (!json_is_string(value) || json_string_length(value) > 0))
+			return true;
+	}
+	return false;
+}
+
 void cli_print_table(
 	struct cli *cli, const struct cli_column *columns, size_t count, const json_t *array)
 {
-	size_t i;
-	json_t *object;
 	struct libscols_table *table = new_table(cli);
 	if (!table)
 		return;
 	for (size_t j = 0; j < count; j++) {
 		bool is_right = columns[j].kind == CLI_KIND_COUNT ||
 			columns[j].kind == CLI_KIND_LEN;
-		scols_table_new_column(table, columns[j].title, 0, is_right ? SCOLS_FL_RIGHT : 0);
+		if (has_values(&columns[j], array))
+			scols_table_new_column(
+				table, columns[j].title, 0, is_right ? SCOLS_FL_RIGHT : 0);
 	}
-	json_array_foreach((json_t *)array, i, object)
-	{
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		const json_t *object = json_array_get(array, i);
 		struct libscols_line *line = scols_table_new_line(table, NULL);
-		for (size_t j = 0; line && j < count; j++)
-			fill_cell(line, j, &columns[j], json_object_get(object, columns[j].field));
+		for (size_t j = 0, cell = 0; line && j < count; j++)
+			if (has_values(&columns[j], array))
+				fill_cell(line, cell++, &columns[j],
+					json_object_get(object, columns[j].field));
 	}
 	scols_print_table(table);
 	scols_unref_table(table);

@@ -33,7 +33,7 @@ static void answer(struct control *control, int fd)
 	json_t *result = NULL, *request = NULL;
 	enum err err = control_line_limit(fd);
 	if (!err)
-		err = control_line_read(fd, &line);
+		err = control_line_read(fd, CONTROL_REQUEST_LEN_MAX, &line);
 	if (!err) {
 		request = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
 		err = request ? control_call(control->node, request, &result, message)

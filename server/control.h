@@ -12,7 +12,8 @@
  * per connection: a line {"call": NAME, ...arguments}, answered by a line {"result": ...} or
  * {"error": TEXT, "code": NAME of an enum err}. One thread answers them one by one. */
 #define CONTROL_SOCKET "control.sock"
-#define CONTROL_LINE_LEN_MAX (1u << 20)
+#define CONTROL_REQUEST_LEN_MAX (64u << 10)
+#define CONTROL_ANSWER_LEN_MAX (64u << 20)
 #define CONTROL_MESSAGE_LEN 512
 #define CONTROL_TIMEOUT_S 30
 

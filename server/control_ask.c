@@ -82,7 +82,7 @@ enum err control_ask(
 	if (!err)
 		err = control_line_write(fd, request);
 	if (!err)
-		err = control_line_read(fd, &line);
+		err = control_line_read(fd, CONTROL_ANSWER_LEN_MAX, &line);
 	if (err)
 		snprintf(message, CONTROL_MESSAGE_LEN, "the node did not answer: %s; see its log",
 			err_text(err));

@@ -3,6 +3,7 @@
  * has the node's own reader of the index to itself once the node has started. */
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/auth.h"
@@ -12,6 +13,13 @@
 #include "server/node_status.h"
 
 #define LIST_MAX 100000
+#define DESCRIPTION_LEN_MAX 256
+
+static enum err refuse_long_list(char *message)
+{
+	return node_refuse(
+		message, ERR_LIMIT, "there are more than %d; the list would be too long", LIST_MAX);
+}
 
 static const char *argument(const json_t *request, const char *name)
 {
@@ -21,8 +29,19 @@ static const char *argument(const json_t *request, const char *name)
 
 static json_t *text_of(struct bytes bytes)
 {
-	json_t *text = json_stringn((const char *)bytes.data, bytes.len);
+	json_t *text = json_stringn(bytes.len ? (const char *)bytes.data : "", bytes.len);
 	return text ? text : json_string("?"); /* not UTF-8 */
+}
+
+/* A list is complete when there is no next row. */
+static enum err end_list(enum err err, json_t *list, json_t **ret_result)
+{
+	if (err != ERR_NOT_FOUND) {
+		json_decref(list);
+		return err;
+	}
+	*ret_result = list;
+	return ERR_OK;
 }
 
 /* --- keys ------------------------------------------------------------------------------------------ */
@@ -39,7 +58,6 @@ static enum err key_list(
 	struct node *node, const json_t *request, json_t **ret_result, char *message)
 {
 	(void)request;
-	(void)message;
 	json_t *list = json_array();
 	enum err err = index_view_begin(node->reader);
 	if (err) {
@@ -48,10 +66,12 @@ static enum err key_list(
 	}
 	uint8_t from[ROW_KEY_LEN_MAX];
 	size_t from_len = 0;
-	for (size_t i = 0; i < LIST_MAX; i++) {
+	for (size_t i = 0; !err; i++) {
 		struct bytes id;
 		struct row_access_key row;
 		err = index_access_key_next(node->reader, bytes_make(from, from_len), &id, &row);
+		if (!err && i == LIST_MAX)
+			err = refuse_long_list(message);
 		if (err)
 			break;
 		json_array_append_new(list, key_json(id, &row));
@@ -61,8 +81,7 @@ static enum err key_list(
 		from[from_len++] = 0;
 	}
 	index_view_end(node->reader);
-	*ret_result = list;
-	return err == ERR_NOT_FOUND ? ERR_OK : err;
+	return end_list(err, list, ret_result);
 }
 
 /* A key's row, with its texts copied out of the view. */
@@ -70,14 +89,20 @@ struct key_copy {
 	struct row_access_key row;
 	uint8_t secret[SECRET_BOX_LEN_MAX];
 	uint8_t owner[ROW_OWNER_LEN_MAX];
-	uint8_t description[256];
-	json_t *json;
+	uint8_t description[DESCRIPTION_LEN_MAX];
+	uint8_t *policy;
 };
+
+static void key_copy_fini(struct key_copy *copy)
+{
+	free(copy->policy);
+}
 
 static struct bytes copy_bytes(struct bytes from, uint8_t *to, size_t cap)
 {
 	size_t len = from.len < cap ? from.len : cap;
-	memcpy(to, from.data, len);
+	if (len > 0)
+		memcpy(to, from.data, len);
 	return bytes_make(to, len);
 }
 
@@ -87,6 +112,7 @@ static enum err find_key(struct node *node, const json_t *request, struct key_co
 	const char *id = argument(request, "id");
 	if (!id)
 		return node_refuse(message, ERR_INVALID, "name the key's id");
+	copy->policy = NULL;
 	enum err err = index_view_begin(node->reader);
 	if (err)
 		return err;
@@ -97,7 +123,12 @@ static enum err find_key(struct node *node, const json_t *request, struct key_co
 		row->owner = copy_bytes(row->owner, copy->owner, sizeof copy->owner);
 		row->description = copy_bytes(
 			row->description, copy->description, sizeof copy->description);
-		row->policy = bytes_make(NULL, 0);
+		size_t policy_len = row->policy.len;
+		copy->policy = policy_len ? malloc(policy_len) : NULL;
+		if (policy_len && !copy->policy)
+			err = ERR_NO_MEMORY;
+		else
+			row->policy = copy_bytes(row->policy, copy->policy, policy_len);
 	}
 	index_view_end(node->reader);
 	if (err == ERR_NOT_FOUND)
@@ -116,6 +147,7 @@ static enum err put_key(
 	command.key_put.secret = row->secret;
 	command.key_put.owner = row->owner;
 	command.key_put.description = row->description;
+	command.key_put.policy = row->policy;
 	command.key_put.state = row->state;
 	command.key_put.role = row->role;
 	command.key_put.expires_ms = row->expires_ms;
@@ -158,8 +190,9 @@ static enum err key_create(
 		.description = bytes_of(description ? description : ""),
 		.role = role && strcmp(role, "admin") == 0 ? AUTH_ROLE_ADMIN : AUTH_ROLE_OWNER,
 	};
-	if (row.description.len > 256)
-		return node_refuse(message, ERR_INVALID, "--description: at most 256 characters");
+	if (row.description.len > DESCRIPTION_LEN_MAX)
+		return node_refuse(message, ERR_INVALID, "--description: at most %d characters",
+			DESCRIPTION_LEN_MAX);
 	enum err err = put_secret(node, made.id, made.secret, &row, true, ret_result);
 	sodium_memzero(&made, sizeof made);
 	return err;
@@ -173,7 +206,26 @@ static enum err key_show(
 	enum err err = find_key(node, request, &copy, &id, message);
 	if (!err)
 		*ret_result = key_json(bytes_of(id), &copy.row);
+	key_copy_fini(&copy);
 	return err;
+}
+
+/* root.key says what the first key is: it goes with the key. made is NULL when the key is gone. */
+static void follow_root(struct node *node, const char *id, const struct root_key *made)
+{
+	struct root_key root;
+	char message[IDENTITY_MESSAGE_LEN];
+	const char *state_dir = node->config->state_dir;
+	enum err err = identity_load_root(state_dir, &root, message);
+	if (!err && strcmp(root.id, id) == 0) {
+		if (made)
+			memcpy(root.secret, made->secret, sizeof root.secret);
+		err = identity_put_root(state_dir, made ? &root : NULL, message);
+	}
+	sodium_memzero(&root, sizeof root);
+	if (err && err != ERR_NOT_FOUND)
+		trace_event(node->trace, TRACE_WARNING, 0, "root.key does not follow key %s: %s",
+			id, message);
 }
 
 static enum err key_rotate(
@@ -187,7 +239,10 @@ static enum err key_rotate(
 	struct root_key made;
 	identity_make_access_key(&made);
 	err = put_secret(node, id, made.secret, &copy.row, false, ret_result);
+	if (!err)
+		follow_root(node, id, &made);
 	sodium_memzero(&made, sizeof made);
+	key_copy_fini(&copy);
 	return err;
 }
 
@@ -203,6 +258,7 @@ static enum err set_key_state(
 	err = put_key(node, id, &copy.row, false);
 	if (!err)
 		*ret_result = key_json(bytes_of(id), &copy.row);
+	key_copy_fini(&copy);
 	return err;
 }
 
@@ -224,15 +280,18 @@ static enum err key_delete(
 	struct key_copy copy;
 	const char *id;
 	enum err err = find_key(node, request, &copy, &id, message);
+	key_copy_fini(&copy);
 	if (err)
 		return err;
 	struct command command = {.type = COMMAND_KEY_DELETE};
 	command.key_delete.id = bytes_of(id);
 	struct command_result result;
 	err = node_propose(node, &command, &result);
-	if (!err)
-		*ret_result = json_pack("{s:s}", "id", id);
-	return err;
+	if (err)
+		return err;
+	follow_root(node, id, NULL);
+	*ret_result = json_pack("{s:s}", "id", id);
+	return ERR_OK;
 }
 
 /* --- buckets --------------------------------------------------------------------------------------- */
@@ -259,7 +318,6 @@ static enum err bucket_list(
 	struct node *node, const json_t *request, json_t **ret_result, char *message)
 {
 	(void)request;
-	(void)message;
 	json_t *list = json_array();
 	enum err err = index_view_begin(node->reader);
 	if (err) {
@@ -268,10 +326,12 @@ static enum err bucket_list(
 	}
 	uint8_t from[ROW_BUCKET_NAME_LEN_MAX + 1];
 	size_t from_len = 0;
-	for (size_t i = 0; i < LIST_MAX && !err; i++) {
+	for (size_t i = 0; !err; i++) {
 		struct row_bucket row;
 		err = index_bucket_next(
 			node->reader, bytes_make(from, from_len), bytes_make(NULL, 0), &row);
+		if (!err && i == LIST_MAX)
+			err = refuse_long_list(message);
 		json_t *json;
 		if (err || (err = bucket_json(node, &row, &json)) != ERR_OK)
 			break;
@@ -282,8 +342,7 @@ static enum err bucket_list(
 		from[from_len++] = 0;
 	}
 	index_view_end(node->reader);
-	*ret_result = list;
-	return err == ERR_NOT_FOUND ? ERR_OK : err;
+	return end_list(err, list, ret_result);
 }
 
 static enum err bucket_show(

@@ -39,7 +39,7 @@ enum err control_line_limit(int fd)
 	return ERR_OK;
 }
 
-enum err control_line_read(int fd, char **ret_line)
+enum err control_line_read(int fd, size_t len_max, char **ret_line)
 {
 	size_t cap = 4096, len = 0;
 	char *line = malloc(cap);
@@ -56,7 +56,7 @@ enum err control_line_read(int fd, char **ret_line)
 			break;
 		if (len + 1 < cap)
 			continue;
-		if (cap >= CONTROL_LINE_LEN_MAX) {
+		if (cap >= len_max) {
 			err = ERR_LIMIT;
 			break;
 		}

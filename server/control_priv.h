@@ -20,8 +20,9 @@ void control_place_close(struct control_place *place);
 /* Lets no wait on a connection last longer than CONTROL_TIMEOUT_S. */
 MUST_USE enum err control_line_limit(int fd);
 
-/* Reads up to a line's end; gives memory. Errors: ERR_CLOSED, no line came; ERR_LIMIT. */
-MUST_USE enum err control_line_read(int fd, char **ret_line);
+/* Reads up to a line's end; gives memory. Errors: ERR_CLOSED, no line came; ERR_LIMIT, it is longer
+ * than about len_max; ERR_NO_MEMORY. */
+MUST_USE enum err control_line_read(int fd, size_t len_max, char **ret_line);
 
 /* Writes a document (borrowed) as one line. Errors: ERR_CLOSED, ERR_NO_MEMORY. */
 MUST_USE enum err control_line_write(int fd, const json_t *json);

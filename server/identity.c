@@ -239,21 +239,30 @@ enum err identity_load_root(const char *state_dir, struct root_key *ret_root, ch
 	return err;
 }
 
+enum err identity_put_root(const char *state_dir, const struct root_key *root, char *message)
+{
+	char path[IDENTITY_PATH_LEN], text[FILE_LEN_MAX];
+	if (!root) {
+		enum err err = identity_path(state_dir, "root.key", path);
+		if (err || unlink(path) == 0 || errno == ENOENT)
+			return err;
+		return refuse_errno(message, path);
+	}
+	snprintf(text, sizeof text, "access_key_id: %s\nsecret_access_key: %s\n", root->id,
+		root->secret);
+	enum err err = write_file(state_dir, "root.key", text, message);
+	sodium_memzero(text, sizeof text);
+	return err;
+}
+
 static enum err need_root(const char *state_dir, char *message)
 {
 	struct root_key root;
 	enum err err = identity_load_root(state_dir, &root, message);
-	if (err != ERR_NOT_FOUND) {
-		sodium_memzero(&root, sizeof root);
-		return err;
-	}
-	err = make_root(&root, message);
-	if (!err) {
-		char text[FILE_LEN_MAX];
-		snprintf(text, sizeof text, "access_key_id: %s\nsecret_access_key: %s\n", root.id,
-			root.secret);
-		err = write_file(state_dir, "root.key", text, message);
-		sodium_memzero(text, sizeof text);
+	if (err == ERR_NOT_FOUND) {
+		err = make_root(&root, message);
+		if (!err)
+			err = identity_put_root(state_dir, &root, message);
 	}
 	sodium_memzero(&root, sizeof root);
 	return err;

@@ -54,9 +54,13 @@ MUST_USE enum err identity_finish(
 MUST_USE enum err identity_load(
 	const char *state_dir, struct identity *ret_identity, char *message);
 
-/* Reads root.key. */
+/* Reads root.key. Errors: ERR_NOT_FOUND, ERR_CORRUPT, ERR_DENIED. */
 MUST_USE enum err identity_load_root(
 	const char *state_dir, struct root_key *ret_root, char *message);
+
+/* Writes root.key anew; root is NULL: the key is gone and the file goes too. */
+MUST_USE enum err identity_put_root(
+	const char *state_dir, const struct root_key *root, char *message);
 
 /* Makes an access key id (20 characters) or a secret (40) of random letters and digits. */
 void identity_make_access_key(struct root_key *ret_key);

@@ -353,6 +353,29 @@ static enum err close_loop_there(void *arg)
 	return ERR_OK;
 }
 
+static enum err do_nothing(void *arg)
+{
+	(void)arg;
+	return ERR_OK;
+}
+
+/* Lets the workers end what they do, and the loops learn of it: what is still made beside the
+ * serving, such as a segment, uses what is closed next. It may go on with another piece, so this is
+ * done again until nothing new came of it; what never ends is cut off after some rounds. */
+static void settle(struct node *node)
+{
+	struct server_loop *loops[NODE_LOOPS_MAX + 4];
+	unsigned count = list_loops(node, loops);
+	uint64_t before = 0, after = worker_threads_wait(node->workers);
+	for (unsigned round = 0; round < NODE_SETTLE_ROUNDS && before != after; round++) {
+		before = after;
+		for (unsigned i = 0; i < count; i++)
+			err_ignore(loop_call(
+				server_loop_base(loops[i]), do_nothing, NULL)); /* never fails */
+		after = worker_threads_wait(node->workers);
+	}
+}
+
 /* Ends what runs on the loops, from the clients down, then the loops. */
 static void end_service(struct node *node)
 {
@@ -375,6 +398,7 @@ static void end_service(struct node *node)
 		consensus_stop(node->consensus, consensus_stopped, &stopped);
 		err_ignore(completion_wait(&stopped));
 	}
+	settle(node);
 	end_loops(node);
 }
 
@@ -394,6 +418,7 @@ void node_stop(struct node *node)
 		return;
 	node->is_ready = false;
 	end_service(node);
+	worker_threads_free(node->workers);
 	http_listener_free(node->s3_listener);
 	http_listener_free(node->admin_listener);
 	for (unsigned i = 0; i < node->config->loops; i++)
@@ -409,7 +434,6 @@ void node_stop(struct node *node)
 	consensus_close(node->consensus);
 	kv_close(node->index_kv);
 	server_disk_free(node->state_disk);
-	worker_threads_free(node->workers);
 	for (unsigned i = 0; i < node->config->loops; i++)
 		server_loop_free(node->loops[i]);
 	server_loop_free(node->log_loop);

@@ -34,6 +34,7 @@
 #define NODE_LOOPS_MAX 64
 #define NODE_WORKERS 2
 #define NODE_LOG_SEGMENT_LEN (64u << 20)
+#define NODE_SETTLE_ROUNDS 16
 #define NODE_STOP_MS 10000 /* running exchanges get so long to end */
 
 /* Before this nobody's clock is right: signatures and certificates would be judged wrongly. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/node_status.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "server/version.h"
 
@@ -40,6 +42,36 @@ enum err node_status_drives(
 	return ERR_OK;
 }
 
+/* Drives should be file systems of their own. Where they are not, their space is there once, and
+ * they are lost together: counts how many in service share the file system of one, itself too, and
+ * says whether it is the first of them. */
+static unsigned count_sharing(const struct node *node, unsigned drive, bool *ret_is_first)
+{
+	struct stat own, other;
+	unsigned count = 0;
+	*ret_is_first = true;
+	if (stat(drive_path(node->store.drives[drive].drive), &own) != 0)
+		return 1;
+	for (unsigned i = 0; i < node->store.drive_count; i++) {
+		if (i != drive &&
+			(stat(drive_path(node->store.drives[i].drive), &other) != 0 ||
+				other.st_dev != own.st_dev))
+			continue;
+		count++;
+		*ret_is_first &= i >= drive;
+	}
+	return count;
+}
+
+static bool do_drives_share(const struct node *node)
+{
+	bool is_first;
+	for (unsigned i = 0; i < node->store.drive_count; i++)
+		if (count_sharing(node, i, &is_first) > 1)
+			return true;
+	return false;
+}
+
 /* The bytes of bodies that the drives can still take: every slot must find room for its shards, so
  * the fullest drive of the ring says how much. */
 static uint64_t usable_free(const struct node *node, const struct ring *ring)
@@ -51,7 +83,9 @@ static uint64_t usable_free(const struct node *node, const struct ring *ring)
 			continue;
 		struct drive_space space;
 		drive_space(node->store.drives[i].drive, &space);
-		double bodies = (double)space.free / share * ring->slot_count * ring->profile.k;
+		bool is_first;
+		double own_free = (double)space.free / count_sharing(node, i, &is_first);
+		double bodies = own_free / share * ring->slot_count * ring->profile.k;
 		if (bodies < (double)least)
 			least = bodies;
 	}
@@ -98,7 +132,9 @@ enum err node_status_space(
 	for (unsigned i = 0; i < node->store.drive_count; i++) {
 		struct drive_space space;
 		drive_space(node->store.drives[i].drive, &space);
-		total += space.total;
+		bool is_first;
+		count_sharing(node, i, &is_first);
+		total += is_first ? space.total : 0;
 		used += space.used;
 	}
 	struct ring_snapshot *snapshot = index_ring(node->index);
@@ -112,17 +148,34 @@ enum err node_status_space(
 }
 
 /* What promise P1 means here, in one line. */
-static const char *durability(const struct node *node, const struct ring *ring, unsigned up)
+static void format_durability(
+	const struct node *node, const struct ring *ring, unsigned up, char *text, size_t cap)
 {
+	unsigned out = node->config->drives_count - up;
+	unsigned m = ring ? ring->profile.m : 0;
 	if (!ring)
-		return "unknown: there is no ring yet";
-	if (ring->profile.m == 0)
-		return "one drive: data survives a power cut, not the loss of the drive";
-	if (up < node->config->drives_count)
-		return "drives are out of service: new data is written with a narrower code, and "
-		       "the loss of one more drive may lose older data";
-	return "data survives the loss of a drive; the index is on the state directory's drive "
-	       "alone";
+		snprintf(text, cap, "unknown: there is no ring yet");
+	else if (m == 0)
+		snprintf(text, cap,
+			"one drive: data survives a power cut, not the loss of the drive");
+	else if (out > m)
+		snprintf(text, cap,
+			"%u drives are out of service: data cannot all be read; bring them back",
+			out);
+	else if (out == m)
+		snprintf(text, cap,
+			"%u drives are out of service: the loss of one more loses data; bring "
+			"them back",
+			out);
+	else if (do_drives_share(node))
+		snprintf(text, cap,
+			"drives share a file system and are lost together with it: for trying "
+			"out, not for data");
+	else
+		snprintf(text, cap,
+			"data survives the loss of %u more drive%s; the index is on the state "
+			"directory's drive alone",
+			m - out, m - out > 1 ? "s" : "");
 }
 
 enum err node_status(struct node *node, const json_t *request, json_t **ret_result, char *message)
@@ -138,6 +191,8 @@ enum err node_status(struct node *node, const json_t *request, json_t **ret_resu
 	const struct ring *ring = snapshot ? ring_snapshot_ring(snapshot) : NULL;
 	char fingerprint[TLS_FINGERPRINT_LEN];
 	tls_fingerprint(node->tls, fingerprint);
+	char promise[256];
+	format_durability(node, ring, up, promise, sizeof promise);
 	const char *state = node->has_failed      ? "failed"
 		: up < node->config->drives_count ? "degraded"
 						  : "ok";
@@ -148,7 +203,7 @@ enum err node_status(struct node *node, const json_t *request, json_t **ret_resu
 		"admin_address", node->config->admin_address, "region", node->config->region,
 		"tls_fingerprint", fingerprint, "started_ms", (json_int_t)node->started_ms,
 		"drives_up", (int)up, "drives", (int)node->config->drives_count, "durability",
-		durability(node, ring, up), "profile", "k", ring ? ring->profile.k : 0, "m",
+		promise, "profile", "k", ring ? ring->profile.k : 0, "m",
 		ring ? ring->profile.m : 0, "index", "applied", (json_int_t)index.applied,
 		"committed", (json_int_t)index.committed, "bytes", (json_int_t)index.kv_used,
 		"commands", (json_int_t)index.commands, "drive_list", drives_json(node));

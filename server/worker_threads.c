@@ -13,10 +13,13 @@ struct worker_threads {
 	struct worker base;
 	pthread_mutex_t lock;
 	pthread_cond_t queued;
+	pthread_cond_t settled; /* nothing is queued, nothing runs */
 	struct task *first; /* work->task, linked */
 	struct task **tail;
 	unsigned idle_count;
 	unsigned wake_count; /* idle threads that were signalled and have not run yet */
+	unsigned running_count;
+	uint64_t submitted_count;
 	bool is_stopping;
 	char name[16];
 	unsigned thread_count;
@@ -48,6 +51,7 @@ static void *thread_main(void *arg)
 		threads->first = task->next;
 		if (!threads->first)
 			threads->tail = &threads->first;
+		threads->running_count++;
 		pthread_mutex_unlock(&threads->lock);
 
 		struct work *work = CONTAINER_OF(task, struct work, task);
@@ -55,6 +59,9 @@ static void *thread_main(void *arg)
 		work->task = (struct task){.run = run_done};
 		loop_post(work->loop, &work->task);
 		pthread_mutex_lock(&threads->lock);
+		threads->running_count--;
+		if (!threads->first && threads->running_count == 0)
+			pthread_cond_broadcast(&threads->settled);
 	}
 	pthread_mutex_unlock(&threads->lock);
 	return NULL;
@@ -68,6 +75,7 @@ static void submit(struct worker *worker, struct work *work)
 	assert(!threads->is_stopping);
 	*threads->tail = &work->task;
 	threads->tail = &work->task.next;
+	threads->submitted_count++;
 	bool is_wanted = threads->idle_count > threads->wake_count;
 	if (is_wanted)
 		threads->wake_count++;
@@ -90,6 +98,7 @@ enum err worker_threads_new(
 	snprintf(threads->name, sizeof threads->name, "%s", name);
 	pthread_mutex_init(&threads->lock, NULL);
 	pthread_cond_init(&threads->queued, NULL);
+	pthread_cond_init(&threads->settled, NULL);
 	while (threads->thread_count < thread_count) {
 		enum err err = thread_start(
 			&threads->threads[threads->thread_count], thread_main, threads);
@@ -108,6 +117,16 @@ struct worker *worker_threads_worker(struct worker_threads *threads)
 	return &threads->base;
 }
 
+uint64_t worker_threads_wait(struct worker_threads *threads)
+{
+	pthread_mutex_lock(&threads->lock);
+	while (threads->first || threads->running_count > 0)
+		pthread_cond_wait(&threads->settled, &threads->lock);
+	uint64_t count = threads->submitted_count;
+	pthread_mutex_unlock(&threads->lock);
+	return count;
+}
+
 void worker_threads_free(struct worker_threads *threads)
 {
 	if (!threads)
@@ -120,6 +139,7 @@ void worker_threads_free(struct worker_threads *threads)
 		pthread_join(threads->threads[i], NULL);
 	assert(!threads->first);
 	pthread_cond_destroy(&threads->queued);
+	pthread_cond_destroy(&threads->settled);
 	pthread_mutex_destroy(&threads->lock);
 	free(threads);
 }

@@ -2,6 +2,8 @@
 #ifndef SERVER_WORKER_THREADS_H
 #define SERVER_WORKER_THREADS_H
 
+#include <stdint.h>
+
 #include "storage/err.h"
 #include "storage/worker.h"
 
@@ -17,6 +19,10 @@ MUST_USE enum err worker_threads_new(
 
 /* The seam. Borrowed until worker_threads_free(). */
 struct worker *worker_threads_worker(struct worker_threads *threads);
+
+/* Waits until nothing is queued and nothing runs; the ends are posted then, but their loops may not
+ * have run them yet. Gives how many calls there were since the start. Not on a loop. Blocks. */
+uint64_t worker_threads_wait(struct worker_threads *threads);
 
 /* Runs what is queued, posts its ends, and joins the threads. Nothing may be submitted any more;
  * the loops that wait for ends must still be there. NULL is fine. Blocks. */

@@ -3,13 +3,21 @@
 # Runs the rubus command line as people and scripts do, and holds it to its contract: exit
 # statuses, one line on stderr, one JSON document on stdout.
 #
-#   tests/s3/cli.sh build/release/rubus
+#   tests/s3/cli.sh build/release/rubus [clients]
+#
+# With "clients" the commands that a demo prints are run as they are printed.
 set -u
 rubus=$(realpath "$1")
 root=$(cd "$(dirname "$0")/../.." && pwd)
 dir=$(mktemp -d)
 failed=0
-trap 'rm -rf "$dir"' EXIT
+node=
+# shellcheck disable=SC2317
+clean_up() {
+	test -z "$node" || kill -KILL "$node" 2>/dev/null
+	rm -rf "$dir"
+}
+trap clean_up EXIT
 unset RUBUS_CONFIG RUBUS_ROOT_ACCESS_KEY RUBUS_ROOT_SECRET_KEY
 
 fail() {
@@ -151,6 +159,174 @@ expect 3 'no node runs' "$rubus" status --config "$dir/fine.yaml"
 expect 3 'no node runs' "$rubus" key list --config "$dir/fine.yaml" --json
 has_json error.exit_status
 expect 3 'no node runs' env RUBUS_CONFIG="$dir/fine.yaml" "$rubus" bucket list
+
+# --- a demo -------------------------------------------------------------------------------------
+
+# start NAME COMMAND...: a node in the background, once it serves.
+start() {
+	name=$1
+	shift
+	env "$@" >"$dir/$name.out" 2>"$dir/$name.err" </dev/null &
+	node=$!
+	for _ in $(seq 300); do
+		grep -q 'certificate\|tls_fingerprint' "$dir/$name.out" && return
+		kill -0 "$node" 2>/dev/null || break
+		sleep 0.1
+	done
+	fail "it does not serve: $*: $(cat "$dir/$name.out" "$dir/$name.err")"
+}
+
+# stop SIGNAL STATUS: the node ends on a signal.
+stop() {
+	kill "-$1" "$node"
+	wait "$node"
+	got=$?
+	test "$got" = "$2" || fail "status $got after SIG$1, not $2"
+	node=
+}
+
+addresses='--s3 127.0.0.1:0 --admin 127.0.0.1:0'
+demo="$dir/a demo"
+expect 2 'ADDRESS:PORT' "$rubus" demo --dir "$demo" --s3 nowhere
+expect 2 "--drives is 'many'" "$rubus" demo --dir "$demo" --drives many
+expect 2 "--drives is '0'" "$rubus" demo --dir "$demo" --drives 0
+expect 2 '--dir is not named' "$rubus" demo
+expect 6 'not a demo' "$rubus" demo --dir "$dir"
+expect 1 'No such file' "$rubus" demo --dir "$dir/no/such/place"
+# shellcheck disable=SC2086
+start demo "$rubus" demo --dir "$demo" --drives 3 $addresses
+secret=$(sed -n 's/^secret_access_key: //p' "$demo/node/root.key")
+root_id=$(sed -n 's/^access_key_id: //p' "$demo/node/root.key")
+grep -qF "$secret" "$dir/demo.out" || fail 'the secret is not shown at the first run'
+test -d "$demo/drive3/segments" || fail 'drive3 has no segments'
+test -e "$demo/drive4" && fail 'there are more drives than were asked for'
+
+say() {
+	status=$1 text=$2
+	shift 2
+	expect "$status" "$text" "$rubus" "$@" --dir "$demo"
+}
+
+say 0 'share a file system' status
+say 0 '3 of 3 up' status
+say 0 '' status --json
+has_json durability
+say 0 'drive3' drive list
+say 0 '' drive list --json
+has_json drives
+say 0 'still fits' df
+say 0 '' df --json
+has_json available
+say 0 'photos' bucket create photos
+say 6 'there already' bucket create photos
+say 2 '3 to 63' bucket create No_Name
+say 0 'photos' bucket list
+say 0 '' bucket list --json
+has_json buckets
+say 0 'root' bucket show photos
+say 5 'no bucket nothing' bucket show nothing
+say 5 'no bucket nothing' bucket delete nothing
+say 0 'photos' bucket delete photos
+say 5 'no bucket photos' bucket show photos
+say 0 "$root_id" key list
+say 2 'admin or owner' key create --role king
+say 0 'secret' key create --owner me --description 'for a test' --json
+has_json secret
+key=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["id"])' "$dir/out")
+say 0 'for a test' key show "$key"
+say 0 'disabled' key disable "$key"
+say 0 'enabled' key enable "$key"
+say 0 'secret' key rotate "$key"
+say 0 "$key" key delete "$key"
+say 5 "no key $key" key show "$key"
+say 5 "no key $key" key rotate "$key"
+say 5 "no key $key" key delete "$key"
+say 0 'secret' key rotate "$root_id"
+new_secret=$(sed -n 's/^secret_access_key: //p' "$demo/node/root.key")
+grep -qF "$new_secret" "$dir/out" || fail 'root.key does not have the secret that holds'
+test "$new_secret" != "$secret" || fail 'the secret was not rotated'
+
+# One node for a directory, one process for a port.
+# shellcheck disable=SC2086
+expect 6 'served by another process' "$rubus" demo --dir "$demo" $addresses
+port=$(sed -n 's#.*S3 *http://127.0.0.1:\([0-9]*\).*#\1#p' "$dir/demo.out")
+expect 6 "rubus (process $node)" "$rubus" demo --dir "$dir/second" --s3 "127.0.0.1:$port" \
+	--admin 127.0.0.1:0
+grep -q 'take another port' "$dir/err" || fail 'no way out of a port in use is told'
+if test "${2-}" = clients; then
+	sed -n '/^  export/p; /^  aws/p; /^  s3cmd/p; /restic/p' "$dir/demo.out" >"$dir/commands"
+	test "$(wc -l <"$dir/commands")" = 5 || fail 'the demo prints other commands'
+	timeout 120 sh -eu "$dir/commands" >"$dir/out" 2>&1 ||
+		fail "a command of the demo does not work: $(cat "$dir/out")"
+	say 0 'backups' bucket list
+	say 6 'not empty' bucket delete backups
+fi
+stop INT 0
+
+# Again, with a drive missing, a foreign one, and addresses of this run only.
+expect 6 'has 3 drives' "$rubus" demo --dir "$demo" --drives 4
+mv "$demo/drive2" "$dir/aside"
+# shellcheck disable=SC2086
+start again "$rubus" demo --dir "$demo" $addresses
+grep -qF "$new_secret" "$dir/again.out" && fail 'the secret is shown at a later run'
+grep -q '2 of 3 drives' "$dir/again.out" || fail 'a missing drive is not told'
+say 0 'is missing' drive list
+say 0 'degraded' status
+stop TERM 0
+cp -r "$dir/fine/drive1" "$demo/drive2"
+# shellcheck disable=SC2086
+start foreign_drive "$rubus" demo --dir "$demo" $addresses --json
+cp "$dir/foreign_drive.out" "$dir/out"
+has_json access_key_id
+say 0 'another cluster' drive list
+say 0 "$root_id" key delete "$root_id"
+test -e "$demo/node/root.key" && fail 'root.key outlives its key'
+stop TERM 0
+rm -rf "$demo/drive2"
+mv "$dir/aside" "$demo/drive2"
+# shellcheck disable=SC2086
+start whole "$rubus" demo --dir "$demo" $addresses
+grep -q '3 of 3 drives' "$dir/whole.out" || fail 'a drive that came back is not served'
+grep -q 'rubus key create' "$dir/whole.out" || fail 'no way to a first key is told'
+stop INT 0
+
+# --- serve --------------------------------------------------------------------------------------
+
+config served 's3_address: 127.0.0.1:0' 'admin_address: 127.0.0.1:0'
+expect 78 'rubus init' "$rubus" serve --config "$dir/served.yaml"
+expect 0 'access key id' "$rubus" init --config "$dir/served.yaml"
+start served RUBUS_LOG_FORMAT=json "$rubus" serve --config "$dir/served.yaml"
+grep -q '"memory: all pools' "$dir/served.err" || fail 'the sum of the pools is not told'
+kill -HUP "$node"
+expect 0 'ok' env RUBUS_CONFIG="$dir/served.yaml" "$rubus" status
+grep -q 'certificate: reloaded' "$dir/served.err" || fail 'SIGHUP does not reload'
+stop TERM 0
+python3 - "$dir/served.err" <<'PYTHON' || fail 'the log has a line that is not JSON'
+import json, sys
+for line in open(sys.argv[1]):
+    json.loads(line)
+PYTHON
+# A node whose process was killed leaves a socket that nobody serves.
+start served "$rubus" serve --config "$dir/served.yaml"
+stop KILL 137
+expect 3 'no node runs' "$rubus" status --config "$dir/served.yaml"
+# Where the system was told to start it.
+python3 - "$dir/notify" "$rubus" "$dir/served.yaml" <<'PYTHON' || fail 'systemd is not told'
+import os, signal, socket, subprocess, sys
+path, rubus, config = sys.argv[1:]
+told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+told.bind(path)
+told.settimeout(30)
+node = subprocess.Popen([rubus, "serve", "--config", config], env={**os.environ, "NOTIFY_SOCKET": path},
+    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+try:
+    assert told.recv(999) == b"READY=1"
+    node.send_signal(signal.SIGTERM)
+    assert told.recv(999) == b"STOPPING=1"
+    assert node.wait(30) == 0
+finally:
+    node.kill()
+PYTHON
 
 test "$failed" = 0 || exit 1
 echo "cli: everything as it should be"
