@@ -17,7 +17,7 @@ static void timer_fired(struct timer *timer)
 	advance(CONTAINER_OF(timer, struct collector, timer));
 }
 
-/* --- freeing shards -------------------------------------------------------------------------------- */
+/* --- freeing shards --------------------------------------------------------------------------- */
 
 static void free_done(struct shard_free *op, enum err err)
 {
@@ -59,7 +59,7 @@ static void free_shard(
 	shard_free_start(&slot->op);
 }
 
-/* --- the census -------------------------------------------------------------------------------------- */
+/* --- the census ------------------------------------------------------------------------------- */
 
 /* Is there a row for the extent, or could there still be one? */
 static enum err is_garbage(struct collector *collector, const struct ring *ring,
@@ -138,7 +138,7 @@ static void advance_census(struct collector *collector)
 	look_later(collector, err ? COLLECT_IDLE_MS : COLLECT_CENSUS_PAUSE_MS);
 }
 
-/* --- the queue ---------------------------------------------------------------------------------------- */
+/* --- the queue -------------------------------------------------------------------------------- */
 
 static void proposal_done(struct index_proposal *proposal)
 {

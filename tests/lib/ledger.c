@@ -43,7 +43,7 @@ static int compare(const void *one, const void *other)
 	return (int)a->index - (int)b->index;
 }
 
-/* --- what the index refers to ----------------------------------------------------------------------- */
+/* --- what the index refers to ----------------------------------------------------------------- */
 
 static void add_extent(struct shards *shards, const struct ring *ring, uint16_t slot,
 	struct extent_id extent, const struct row_extent *row, struct ledger_counts *counts)
@@ -97,7 +97,7 @@ static void list_index(struct sim_store *rig, struct shards *shards, struct ledg
 	qsort(shards->all, shards->count, sizeof *shards->all, compare);
 }
 
-/* --- what the drives say ----------------------------------------------------------------------------- */
+/* --- what the drives say ---------------------------------------------------------------------- */
 
 static void list_drive(struct sim_store_drive *drive, struct shards *shards)
 {
@@ -137,7 +137,7 @@ static void compare_drive(struct shards *referred, struct shards *listed)
 	}
 }
 
-/* --- what is in the segments ------------------------------------------------------------------------- */
+/* --- what is in the segments ------------------------------------------------------------------ */
 
 static void record_found(void *arg, const struct segment_record *record)
 {
@@ -165,7 +165,7 @@ static void compare_records(struct sim_store_drive *drive, struct shards *listed
 			drive->number);
 }
 
-/* --- all of it --------------------------------------------------------------------------------------- */
+/* --- all of it -------------------------------------------------------------------------------- */
 
 static void check_hash(struct sim_store *rig)
 {

@@ -85,7 +85,7 @@ void sim_store_fini(struct sim_store *rig)
 	sim_free(rig->sim);
 }
 
-/* --- proposing from outside the loops -------------------------------------------------------------- */
+/* --- proposing from outside the loops --------------------------------------------------------- */
 
 struct waiting {
 	struct index_proposal proposal;
@@ -134,7 +134,7 @@ enum err sim_store_propose(
 	return err;
 }
 
-/* --- starting -------------------------------------------------------------------------------------- */
+/* --- starting --------------------------------------------------------------------------------- */
 
 static void index_failed(void *arg, enum err err)
 {
@@ -256,7 +256,7 @@ static enum err start_index(struct sim_store *rig)
 	return rig->opened_err;
 }
 
-/* --- what the index has to know first -------------------------------------------------------------- */
+/* --- what the index has to know first --------------------------------------------------------- */
 
 static enum err find_number(struct sim_store *rig, struct sim_store_drive *drive)
 {
@@ -366,7 +366,7 @@ enum err sim_store_start(struct sim_store *rig)
 	return rig->life->is_collecting ? ERR_OK : ERR_NO_MEMORY;
 }
 
-/* --- ending ---------------------------------------------------------------------------------------- */
+/* --- ending ----------------------------------------------------------------------------------- */
 
 /* What the end of a process leaves in memory stays reachable. */
 static void forget(struct sim_store *rig)
@@ -500,7 +500,7 @@ enum err sim_store_stop(struct sim_store *rig)
 	return ERR_OK;
 }
 
-/* --- looking --------------------------------------------------------------------------------------- */
+/* --- looking ---------------------------------------------------------------------------------- */
 
 bool sim_store_has_drive(const struct sim_store *rig, uint16_t number)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One operation of a client: begins in a task, goes on in callbacks, ends once in end(). */
-#include "tests/lib/store_client.h"
+/* One operation of a client: begins in a task, goes on in callbacks, ends once in client_end(). */
+#include "tests/lib/store_client_priv.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,14 +10,14 @@
 #define DIGEST_MS 3
 #define SLOW_MS 300
 
-static uint64_t below(struct client *client, uint64_t n)
+uint64_t client_below(struct client *client, uint64_t n)
 {
 	return test_random(&client->world->random) % n;
 }
 
-static bool chance(struct client *client, unsigned percent)
+bool client_chance(struct client *client, unsigned percent)
 {
-	return below(client, 100) < percent;
+	return client_below(client, 100) < percent;
 }
 
 struct bytes client_key(unsigned key)
@@ -27,7 +27,7 @@ struct bytes client_key(unsigned key)
 	return bytes_of(keys[key]);
 }
 
-static void end(struct client *client, enum err err)
+void client_end(struct client *client, enum err err)
 {
 	assert(!client->is_done && client->frame_count == 0 && !client->timer.is_set);
 	client->err = err;
@@ -46,16 +46,16 @@ static void end(struct client *client, enum err err)
 }
 
 /* A failure that no client of a healthy node may see. */
-static void check_failure(struct client *client, const char *what, enum err err)
+void client_check_failure(struct client *client, const char *what, enum err err)
 {
 	const struct sim_store *rig = client->world->rig;
-	ck_assert_msg(client->world->may_reads_fail || rig->failed != ERR_OK ||
+	ck_assert_msg(*client->world->may_reads_fail || rig->failed != ERR_OK ||
 			index_session(rig->index) == 0,
 		"seed %lu: %s of key %u (content %u): %s", (unsigned long)client->world->seed, what,
 		client->key, client->content, err_name(err));
 }
 
-/* --- commands ------------------------------------------------------------------------------------- */
+/* --- commands --------------------------------------------------------------------------------- */
 
 static void proposal_done(struct index_proposal *proposal)
 {
@@ -66,7 +66,7 @@ static void proposal_done(struct index_proposal *proposal)
 	client->answered(client);
 }
 
-static void propose(
+void client_propose(
 	struct client *client, const struct command *command, void (*answered)(struct client *))
 {
 	client->proposal = (struct index_proposal){
@@ -79,21 +79,21 @@ static void propose(
 }
 
 /* Of what came back: the error of the proposal, or of its result. */
-static enum err answer_of(const struct client *client)
+enum err client_answer(const struct client *client)
 {
 	if (client->proposal.err != ERR_OK)
 		return client->proposal.err;
 	return command_code_err(client->result.code);
 }
 
-static void begin_event(struct client *client, enum store_event_kind kind, uint32_t value)
+void client_begin_event(struct client *client, enum store_event_kind kind, uint32_t value)
 {
 	client->event = store_model_begin(client->world->model, client->key, kind, value);
 	client->has_event = true;
 }
 
 /* Enters what became of the write into the model. */
-static void end_event(struct client *client, enum err err)
+void client_end_event(struct client *client, enum err err)
 {
 	assert(client->has_event);
 	struct store_model *model = client->world->model;
@@ -106,7 +106,7 @@ static void end_event(struct client *client, enum err err)
 		store_model_did_not(model, client->key, client->event);
 }
 
-/* --- the body of a put or of a part --------------------------------------------------------------- */
+/* --- the body of a put or of a part ----------------------------------------------------------- */
 
 static void put_ended(struct client *client, enum err err);
 static void put_is_durable(struct client *client);
@@ -134,7 +134,7 @@ static void on_frame(struct put *put, struct put_frame *frame)
 	struct client *client = CONTAINER_OF(put, struct client, put);
 	ck_assert_uint_lt(client->frame_count, ARRAY_COUNT(client->frames));
 	client->frames[client->frame_count++] = frame;
-	later(client, below(client, DIGEST_MS));
+	later(client, client_below(client, DIGEST_MS));
 }
 
 static void on_room(struct put *put)
@@ -162,12 +162,12 @@ static void pump(struct client *client)
 		size_t cap;
 		if (put_buffer(&client->put, &buf, &cap) != ERR_OK)
 			return; /* room() or durable() follows */
-		size_t len = client->is_slow ? 1 + below(client, cap) : cap;
+		size_t len = client->is_slow ? 1 + client_below(client, cap) : cap;
 		store_content_fill(client->world->model, client->content, client->filled, buf, len);
 		client->filled += len;
 		put_filled(&client->put, len);
 		if (client->is_slow) {
-			later(client, below(client, SLOW_MS));
+			later(client, client_below(client, SLOW_MS));
 			return;
 		}
 	}
@@ -193,11 +193,11 @@ static void on_discarded(struct put *put)
 	put_ended(client, client->cancel_at == UINT64_MAX ? client->err : ERR_CANCELED);
 }
 
-static void start_body(struct client *client, uint64_t len)
+void client_start_body(struct client *client, uint64_t len)
 {
 	client->filled = 0;
 	client->is_discarded = false;
-	client->cancel_at = chance(client, 4) ? below(client, len + 1) : UINT64_MAX;
+	client->cancel_at = client_chance(client, 4) ? client_below(client, len + 1) : UINT64_MAX;
 	if (client->cancel_at == len)
 		client->cancel_at = UINT64_MAX;
 	struct put_setup setup = {
@@ -217,24 +217,21 @@ static void start_body(struct client *client, uint64_t len)
 		pump(client);
 }
 
-/* --- put -------------------------------------------------------------------------------------------- */
-
-static void part_ended(struct client *client, enum err err);
-static void part_is_durable(struct client *client);
+/* --- put -------------------------------------------------------------------------------------- */
 
 static void put_ended(struct client *client, enum err err)
 {
 	if (client->kind == CLIENT_UPLOAD) {
-		part_ended(client, err);
+		client_part_ended(client, err);
 		return;
 	}
 	if (client->has_event)
-		end_event(client, err == ERR_PRECONDITION ? ERR_PRECONDITION : ERR_CANCELED);
-	end(client, err == ERR_PRECONDITION ? ERR_REFUSED : err);
+		client_end_event(client, err == ERR_PRECONDITION ? ERR_PRECONDITION : ERR_CANCELED);
+	client_end(client, err == ERR_PRECONDITION ? ERR_REFUSED : err);
 }
 
 /* The index took the body, or will or will not be known to have; or it did not. */
-static bool keep_or_discard(struct client *client, enum err err)
+bool client_keep_or_discard(struct client *client, enum err err)
 {
 	if (err == ERR_OK || err == ERR_UNKNOWN) {
 		put_fini(&client->put);
@@ -247,17 +244,17 @@ static bool keep_or_discard(struct client *client, enum err err)
 
 static void put_answered(struct client *client)
 {
-	enum err err = answer_of(client);
-	if (!keep_or_discard(client, err))
+	enum err err = client_answer(client);
+	if (!client_keep_or_discard(client, err))
 		return;
-	end_event(client, err);
-	end(client, err);
+	client_end_event(client, err);
+	client_end(client, err);
 }
 
 static void put_is_durable(struct client *client)
 {
 	if (client->kind == CLIENT_UPLOAD) {
-		part_is_durable(client);
+		client_part_is_durable(client);
 		return;
 	}
 	struct command command = {.type = COMMAND_OBJECT_PUT};
@@ -267,18 +264,18 @@ static void put_is_durable(struct client *client)
 	put->conditions.if_none_match_any = client->kind == CLIENT_CREATE;
 	put_body(&client->put, &put->body);
 	put->body.etag = store_content_etag(client->world->model, client->content);
-	propose(client, &command, put_answered);
+	client_propose(client, &command, put_answered);
 }
 
 static void begin_put(struct client *client)
 {
 	client->content = store_content_new(client->world->model, client->len);
-	begin_event(client, client->kind == CLIENT_CREATE ? STORE_CREATE : STORE_WRITE,
+	client_begin_event(client, client->kind == CLIENT_CREATE ? STORE_CREATE : STORE_WRITE,
 		client->content);
-	start_body(client, client->len);
+	client_start_body(client, client->len);
 }
 
-/* --- looking ---------------------------------------------------------------------------------------- */
+/* --- looking ---------------------------------------------------------------------------------- */
 
 /* Reads what the key is, under a view. Errors: ERR_NOT_FOUND; of the machine. */
 static enum err find(struct client *client, unsigned key, struct object_info *info)
@@ -300,7 +297,7 @@ static enum err find(struct client *client, unsigned key, struct object_info *in
 	return ERR_OK;
 }
 
-/* --- get -------------------------------------------------------------------------------------------- */
+/* --- get -------------------------------------------------------------------------------------- */
 
 static void on_piece(struct get *get, const uint8_t *data, size_t len)
 {
@@ -313,7 +310,7 @@ static void on_piece(struct get *get, const uint8_t *data, size_t len)
 		client->key, client->content, (unsigned long)client->read_at);
 	client->read_at += len;
 	client->has_piece = true;
-	later(client, client->is_slow ? below(client, SLOW_MS) : 0);
+	later(client, client->is_slow ? client_below(client, SLOW_MS) : 0);
 }
 
 static void on_got(struct get *get, enum err err)
@@ -324,18 +321,18 @@ static void on_got(struct get *get, enum err err)
 	if (err == ERR_OK) {
 		ck_assert_uint_eq(client->read_at, client->read_end);
 	} else if (err != ERR_CANCELED) {
-		check_failure(client, "get", err);
+		client_check_failure(client, "get", err);
 		client->world->stats->get_errors++;
 	}
-	end(client, err);
+	client_end(client, err);
 }
 
 static void begin_get(struct client *client)
 {
 	enum err err = index_view_begin(client->store->reader);
 	if (err != ERR_OK) {
-		check_failure(client, "view", err);
-		end(client, err);
+		client_check_failure(client, "view", err);
+		client_end(client, err);
 		return;
 	}
 	struct object_info info;
@@ -343,16 +340,16 @@ static void begin_get(struct client *client)
 	if (err != ERR_OK || info.row.len == 0) {
 		index_view_end(client->store->reader);
 		if (err != ERR_OK && err != ERR_NOT_FOUND)
-			check_failure(client, "lookup", err);
-		end(client, err == ERR_NOT_FOUND ? ERR_OK : err);
+			client_check_failure(client, "lookup", err);
+		client_end(client, err == ERR_NOT_FOUND ? ERR_OK : err);
 		return;
 	}
 	client->content = store_content_of(client->world->model, &info.row.etag);
-	bool is_whole = client->is_whole || chance(client, 40);
-	client->read_at = is_whole ? 0 : below(client, info.row.len);
+	bool is_whole = client->is_whole || client_chance(client, 40);
+	client->read_at = is_whole ? 0 : client_below(client, info.row.len);
 	client->read_end = is_whole
 		? info.row.len
-		: client->read_at + 1 + below(client, info.row.len - client->read_at);
+		: client->read_at + 1 + client_below(client, info.row.len - client->read_at);
 	struct get_setup setup = {
 		.store = client->store,
 		.body = info.row.body,
@@ -364,9 +361,9 @@ static void begin_get(struct client *client)
 	};
 	get_start(&client->get, &setup);
 	index_view_end(client->store->reader);
-	if (!client->is_whole && chance(client, 5)) {
+	if (!client->is_whole && client_chance(client, 5)) {
 		client->cancel_at = 0;
-		later(client, below(client, 5));
+		later(client, client_below(client, 5));
 	}
 }
 
@@ -388,13 +385,13 @@ static void timer_fired(struct timer *timer)
 	}
 }
 
-/* --- delete, copy, list ----------------------------------------------------------------------------- */
+/* --- delete, copy, list ----------------------------------------------------------------------- */
 
 static void write_answered(struct client *client)
 {
-	enum err err = answer_of(client);
-	end_event(client, err);
-	end(client, err);
+	enum err err = client_answer(client);
+	client_end_event(client, err);
+	client_end(client, err);
 }
 
 static void begin_delete(struct client *client)
@@ -407,12 +404,12 @@ static void begin_delete(struct client *client)
 	struct command command = {.type = COMMAND_OBJECT_DELETE};
 	command.object_delete.bucket = client->world->bucket;
 	command.object_delete.deletes = bytes_make(list, out.len);
-	begin_event(client, STORE_WRITE, 0);
-	propose(client, &command, write_answered);
+	client_begin_event(client, STORE_WRITE, 0);
+	client_propose(client, &command, write_answered);
 }
 
 /* Finds the source of a copy. Ends the client if there is none. */
-static bool find_source(struct client *client, struct object_info *info)
+bool client_find_source(struct client *client, struct object_info *info)
 {
 	enum err err = index_view_begin(client->store->reader);
 	if (err == ERR_OK) {
@@ -420,15 +417,15 @@ static bool find_source(struct client *client, struct object_info *info)
 		index_view_end(client->store->reader);
 	}
 	if (err != ERR_OK && err != ERR_NOT_FOUND)
-		check_failure(client, "lookup of a source", err);
+		client_check_failure(client, "lookup of a source", err);
 	return err == ERR_OK;
 }
 
 static void begin_copy(struct client *client)
 {
 	struct object_info info;
-	if (!find_source(client, &info)) {
-		end(client, ERR_OK);
+	if (!client_find_source(client, &info)) {
+		client_end(client, ERR_OK);
 		return;
 	}
 	client->content = store_content_of(client->world->model, &info.row.etag);
@@ -439,8 +436,8 @@ static void begin_copy(struct client *client)
 	copy->source_version = info.version;
 	copy->source_body = info.row.body;
 	copy->key = client_key(client->key);
-	begin_event(client, STORE_WRITE, client->content);
-	propose(client, &command, write_answered);
+	client_begin_event(client, STORE_WRITE, client->content);
+	client_propose(client, &command, write_answered);
 }
 
 static void begin_list(struct client *client)
@@ -472,160 +469,11 @@ static void begin_list(struct client *client)
 	if (has_view)
 		index_view_end(client->store->reader);
 	if (err != ERR_NOT_FOUND)
-		check_failure(client, "list", err);
-	end(client, err == ERR_NOT_FOUND ? ERR_OK : err);
+		client_check_failure(client, "list", err);
+	client_end(client, err == ERR_NOT_FOUND ? ERR_OK : err);
 }
 
-/* --- uploads ---------------------------------------------------------------------------------------- */
-
-static void next_part(struct client *client);
-
-static void upload_over(struct client *client)
-{
-	end(client, client->err);
-}
-
-/* Gives the upload up, for that reason. */
-static void abort_upload(struct client *client, enum err err)
-{
-	client->err = err;
-	struct command command = {.type = COMMAND_UPLOAD_ABORT};
-	command.upload_abort.bucket = client->world->bucket;
-	command.upload_abort.key = client_key(client->key);
-	command.upload_abort.upload = client->upload;
-	propose(client, &command, upload_over);
-}
-
-static void complete_answered(struct client *client)
-{
-	enum err err = answer_of(client);
-	end_event(client, err);
-	if (err == ERR_OK || err == ERR_UNKNOWN)
-		end(client, err);
-	else
-		abort_upload(client, err);
-}
-
-static void complete(struct client *client)
-{
-	struct store_model *model = client->world->model;
-	client->content = store_content_join(model, client->parts, client->part_count);
-	uint8_t numbers[2 * CLIENT_PARTS_MAX];
-	for (unsigned i = 0; i < client->part_count; i++)
-		put_le16(numbers + 2 * i, 1 + 3 * i);
-	struct command command = {.type = COMMAND_UPLOAD_COMPLETE};
-	struct command_upload_complete *args = &command.upload_complete;
-	args->bucket = client->world->bucket;
-	args->key = client_key(client->key);
-	args->upload = client->upload;
-	args->change_count = client->change_count;
-	args->parts = bytes_make(numbers, 2 * client->part_count);
-	args->etag = store_content_etag(model, client->content);
-	args->parts_hash = client->content;
-	begin_event(client, STORE_WRITE, client->content);
-	propose(client, &command, complete_answered);
-}
-
-static void part_ended(struct client *client, enum err err)
-{
-	if (err != ERR_OK) {
-		abort_upload(client, err);
-		return;
-	}
-	client->change_count = client->result.count;
-	client->part++;
-	next_part(client);
-}
-
-static void part_answered(struct client *client)
-{
-	enum err err = answer_of(client);
-	if (keep_or_discard(client, err))
-		part_ended(client, err);
-}
-
-static void part_is_durable(struct client *client)
-{
-	struct command command = {.type = COMMAND_UPLOAD_PART};
-	struct command_upload_part *part = &command.upload_part;
-	part->bucket = client->world->bucket;
-	part->key = client_key(client->key);
-	part->upload = client->upload;
-	part->part = 1 + 3 * client->part;
-	put_body(&client->put, &part->body);
-	part->body.etag = store_content_etag(client->world->model, client->content);
-	propose(client, &command, part_answered);
-}
-
-static void copied(struct client *client)
-{
-	part_ended(client, answer_of(client));
-}
-
-static bool copy_part(struct client *client)
-{
-	struct object_info info;
-	if (!find_source(client, &info) || info.row.len == 0)
-		return false;
-	struct store_slice *slice = &client->parts[client->part];
-	slice->content = store_content_of(client->world->model, &info.row.etag);
-	slice->offset = below(client, info.row.len);
-	slice->len = 1 + below(client, info.row.len - slice->offset);
-	uint32_t content = store_content_join(client->world->model, slice, 1);
-	struct command command = {.type = COMMAND_UPLOAD_PART_COPY};
-	struct command_upload_part_copy *part = &command.upload_part_copy;
-	part->source_bucket = part->bucket = client->world->bucket;
-	part->source_key = client_key(client->source);
-	part->source_version = info.version;
-	part->source_body = info.row.body;
-	part->offset = slice->offset;
-	part->len = slice->len;
-	part->key = client_key(client->key);
-	part->upload = client->upload;
-	part->part = 1 + 3 * client->part;
-	part->etag = store_content_etag(client->world->model, content);
-	propose(client, &command, copied);
-	return true;
-}
-
-static void next_part(struct client *client)
-{
-	if (client->part == client->part_count) {
-		if (chance(client, 15))
-			abort_upload(client, ERR_CANCELED);
-		else
-			complete(client);
-		return;
-	}
-	if (chance(client, 40) && copy_part(client))
-		return;
-	uint64_t len = 1 + below(client, client->len + 1);
-	client->content = store_content_new(client->world->model, len);
-	client->parts[client->part] = (struct store_slice){client->content, 0, len};
-	start_body(client, len);
-}
-
-static void upload_created(struct client *client)
-{
-	enum err err = answer_of(client);
-	if (err != ERR_OK) {
-		end(client, err);
-		return;
-	}
-	client->upload = client->result.id;
-	next_part(client);
-}
-
-static void begin_upload(struct client *client)
-{
-	client->part_count = 1 + below(client, CLIENT_PARTS_MAX);
-	struct command command = {.type = COMMAND_UPLOAD_CREATE};
-	command.upload_create.bucket = client->world->bucket;
-	command.upload_create.key = client_key(client->key);
-	propose(client, &command, upload_created);
-}
-
-/* --- beginning and end ------------------------------------------------------------------------------ */
+/* --- beginning and end ------------------------------------------------------------------------ */
 
 static void begin(void *arg)
 {
@@ -635,7 +483,7 @@ static void begin(void *arg)
 		[CLIENT_GET] = begin_get,
 		[CLIENT_DELETE] = begin_delete,
 		[CLIENT_COPY] = begin_copy,
-		[CLIENT_UPLOAD] = begin_upload,
+		[CLIENT_UPLOAD] = client_begin_upload,
 		[CLIENT_LIST] = begin_list,
 	};
 	struct client *client = arg;
@@ -651,9 +499,9 @@ struct client *client_start(struct client_world *world, enum client_kind kind, u
 	client->key = key;
 	client->len = len;
 	client->is_whole = is_whole;
-	client->loop = below(client, SIM_STORE_LOOPS);
-	client->source = below(client, STORE_MODEL_KEYS);
-	client->is_slow = !is_whole && chance(client, 20);
+	client->loop = client_below(client, SIM_STORE_LOOPS);
+	client->source = client_below(client, STORE_MODEL_KEYS);
+	client->is_slow = !is_whole && client_chance(client, 20);
 	client->cancel_at = UINT64_MAX;
 	client->store = &world->rig->life->loops[client->loop];
 	world->stats->ops[kind]++;
@@ -676,7 +524,7 @@ void client_bury(struct client *client)
 	}
 	/* A write that was not proposed yet did not happen; any other may have. */
 	if (client->has_event && !client->is_proposed)
-		end_event(client, ERR_CANCELED);
+		client_end_event(client, ERR_CANCELED);
 	client->is_done = true;
 	sim_bury(client);
 }

@@ -32,7 +32,7 @@ struct client_world {
 	uint64_t bucket;
 	uint64_t random;
 	uint64_t seed;
-	bool may_reads_fail; /* more is broken than the code makes good */
+	const bool *may_reads_fail; /* more is broken than the code makes good */
 	struct client_stats *stats;
 };
 

@@ -14,7 +14,7 @@ void store_model_init(struct store_model *model, uint64_t seed)
 	model->content_count = 1;
 }
 
-/* --- contents ------------------------------------------------------------------------------------- */
+/* --- contents --------------------------------------------------------------------------------- */
 
 static struct store_content *add_content(struct store_model *model)
 {
@@ -125,7 +125,7 @@ uint32_t store_content_of(const struct store_model *model, const struct etag *et
 	return content;
 }
 
-/* --- histories ------------------------------------------------------------------------------------ */
+/* --- histories -------------------------------------------------------------------------------- */
 
 bool store_model_has_room(const struct store_model *model, unsigned key)
 {
@@ -195,7 +195,7 @@ void store_model_restart(struct store_model *model)
 	}
 }
 
-/* --- the search for an order ---------------------------------------------------------------------- */
+/* --- the search for an order ------------------------------------------------------------------ */
 
 typedef unsigned __int128 event_set;
 

@@ -11,10 +11,8 @@
  * (O4) nothing is lent any more, and the node stops in order;
  * (O5) in each life, when faults end, every operation comes to an end.
  *
- * What may fail without loss is bounded as the promise P1 is. In a *narrow* seed faults of any kind
- * befall the same m drives at most, and then no read may fail at all. In a *wide* seed one drive
- * at most loses what it has acknowledged, and all of them may refuse, vanish and return; then reads
- * may fail for a while, and nothing may be lost.
+ * What may fail without loss is bounded as the promise P1 is: tests/lib/store_faults.h. In a narrow
+ * seed no read may fail at all; in a wide one reads may fail for a while, and nothing may be lost.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +21,7 @@
 
 #include "tests/lib/ledger.h"
 #include "tests/lib/store_client.h"
+#include "tests/lib/store_faults.h"
 #include "tests/lib/test.h"
 
 enum {
@@ -62,8 +61,7 @@ struct run {
 	struct client_world world;
 	struct client *clients[CLIENTS_MAX];
 	unsigned client_count;
-	bool is_wide;
-	bool is_excused[SIM_STORE_DRIVES_MAX]; /* may lose what it acknowledged */
+	struct store_faults faults;
 };
 
 static uint64_t below(struct run *run, uint64_t n)
@@ -76,117 +74,7 @@ static bool chance(struct run *run, unsigned percent)
 	return below(run, 100) < percent;
 }
 
-/* --- faults ----------------------------------------------------------------------------------------- */
-
-/* A drive whose faults count, or NULL. may_lose: it is to be one that may lose data. */
-static struct sim_store_drive *choose_drive(struct run *run, bool may_lose)
-{
-	unsigned count = run->rig.options.drive_count;
-	unsigned first = below(run, count);
-	for (unsigned i = 0; i < count; i++)
-		if (run->is_excused[(first + i) % count] || (run->is_wide && !may_lose))
-			return &run->rig.drives[(first + i) % count];
-	return NULL;
-}
-
-/* A drive refuses: one call, or for some time. */
-static void refuse(struct run *run)
-{
-	static const enum sim_call calls[] = {
-		SIM_READ, SIM_WRITE, SIM_SYNC, SIM_OPEN, SIM_ALLOCATE, SIM_SYNC_DIR, SIM_ANY_CALL};
-	struct sim_store_drive *drive = choose_drive(run, false);
-	if (!drive)
-		return;
-	switch (below(run, 6)) {
-	case 0:
-		sim_disk_fail_nth(drive->disk, SIM_ALLOCATE, 1 + below(run, 3), SIM_FULL);
-		return;
-	case 1:
-		sim_disk_vanish(drive->disk);
-		return;
-	case 2:
-		sim_disk_set_capacity(drive->disk, (2 + below(run, 3)) << 20);
-		return;
-	case 3:
-		sim_kv_fail_nth(drive->locations, below(run, SIM_KV_FAULTS), 1 + below(run, 20));
-		return;
-	default:
-		sim_disk_fail_nth(drive->disk, calls[below(run, ARRAY_COUNT(calls))],
-			1 + below(run, 12), SIM_EIO);
-	}
-}
-
-/* A drive loses what it says it has. */
-static void lose(struct run *run)
-{
-	static const struct {
-		enum sim_call call;
-		enum sim_fault fault;
-	} kinds[] = {{SIM_SYNC, SIM_LIES}, {SIM_WRITE, SIM_LOST}, {SIM_WRITE, SIM_MISDIRECTED},
-		{SIM_WRITE, SIM_TORN}, {SIM_READ, SIM_ROT}, {SIM_LIST, SIM_SHORT},
-		{SIM_SYNC_DIR, SIM_LIES}};
-	struct sim_store_drive *drive = choose_drive(run, true);
-	if (!drive)
-		return;
-	unsigned i = below(run, ARRAY_COUNT(kinds));
-	if (chance(run, 50))
-		sim_disk_fail_nth(drive->disk, kinds[i].call, 1 + below(run, 10), kinds[i].fault);
-	else
-		sim_disk_per_mille(drive->disk)[kinds[i].call][kinds[i].fault] = 1 +
-			below(run, 300);
-}
-
-static void be_slow(struct run *run)
-{
-	struct sim_store *rig = &run->rig;
-	struct sim_disk *disk = rig->drives[below(run, rig->options.drive_count)].disk;
-	unsigned per_mille = 1 + below(run, 100);
-	for (unsigned call = 0; call < SIM_CALLS; call++)
-		sim_disk_per_mille(disk)[call][SIM_SLOW] = per_mille;
-}
-
-/* The state disk, or the index in its map: the node has to start anew. */
-static void stop_index(struct run *run)
-{
-	static const enum sim_call calls[] = {SIM_WRITE, SIM_SYNC, SIM_READ, SIM_ANY_CALL};
-	if (chance(run, 50)) {
-		sim_disk_fail_nth(run->rig.state, calls[below(run, ARRAY_COUNT(calls))],
-			1 + below(run, 40), chance(run, 20) ? SIM_SLOW : SIM_EIO);
-		return;
-	}
-	enum sim_kv_fault fault = below(run, SIM_KV_FAULTS);
-	sim_kv_fail_nth(run->rig.index_kv, fault, 1 + below(run, fault < SIM_KV_WRITE_IO ? 60 : 8));
-	if (fault < SIM_KV_WRITE_IO)
-		run->world.may_reads_fail = true;
-}
-
-static void inject(struct run *run)
-{
-	uint64_t which = below(run, 100);
-	if (which < 42)
-		refuse(run);
-	else if (which < 84)
-		lose(run);
-	else if (which < 94)
-		be_slow(run);
-	else
-		stop_index(run);
-}
-
-static void heal(struct run *run)
-{
-	struct sim_store *rig = &run->rig;
-	for (unsigned i = 0; i < rig->options.drive_count; i++) {
-		sim_disk_heal(rig->drives[i].disk);
-		sim_disk_return(rig->drives[i].disk);
-		sim_disk_set_capacity(rig->drives[i].disk, 0);
-		sim_kv_heal(rig->drives[i].locations);
-	}
-	sim_disk_heal(rig->state);
-	sim_kv_heal(rig->index_kv);
-}
-
-/* --- clients ---------------------------------------------------------------------------------------- */
+/* --- clients ---------------------------------------------------------------------------------- */
 
 static uint64_t choose_len(struct run *run)
 {
@@ -249,7 +137,7 @@ static void start_client(struct run *run)
 		&run->world, kind, key, choose_len(run), false);
 }
 
-/* --- lives ------------------------------------------------------------------------------------------ */
+/* --- lives ------------------------------------------------------------------------------------ */
 
 static void count_life(struct run *run)
 {
@@ -301,21 +189,22 @@ static enum err try_start(struct run *run)
 static void start(struct run *run, bool has_faults)
 {
 	for (unsigned left = has_faults ? 3 : 0; left > 0; left--)
-		inject(run);
+		store_faults_inject(&run->faults);
 	enum err err = try_start(run);
 	if (err != ERR_OK) {
 		ck_assert_msg(has_faults, "seed %lu: the start failed: %s",
 			(unsigned long)run->seed, err_name(err));
 		totals->failed_starts++;
 		die(run, chance(run, 50));
-		heal(run);
+		store_faults_heal(&run->faults);
 		err = try_start(run);
 		ck_assert_msg(err == ERR_OK, "seed %lu: the second start failed: %s",
 			(unsigned long)run->seed, err_name(err));
 	}
 	store_model_restart(&run->model);
 	for (unsigned i = 0; i < run->rig.options.drive_count; i++)
-		ck_assert_msg(run->rig.drives[i].drive || run->is_excused[i] || run->is_wide,
+		ck_assert_msg(run->rig.drives[i].drive || run->faults.is_excused[i] ||
+				run->faults.is_wide,
 			"seed %lu: drive %u does not open: %s", (unsigned long)run->seed, i,
 			err_name(run->rig.drives[i].open_err));
 }
@@ -327,9 +216,9 @@ static void be_busy(struct run *run)
 		reap(run);
 		start_client(run);
 		if (chance(run, 25))
-			inject(run);
+			store_faults_inject(&run->faults);
 		if (chance(run, 3))
-			heal(run);
+			store_faults_heal(&run->faults);
 		if (chance(run, 10))
 			sim_run_ms(rig->sim, below(run, 1500));
 		for (uint64_t steps = below(run, 150); steps > 0 && rig->failed == ERR_OK; steps--)
@@ -343,7 +232,7 @@ static void live(struct run *run)
 	be_busy(run);
 	uint64_t how = below(run, END_WAYS);
 	if (how == END_STOP || chance(run, 20)) {
-		heal(run);
+		store_faults_heal(&run->faults);
 		end_clients(run);
 	}
 	if (how == END_STOP && run->rig.failed == ERR_OK) {
@@ -353,11 +242,11 @@ static void live(struct run *run)
 	} else {
 		die(run, how == END_POWER_CUT);
 	}
-	heal(run);
-	run->world.may_reads_fail = run->is_wide;
+	store_faults_heal(&run->faults);
+	run->faults.may_reads_fail = run->faults.is_wide;
 }
 
-/* --- the last life ---------------------------------------------------------------------------------- */
+/* --- the last life ---------------------------------------------------------------------------- */
 
 static void do_one(struct run *run, enum client_kind kind, unsigned key, uint64_t len)
 {
@@ -398,10 +287,10 @@ static bool is_collected(void *arg)
 
 static void finish(struct run *run)
 {
-	run->world.may_reads_fail = false;
+	run->faults.may_reads_fail = false;
 	start(run, false);
 	for (unsigned i = 0; i < run->rig.options.drive_count; i++)
-		ck_assert_msg(run->rig.drives[i].drive || run->is_excused[i],
+		ck_assert_msg(run->rig.drives[i].drive || run->faults.is_excused[i],
 			"seed %lu: drive %u does not open: %s", (unsigned long)run->seed, i,
 			err_name(run->rig.drives[i].open_err));
 	read_all(run);
@@ -420,30 +309,14 @@ static void finish(struct run *run)
 		ck_abort_msg("seed %lu: key %u has no order", (unsigned long)run->seed, key);
 	}
 	struct ledger_counts counts;
-	ledger_check(&run->rig, run->is_excused, run->seed % 8 == 0, &counts);
+	ledger_check(&run->rig, run->faults.is_excused, run->seed % 8 == 0, &counts);
 	totals->missing += counts.missing;
 	count_life(run);
 	totals->ends[END_STOP]++;
 	ck_assert_ok(sim_store_stop(&run->rig));
 }
 
-/* --- one seed --------------------------------------------------------------------------------------- */
-
-/* Which drives may lose data (see the top). */
-static void excuse(struct run *run)
-{
-	static const uint8_t parity[] = {0, 0, 1, 1, 2, 2, 2}; /* ring_profile_default() */
-	unsigned count = run->rig.options.drive_count;
-	unsigned max = parity[count];
-	run->is_wide = max == 0 || chance(run, 40);
-	if (run->is_wide && max > 1)
-		max = 1;
-	for (unsigned left = chance(run, 80) ? max : 0; left > 0; left--)
-		run->is_excused[below(run, count)] = true;
-	for (unsigned i = 0; i < count; i++)
-		totals->excused += run->is_excused[i];
-	run->world.may_reads_fail = run->is_wide;
-}
+/* --- one seed --------------------------------------------------------------------------------- */
 
 static void set_up(struct run *run, uint64_t seed)
 {
@@ -465,7 +338,10 @@ static void set_up(struct run *run, uint64_t seed)
 		.random = seed ^ 0x5eed,
 		.seed = seed,
 		.stats = &totals->clients};
-	excuse(run);
+	store_faults_init(&run->faults, &run->rig, seed ^ 0xfa17);
+	run->world.may_reads_fail = &run->faults.may_reads_fail;
+	for (unsigned i = 0; i < options.drive_count; i++)
+		totals->excused += run->faults.is_excused[i];
 }
 
 static void count_faults(const struct run *run)
@@ -537,7 +413,7 @@ START_TEST(every_kind_of_fault_was_injected)
 }
 END_TEST
 
-/* --- the program ------------------------------------------------------------------------------------ */
+/* --- the program ------------------------------------------------------------------------------ */
 
 static void print_totals(void)
 {
