@@ -70,8 +70,8 @@ struct ring_drive_info {
 	uint8_t class;
 };
 
-/* What a profile is by default, from the number of domains: 1 → 1+0, 2 → 1+1, 3 → 2+1, 4 → 2+2,
- * 5 → 3+2, 6 and more → 4+2. */
+/* What a profile is by default, from the number of domains: 1: 1+0, 2: 1+1, 3: 2+1, 4: 2+2,
+ * 5: 3+2, 6 and more: 4+2. */
 struct ring_profile ring_profile_default(size_t domain_count);
 
 /* The code of mirrored extents (bodies up to 128 KiB): (1, m). */
