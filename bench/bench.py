@@ -30,6 +30,8 @@ def say(name, value, unit):
 class Node:
     """A node with drives under a directory of its own, made by `rubus demo`."""
 
+    started = []
+
     def __init__(self, build, parent, drives, s3=19000, admin=19001, environment=None):
         self.build, self.s3, self.admin = build, s3, admin
         self.dir = os.path.join(parent, f"node{drives}")
@@ -45,6 +47,7 @@ class Node:
             [f"{self.build}/rubus", "demo", "--dir", self.dir, "--drives", str(self.drives),
              "--s3", f"127.0.0.1:{self.s3}", "--admin", f"127.0.0.1:{self.admin}"],
             stdout=self.log, stderr=self.log, env=self.environment)
+        Node.started.append(self)
         while True:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/health/ready", timeout=1).read()
@@ -67,6 +70,11 @@ class Node:
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
         self.process.wait(timeout=60)
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
 
     def cpu_seconds(self):
         with open(f"/proc/{self.process.pid}/stat") as file:
@@ -269,7 +277,9 @@ def main():
         try:
             function(arguments.build, parent)
         finally:
-            subprocess.run(["pkill", "-KILL", "-f", parent], check=False)
+            for node in Node.started:
+                node.kill()
+            Node.started.clear()
             shutil.rmtree(parent, ignore_errors=True)
 
 
