@@ -27,7 +27,7 @@ struct audit {
 	struct model extents; /* extent → times named by a piece, less times there */
 	struct model inlines; /* body → 1 if it should have a row, less 1 if it has */
 	struct model garbage; /* body → 1 if it has no reference, less 1 if it is queued */
-	struct model nulls; /* object → null versions that are not newest, less rows that say so */
+	struct model nulls; /* object → null versions with a row, less rows */
 };
 
 enum which { OBJECTS, VERSIONS, LEN, UPLOADS, EXTENTS = 0, EXTENT_LEN, EXCEPTIONS, MISSING };

@@ -293,10 +293,9 @@ static void single_done(struct index_proposal *proposal)
 	CONTAINER_OF(proposal, struct single, proposal)->is_done = true;
 }
 
-static bool is_single_done(void *arg)
+static bool is_set(void *arg)
 {
-	(void)arg;
-	return single.is_done;
+	return *(bool *)arg;
 }
 
 /* Proposes and waits for the end, while the clients' commands go on. */
@@ -309,7 +308,7 @@ static enum err propose(
 	ck_assert_ok(
 		command_encode(command, single.bytes, sizeof single.bytes, &single.proposal.len));
 	index_propose(rig->index, &single.proposal);
-	if (!sim_run_until(rig->sim, is_single_done, NULL, 60000))
+	if (!sim_run_until(rig->sim, is_set, &single.is_done, 60000))
 		return ERR_TIMEOUT;
 	*result = single.proposal.result;
 	return single.proposal.err;
@@ -379,11 +378,6 @@ static void index_opened(void *arg, enum err err)
 	rig->is_open = err == ERR_OK;
 }
 
-static bool is_open(void *arg)
-{
-	return ((struct rig *)arg)->is_open;
-}
-
 static void rig_open(struct rig *rig, uint64_t seed)
 {
 	memset(rig, 0, sizeof *rig);
@@ -442,24 +436,14 @@ static void start(struct rig *rig)
 
 static void plan_faults(struct rig *rig)
 {
-	uint64_t n = 1 + below(rig, 300);
-	switch (below(rig, 8)) {
-	case 0:
-		sim_disk_fail_nth(rig->sim_disk, SIM_WRITE, n, SIM_EIO);
-		return;
-	case 1:
-		sim_kv_fail_nth(rig->sim_kv, SIM_KV_COMMIT_IO, 1 + n / 50);
-		return;
-	case 2:
-		sim_kv_fail_nth(rig->sim_kv, SIM_KV_READ_IO, n * 10);
-		return;
-	case 3:
-		sim_kv_fail_nth(rig->sim_kv, SIM_KV_CORRUPT, n * 10);
-		return;
-	case 4:
-		sim_kv_fail_nth(rig->sim_kv, SIM_KV_FULL, n * 5);
-		return;
-	}
+	static const enum sim_kv_fault faults[] = {
+		SIM_KV_COMMIT_IO, SIM_KV_READ_IO, SIM_KV_CORRUPT, SIM_KV_FULL};
+	static const unsigned calls[] = {6, 3000, 3000, 1500};
+	uint64_t which = below(rig, 8);
+	if (which < ARRAY_COUNT(faults))
+		sim_kv_fail_nth(rig->sim_kv, faults[which], 1 + below(rig, calls[which]));
+	else if (which == ARRAY_COUNT(faults))
+		sim_disk_fail_nth(rig->sim_disk, SIM_WRITE, 1 + below(rig, 300), SIM_EIO);
 }
 
 static void live(struct rig *rig, unsigned turns)
@@ -481,11 +465,6 @@ static void stopped(void *arg)
 	((struct rig *)arg)->has_stopped = true;
 }
 
-static bool has_stopped(void *arg)
-{
-	return ((struct rig *)arg)->has_stopped;
-}
-
 static bool are_all_idle(void *arg)
 {
 	const struct rig *rig = arg;
@@ -501,7 +480,7 @@ static void stop(struct rig *rig)
 {
 	rig->has_stopped = false;
 	consensus_stop(rig->setup.consensus, stopped, rig);
-	ck_assert(sim_run_until(rig->sim, has_stopped, rig, 60000));
+	ck_assert(sim_run_until(rig->sim, is_set, &rig->has_stopped, 60000));
 	ck_assert(sim_run_until(rig->sim, are_all_idle, rig, 60000));
 	sim_run_ms(rig->sim, 5000);
 	for (unsigned key = 0; key < KEYS; key++) {
@@ -540,7 +519,7 @@ static void die(struct rig *rig)
 static void last_life(struct rig *rig)
 {
 	start(rig);
-	ck_assert(sim_run_until(rig->sim, is_open, rig, 60000));
+	ck_assert(sim_run_until(rig->sim, is_set, &rig->is_open, 60000));
 	live(rig, 200);
 	ck_assert(sim_run_until(rig->sim, are_all_idle, rig, 60000));
 	enum err err;
