@@ -501,7 +501,7 @@ static void run_seed(uint64_t seed)
 START_TEST(any_commands_do_what_the_model_says)
 {
 	const char *text = getenv("INDEX_MODEL_SEEDS");
-	uint64_t seeds = text ? strtoull(text, NULL, 10) : 2;
+	uint64_t seeds = text ? strtoull(text, NULL, 10) : 1;
 	for (uint64_t seed = 1; seed <= seeds; seed++)
 		run_seed(seed);
 }
