@@ -89,7 +89,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + ts.tv_nsec;
 }
 
-/* --- signing -------------------------------------------------------------------------------------- */
+/* --- signing ---------------------------------------------------------------------------------- */
 
 static void hmac(const void *key, size_t key_len, const char *text, uint8_t out[32])
 {
@@ -148,7 +148,7 @@ static void make_head(struct connection *c, const char *path, const char *query)
 	assert(c->head_len < sizeof c->head);
 }
 
-/* --- requests ------------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t z)
 {
@@ -322,7 +322,7 @@ static void receive(struct connection *c)
 	}
 }
 
-/* --- the whole ------------------------------------------------------------------------------------ */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static int dial(void)
 {

@@ -50,7 +50,7 @@ static void print(const char *name, double value, const char *unit)
 	printf("%-40s %10.3f %s\n", name, value, unit);
 }
 
-/* --- a signature: the headers of a small PUT by an SDK ------------------------------------------ */
+/* --- a signature: the headers of a small PUT by an SDK ---------------------------------------- */
 
 static struct http_header headers[] = {
 	{{(const uint8_t *)"host", 4}, {(const uint8_t *)"s3.example.com:9000", 19}},
@@ -154,7 +154,7 @@ static void measure_sigv4(void)
 	free(keys);
 }
 
-/* --- rows of a listing -------------------------------------------------------------------------- */
+/* --- rows of a listing ------------------------------------------------------------------------ */
 
 static char row_keys[ROWS][100];
 static struct listing_cursor cursor;
@@ -221,7 +221,7 @@ static void measure_listing(void)
 	print("listing and XML", ROWS / cost(write_page) * 1e-6, "Mrows/s");
 }
 
-/* --- aws-chunked -------------------------------------------------------------------------------- */
+/* --- aws-chunked ------------------------------------------------------------------------------ */
 
 static uint8_t body[(1 << 20) + 32];
 static size_t body_len;

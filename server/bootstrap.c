@@ -12,7 +12,7 @@
 #define SETTING_ROOT_KEY "root-key-made"
 #define ROOT_OWNER "root"
 
-/* --- proposing from a thread that may wait ------------------------------------------------------- */
+/* --- proposing from a thread that may wait ---------------------------------------------------- */
 
 struct waiting_proposal {
 	struct index_proposal proposal;
@@ -49,7 +49,7 @@ enum err node_propose(
 	return err;
 }
 
-/* --- drives --------------------------------------------------------------------------------------- */
+/* --- drives ----------------------------------------------------------------------------------- */
 
 /* The number of a drive that the index knows, or 0. */
 static enum err find_number(struct node *node, struct id drive, uint16_t *ret_number)
@@ -92,7 +92,7 @@ static enum err add_drive(struct node *node, struct node_drive *drive)
 	return err;
 }
 
-/* --- the ring ------------------------------------------------------------------------------------- */
+/* --- the ring --------------------------------------------------------------------------------- */
 
 static enum err list_drives(struct node *node, struct ring_drive_info *infos, size_t *ret_count)
 {
@@ -155,7 +155,7 @@ static enum err set_ring(struct node *node)
 	return err;
 }
 
-/* --- the root key ---------------------------------------------------------------------------------- */
+/* --- the root key ----------------------------------------------------------------------------- */
 
 static enum err has_root(struct node *node, bool *ret_has_root)
 {

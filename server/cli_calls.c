@@ -81,7 +81,7 @@ static enum cli_exit show_list(struct cli *cli, const char *call, const char *na
 	return status;
 }
 
-/* --- keys ------------------------------------------------------------------------------------------- */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 static const struct cli_column key_list_columns[] = {
 	{"ID", "id", CLI_KIND_TEXT},
@@ -150,7 +150,7 @@ enum cli_exit cli_run_key_delete(struct cli *cli)
 	return show_key(cli, "key.delete");
 }
 
-/* --- buckets ---------------------------------------------------------------------------------------- */
+/* --- buckets ---------------------------------------------------------------------------------- */
 
 static const struct cli_column bucket_list_columns[] = {
 	{"NAME", "name", CLI_KIND_TEXT},
@@ -191,7 +191,7 @@ enum cli_exit cli_run_bucket_delete(struct cli *cli)
 	return show_object(cli, "bucket.delete", bucket_columns, ARRAY_COUNT(bucket_columns));
 }
 
-/* --- the node ------------------------------------------------------------------------------------- */
+/* --- the node --------------------------------------------------------------------------------- */
 
 static const struct cli_column drive_columns[] = {
 	{"DRIVE", "path", CLI_KIND_TEXT},

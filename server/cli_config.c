@@ -50,7 +50,7 @@ enum cli_exit cli_load_config(struct cli *cli, struct config **ret_config)
 	return status ? status : load_config(cli, path, ret_config);
 }
 
-/* --- rubus config check ---------------------------------------------------------------------------- */
+/* --- rubus config check ----------------------------------------------------------------------- */
 
 static const struct cli_column setting_columns[] = {
 	{"state_dir", "state_dir", CLI_KIND_TEXT},

@@ -48,7 +48,7 @@ static enum cli_exit fail_errno(struct cli *cli, const char *path)
 		"%s: %s; name another directory with --dir", path, strerror(number));
 }
 
-/* --- the directory ---------------------------------------------------------------------------------- */
+/* --- the directory ---------------------------------------------------------------------------- */
 
 /* Is there nothing in it but what a run that was cut off leaves? */
 static bool is_empty(const char *path)
@@ -112,7 +112,7 @@ static enum cli_exit make_config(struct cli *cli, const struct demo *demo)
 	return CLI_OK;
 }
 
-/* --- options ---------------------------------------------------------------------------------------- */
+/* --- options ---------------------------------------------------------------------------------- */
 
 static enum cli_exit check_address(struct cli *cli, const char *option)
 {
@@ -174,7 +174,7 @@ static enum cli_exit load_config(
 	return CLI_OK;
 }
 
-/* --- what is told ----------------------------------------------------------------------------------- */
+/* --- what is told ----------------------------------------------------------------------------- */
 
 /* ADDRESS:PORT by which this machine reaches a listener. cap is at least 96. */
 static void format_host(
@@ -283,7 +283,7 @@ static void announce(struct cli *cli, const struct cli_service *service, struct 
 	json_decref(facts);
 }
 
-/* --- the command ------------------------------------------------------------------------------------ */
+/* --- the command ------------------------------------------------------------------------------ */
 
 static enum cli_exit load_root(struct cli *cli, const struct config *config, struct demo *demo)
 {

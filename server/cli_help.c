@@ -51,7 +51,7 @@ static const struct {
 	{"How much is stored, how much still fits", "rubus df"},
 };
 
-/* --- for terminals ---------------------------------------------------------------------------------- */
+/* --- for terminals ---------------------------------------------------------------------------- */
 
 /* Writes a text in lines of at most HELP_WIDTH columns from an indentation on; the first line is
  * already there up to a column. */
@@ -154,7 +154,7 @@ void cli_help_command(FILE *out, const struct cli_command *command)
 	write_entry(out, "--help", "Print this help and end.");
 }
 
-/* --- the man page ----------------------------------------------------------------------------------- */
+/* --- the man page ----------------------------------------------------------------------------- */
 
 /* Writes a text so that roff takes it as it is; a line for each sentence. */
 static void write_roff(FILE *out, const char *text)

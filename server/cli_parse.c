@@ -28,7 +28,7 @@ __attribute__((format(printf, 2, 3))) static enum err refuse(char *message, cons
 	return ERR_INVALID;
 }
 
-/* --- suggestions ---------------------------------------------------------------------------------- */
+/* --- suggestions ------------------------------------------------------------------------------ */
 
 #define SUGGESTION_LEN_MAX 32
 
@@ -74,7 +74,7 @@ static void suggest(struct suggestion *suggestion, const char *candidate)
 	suggestion->changes = changes;
 }
 
-/* --- the table's words ------------------------------------------------------------------------------ */
+/* --- the table's words ------------------------------------------------------------------------ */
 
 const struct cli_command *cli_find_command(const char *noun, const char *verb)
 {
@@ -129,7 +129,7 @@ const char *cli_value(const struct cli *cli, const char *option)
 	return cli->values[place];
 }
 
-/* --- taking words and options apart --------------------------------------------------------------- */
+/* --- taking words and options apart ----------------------------------------------------------- */
 
 static enum err refuse_option(const char *typed, size_t len, char *message)
 {
@@ -207,7 +207,7 @@ static enum err take_words(
 	return ERR_OK;
 }
 
-/* --- finding the command -------------------------------------------------------------------------- */
+/* --- finding the command ---------------------------------------------------------------------- */
 
 static enum err refuse_noun(const char *word, char *message)
 {

@@ -35,7 +35,7 @@ void cli_format_time(int64_t ms, char *ret_text)
 		snprintf(ret_text, CLI_TEXT_LEN, "unknown");
 }
 
-/* --- tables ----------------------------------------------------------------------------------------- */
+/* --- tables ----------------------------------------------------------------------------------- */
 
 static bool wants_color(const struct cli *cli)
 {
@@ -155,7 +155,7 @@ static void print_fields(
 	scols_unref_table(table);
 }
 
-/* --- results ---------------------------------------------------------------------------------------- */
+/* --- results ---------------------------------------------------------------------------------- */
 
 void cli_print_document(struct cli *cli, json_t *object)
 {

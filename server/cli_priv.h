@@ -79,7 +79,7 @@ struct cli {
 	FILE *out, *err; /* borrowed */
 };
 
-/* --- the table and its readers ------------------------------------------------------------------ */
+/* --- the table and its readers ---------------------------------------------------------------- */
 
 extern const struct cli_command cli_commands[];
 extern const size_t cli_command_count;
@@ -104,7 +104,7 @@ void cli_help_noun(FILE *out, const char *noun);
 void cli_help_command(FILE *out, const struct cli_command *command);
 void cli_help_man(FILE *out);
 
-/* --- saying what is wrong ----------------------------------------------------------------------- */
+/* --- saying what is wrong --------------------------------------------------------------------- */
 
 /* Says in one line what is wrong (C3), in JSON too (C2), and returns the status. */
 __attribute__((format(printf, 3, 4))) enum cli_exit cli_fail(
@@ -114,7 +114,7 @@ __attribute__((format(printf, 3, 4))) enum cli_exit cli_fail(
 enum cli_exit cli_exit_of(enum err err);
 const char *cli_exit_word(enum cli_exit status);
 
-/* --- showing what was asked for ------------------------------------------------------------------ */
+/* --- showing what was asked for --------------------------------------------------------------- */
 
 enum cli_kind {
 	CLI_KIND_TEXT,
@@ -149,7 +149,7 @@ void cli_print_document(struct cli *cli, json_t *object);
 void cli_format_len(uint64_t len, char *ret_text);
 void cli_format_time(int64_t ms, char *ret_text);
 
-/* --- what commands share --------------------------------------------------------------------------- */
+/* --- what commands share ---------------------------------------------------------------------- */
 
 /* The path of the configuration file: --config, --dir, $RUBUS_CONFIG, or the usual one. Says what
  * is wrong itself. */
@@ -177,7 +177,7 @@ struct cli_service {
 /* Runs a node in the foreground until SIGINT or SIGTERM. Says what is wrong itself. */
 enum cli_exit cli_serve(struct cli *cli, const struct cli_service *service);
 
-/* --- the commands ---------------------------------------------------------------------------------- */
+/* --- the commands ----------------------------------------------------------------------------- */
 
 enum cli_exit cli_run_help(struct cli *cli);
 enum cli_exit cli_run_demo(struct cli *cli);

@@ -14,7 +14,7 @@
 
 #define FILES_BESIDE_CONNECTIONS 512 /* segments, maps, logs, epolls, io_urings */
 
-/* --- the process ------------------------------------------------------------------------------------ */
+/* --- the process ------------------------------------------------------------------------------ */
 
 /* Before any thread starts: node_wait() takes these signals, and nobody else does. */
 static void block_signals(sigset_t *ret_signals)
@@ -77,7 +77,7 @@ static void notify(const char *state)
 		dlclose(library);
 }
 
-/* --- serving ---------------------------------------------------------------------------------------- */
+/* --- serving ---------------------------------------------------------------------------------- */
 
 static enum err open_logger(const struct config *config, struct logger **ret_logger)
 {
@@ -141,7 +141,7 @@ enum cli_exit cli_serve(struct cli *cli, const struct cli_service *service)
 	return CLI_OK;
 }
 
-/* --- rubus serve ------------------------------------------------------------------------------------ */
+/* --- rubus serve ------------------------------------------------------------------------------ */
 
 static const struct cli_column service_columns[] = {
 	{"S3", "s3_address", CLI_KIND_TEXT},

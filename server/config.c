@@ -18,7 +18,7 @@
 #define SEGMENT_MIB_MAX 1024
 #define RESERVE_MIB_MAX 65536
 
-/* --- the file ----------------------------------------------------------------------------------- */
+/* --- the file --------------------------------------------------------------------------------- */
 
 static const cyaml_strval_t class_names[] = {
 	{"nvme", DRIVE_NVME},
@@ -194,7 +194,7 @@ static enum err load_file(const char *path, struct config **ret_config, char *me
 	return ERR_OK;
 }
 
-/* --- the environment ------------------------------------------------------------------------------ */
+/* --- the environment -------------------------------------------------------------------------- */
 
 static bool lay_number(const char *value, unsigned *number)
 {
@@ -273,7 +273,7 @@ static enum err lay_environment(struct config *config, char *message)
 	return ERR_OK;
 }
 
-/* --- defaults and checks -------------------------------------------------------------------------- */
+/* --- defaults and checks ---------------------------------------------------------------------- */
 
 static bool default_text(char **text, const char *value)
 {

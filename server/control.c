@@ -24,7 +24,7 @@ struct control {
 	struct control_place place;
 };
 
-/* --- the node's side ------------------------------------------------------------------------------ */
+/* --- the node's side -------------------------------------------------------------------------- */
 
 static void answer(struct control *control, int fd)
 {

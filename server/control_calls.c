@@ -44,7 +44,7 @@ static enum err end_list(enum err err, json_t *list, json_t **ret_result)
 	return ERR_OK;
 }
 
-/* --- keys ------------------------------------------------------------------------------------------ */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 static json_t *key_json(struct bytes id, const struct row_access_key *row)
 {
@@ -294,7 +294,7 @@ static enum err key_delete(
 	return ERR_OK;
 }
 
-/* --- buckets --------------------------------------------------------------------------------------- */
+/* --- buckets ---------------------------------------------------------------------------------- */
 
 /* Under a view. */
 static enum err bucket_json(struct node *node, const struct row_bucket *row, json_t **ret_json)
@@ -415,7 +415,7 @@ static enum err bucket_delete(
 	return err;
 }
 
-/* --- the table ------------------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static const struct {
 	const char *name;

@@ -54,7 +54,7 @@ void conn_move(struct http_conn *conn, enum conn_state state)
 	conn->state = state;
 }
 
-/* --- readiness -------------------------------------------------------------------------------------- */
+/* --- readiness -------------------------------------------------------------------------------- */
 
 /* Does the state, as it is, wait for bytes? */
 static bool wants_read(const struct http_conn *conn)
@@ -154,7 +154,7 @@ void conn_note_progress(struct http_conn *conn, size_t len)
 	conn->waited_ms = conn->waited_len = 0;
 }
 
-/* --- ends ------------------------------------------------------------------------------------------- */
+/* --- ends ------------------------------------------------------------------------------------- */
 
 void conn_release_buffer(struct http_conn *conn)
 {
@@ -250,7 +250,7 @@ void conn_refuse(struct http_conn *conn, struct http_refusal refusal)
 	linger(conn);
 }
 
-/* --- the exchange ----------------------------------------------------------------------------------------- */
+/* --- the exchange ----------------------------------------------------------------------------- */
 
 /* Calls the handler, which may call back into the exchange; nothing is decided meanwhile (C1). */
 void conn_start_exchange(struct http_conn *conn)
@@ -420,7 +420,7 @@ static bool step_draining(struct http_conn *conn)
 	}
 }
 
-/* --- the one that decides ------------------------------------------------------------------------------- */
+/* --- the one that decides --------------------------------------------------------------------- */
 
 static bool step(struct http_conn *conn)
 {

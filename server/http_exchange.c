@@ -13,7 +13,7 @@ static struct http_exchange *exchange_of(struct exchange *x)
 	return exchange;
 }
 
-/* --- the body of the request ------------------------------------------------------------------------ */
+/* --- the body of the request ------------------------------------------------------------------ */
 
 /* How many bytes of body may be taken before framing has to be looked at. */
 static uint64_t run_len(const struct http_exchange *exchange)
@@ -144,7 +144,7 @@ enum err exchange_take_body(
 	return err == ERR_END ? ERR_CLOSED : err;
 }
 
-/* --- what is sent ------------------------------------------------------------------------------------- */
+/* --- what is sent ----------------------------------------------------------------------------- */
 
 static void queue(struct http_exchange *exchange, const void *data, size_t len)
 {
@@ -257,7 +257,7 @@ static bool can_go_on(const struct http_exchange *exchange)
 		exchange->body_left <= exchange->conn->hub->settings.drain_len_max;
 }
 
-/* --- what the handler calls ----------------------------------------------------------------------------- */
+/* --- what the handler calls ------------------------------------------------------------------- */
 
 static enum err read_body(struct exchange *x, uint8_t *buf, size_t cap, size_t *ret_len)
 {

@@ -15,7 +15,7 @@
 #include "server/loop.h"
 #include "storage/trace.h"
 
-/* --- memory ------------------------------------------------------------------------------------------ */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 void *hub_lend(struct spares *spares)
 {
@@ -49,7 +49,7 @@ static void free_spares(struct spares *spares)
 	}
 }
 
-/* --- waiting ------------------------------------------------------------------------------------------ */
+/* --- waiting ---------------------------------------------------------------------------------- */
 
 static struct http_conn *conn_at(struct links *links)
 {
@@ -129,7 +129,7 @@ static void note_deadlines(struct timer *timer)
 		timer_set(hub->loop, timer, next_ms - now_ms);
 }
 
-/* --- connections -------------------------------------------------------------------------------------- */
+/* --- connections ------------------------------------------------------------------------------ */
 
 static void run_stopped(struct task *task)
 {
@@ -224,7 +224,7 @@ void http_hub_add_counts(const struct http_hub *hub, struct http_counts *io_coun
 		io_counts->statuses[i] += peek(&cells->statuses[i]);
 }
 
-/* --- the hub ------------------------------------------------------------------------------------------ */
+/* --- the hub ---------------------------------------------------------------------------------- */
 
 /* Cuts whoever is in a list now; a connection that its handler still needs stays and is not met
  * again. */

@@ -9,7 +9,7 @@
 
 #define TLS_FIRST_BYTE 0x16
 
-/* --- before the first head ---------------------------------------------------------------------------- */
+/* --- before the first head -------------------------------------------------------------------- */
 
 bool conn_step_peeking(struct http_conn *conn)
 {
@@ -70,7 +70,7 @@ bool conn_step_shaking(struct http_conn *conn)
 	return true;
 }
 
-/* --- the head ------------------------------------------------------------------------------------------- */
+/* --- the head --------------------------------------------------------------------------------- */
 
 /* Makes room for more of a head. False when there is no memory. */
 static bool grow_buffer(struct http_conn *conn)

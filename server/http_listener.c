@@ -137,7 +137,7 @@ static void begin(struct task *task)
 	h2o_socket_read_start(listener->socket, on_acceptable);
 }
 
-/* --- opening ------------------------------------------------------------------------------------------ */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static bool parse_address(
 	const char *text, uint16_t port, struct sockaddr_storage *ret_address, socklen_t *ret_len)

@@ -386,7 +386,7 @@ enum err http_parse_head(uint8_t *data, size_t len, const struct http_limits *li
 	return err;
 }
 
-/* --- chunked bodies ------------------------------------------------------------------------------- */
+/* --- chunked bodies --------------------------------------------------------------------------- */
 
 enum chunk_state {
 	CHUNK_SIZE,

@@ -42,7 +42,7 @@ enum err identity_path(const char *state_dir, const char *name, char *ret_path)
 	return len < IDENTITY_PATH_LEN ? ERR_OK : ERR_LIMIT;
 }
 
-/* --- small files ---------------------------------------------------------------------------------- */
+/* --- small files ------------------------------------------------------------------------------ */
 
 static enum err read_file(const char *state_dir, const char *name, char *text, char *message)
 {
@@ -122,7 +122,7 @@ static bool decode_hex(const char *text, uint8_t *out, size_t len)
 		sodium_hex2bin(out, len, text, 2 * len, NULL, &got, NULL) == 0 && got == len;
 }
 
-/* --- keys ------------------------------------------------------------------------------------------ */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 static enum err load_key(const char *state_dir, const char *name, uint8_t *key, char *message)
 {
@@ -268,7 +268,7 @@ static enum err need_root(const char *state_dir, char *message)
 	return err;
 }
 
-/* --- the whole -------------------------------------------------------------------------------------- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 bool identity_is_there(const char *state_dir)
 {

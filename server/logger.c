@@ -29,7 +29,7 @@ struct logger {
 	char ring[LOGGER_RING_LEN];
 };
 
-/* --- lines ---------------------------------------------------------------------------------------- */
+/* --- lines ------------------------------------------------------------------------------------ */
 
 static const char *const level_names[] = {
 	[TRACE_DEBUG] = "debug",
@@ -124,7 +124,7 @@ size_t logger_format_line(bool is_json, enum trace_level level, uint64_t request
 	return len;
 }
 
-/* --- the ring ------------------------------------------------------------------------------------- */
+/* --- the ring --------------------------------------------------------------------------------- */
 
 static bool push(struct logger *logger, const char *line, size_t len)
 {

@@ -44,7 +44,7 @@ struct metrics_text {
 	const char *family;
 };
 
-/* --- counting ----------------------------------------------------------------------------------- */
+/* --- counting --------------------------------------------------------------------------------- */
 
 enum err metrics_new(size_t shard_count, struct metrics **ret_metrics)
 {
@@ -136,7 +136,7 @@ void metrics_observe(struct metrics_shard *shard, unsigned metric, uint64_t valu
 	add(&shard->cells[m->cell_index + bound_count + 1], value);
 }
 
-/* --- text ----------------------------------------------------------------------------------------- */
+/* --- text ------------------------------------------------------------------------------------- */
 
 static bool make_room(struct metrics_text *text, size_t len)
 {

@@ -11,7 +11,7 @@
 #define TEXT_LEN_MAX (16u << 20) /* of all loops' text buffers */
 #define BUCKETS_MAX 1000 /* of one owner */
 
-/* --- serving ---------------------------------------------------------------------------------------- */
+/* --- serving ---------------------------------------------------------------------------------- */
 
 enum err node_open_store(struct node *node)
 {

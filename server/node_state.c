@@ -16,7 +16,7 @@
 #define INDEX_MAP_LEN (UINT64_C(1) << 38) /* address space: 256 GiB */
 #define LOCATIONS_MAP_LEN (UINT64_C(1) << 34)
 
-/* --- the state directory ---------------------------------------------------------------------------- */
+/* --- the state directory ---------------------------------------------------------------------- */
 
 enum err node_lock_state(struct node *node, char *message)
 {
@@ -91,7 +91,7 @@ enum err node_open_index(struct node *node, char *message)
 	return index_reader_open(node->index, &node->reader);
 }
 
-/* --- drives ----------------------------------------------------------------------------------------- */
+/* --- drives ----------------------------------------------------------------------------------- */
 
 static void drive_fenced(struct drive *drive, enum err err, void *arg)
 {

@@ -197,8 +197,8 @@ enum err node_status(struct node *node, const json_t *request, json_t **ret_resu
 		: up < node->config->drives_count ? "degraded"
 						  : "ok";
 	*ret_result = json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:s, s:{s:i, s:i}, s:{s:I, s:I, s:I, "
-		"s:I}, s:o}",
+		"{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:s, s:{s:i, s:i}, "
+		"s:{s:I, s:I, s:I, s:I}, s:o}",
 		"state", state, "version", RUBUS_VERSION, "s3_address", node->config->s3_address,
 		"admin_address", node->config->admin_address, "region", node->config->region,
 		"tls_fingerprint", fingerprint, "started_ms", (json_int_t)node->started_ms,

@@ -219,7 +219,7 @@ enum err tls_accept(struct tls *tls, int fd, struct ssl_st **ret_ssl)
 	return ERR_OK;
 }
 
-/* --- a certificate of our own --------------------------------------------------------------------- */
+/* --- a certificate of our own ----------------------------------------------------------------- */
 
 static bool is_name(const char *name)
 {

@@ -14,7 +14,7 @@
 /* What is read to be thrown away, and small pieces on their way into one record. */
 static _Thread_local uint8_t scratch[RECORD_LEN];
 
-/* --- plain ---------------------------------------------------------------------------------------- */
+/* --- plain ------------------------------------------------------------------------------------ */
 
 static enum err socket_error(void)
 {
@@ -74,7 +74,7 @@ static enum err plain_discard(int fd)
 	return ERR_OK;
 }
 
-/* --- TLS ------------------------------------------------------------------------------------------ */
+/* --- TLS -------------------------------------------------------------------------------------- */
 
 /* Turns the end of an SSL call into one of ours. *io_wants_other is set when the direction that is
  * not the call's own has to become ready. */
@@ -168,7 +168,7 @@ static enum err tls_discard(struct wire *wire)
 	return ERR_OK;
 }
 
-/* --- either --------------------------------------------------------------------------------------- */
+/* --- either ----------------------------------------------------------------------------------- */
 
 enum err wire_shake(struct wire *wire)
 {

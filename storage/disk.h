@@ -29,7 +29,7 @@ enum disk_flags {
 	DISK_DIRECT = 1 << 2, /* around the page cache */
 	DISK_READ_ONLY = 1 << 3,
 	DISK_DSYNC = 1 << 4, /* for one write */
-	DISK_LOCK = 1 << 5, /* for one open: ERR_BUSY if another one with this flag is not closed yet */
+	DISK_LOCK = 1 << 5, /* ERR_BUSY while another one opened with this flag is not closed */
 };
 
 struct disk;

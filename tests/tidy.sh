@@ -1,118 +1,155 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
+# usage: tests/tidy.sh [DEPFILE]
+#
 # Holds the tree against docs/STYLE.md, as far as a program can check it. Prints each place that
-# breaks a rule and ends with the number of them.
+# breaks a rule and ends with the number of them. DEPFILE is told what was looked at, for ninja.
+# shellcheck disable=SC2016,SC2046,SC2086 # lists of names are split on purpose
 set -u
 cd "$(dirname "$0")/.." || exit 1
+export LC_ALL=C
 
-bad=0
-complain() {
-	printf '%s\n' "$1"
-	bad=$((bad + 1))
-}
+complaints=$(mktemp)
+trap 'rm -f "$complaints"' EXIT
 
-# each FILES-GLOB PATTERN MESSAGE [ALLOWED-REGEX]: no line of those files may match.
+folders='erasure storage gateway server tests bench'
+sources=$(find $folders -name '*.[ch]' | sort)
+scripts=$(find configure .ci $folders -type f '(' -name configure -o -name run -o -name '*.sh' \
+	-o -name '*.py' ')' | sort)
+documents=$(find . -maxdepth 2 -name '*.md' -not -path './build/*' -not -path './demo/*' | sort)
+set -f
+
+if test $# -gt 0; then
+	printf '%s:' "${1%.d}" >"$1" && printf ' %s' build.ninja modules.ninja packaging docs \
+		$(find $folders -type d) $sources $scripts $documents >>"$1" && echo >>"$1"
+fi
+
+# complain MESSAGE: about each line that comes in.
+complain() { sed "s%^%$1: %" >>"$complaints"; }
+
+# among REGEX: those sources.
+among() { printf '%s\n' "$sources" | grep -E -- "$1"; }
+
+# forbid FILES PATTERN MESSAGE [ALLOWED]: no line of the sources FILES, a regex, may match.
 forbid() {
-	found=$(git ls-files -- "$1" | xargs -r grep -nE -- "$2" /dev/null | grep -vE -- "${4:-^$}")
-	test -z "$found" && return
-	printf '%s\n' "$found" | while read -r line; do printf '%s: %s\n' "$3" "$line"; done
-	bad=$((bad + $(printf '%s\n' "$found" | wc -l)))
+	among "$1" | xargs grep -nE -- "$2" /dev/null | grep -vE -- "${4:-^$}" | complain "$3"
 }
-
-sources=$(git ls-files -- '*.c' '*.h')
 
 # --- files ----------------------------------------------------------------------------------------
 
-for file in $sources; do
-	head -n 1 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' ||
-		complain "no SPDX line: $file"
-	lines=$(wc -l <"$file")
-	test "$lines" -le 600 || complain "over 600 lines: $file ($lines)"
-done
+printf '%s\n' "$sources" "$scripts" build.ninja modules.ninja | xargs awk '
+	FNR <= 2 && /SPDX-License-Identifier: Apache-2.0/ { has[FILENAME] = 1 }
+	END { for (i = 1; i < ARGC; i++) if (!(ARGV[i] in has)) print ARGV[i] }' | complain 'no SPDX line'
+
+printf '%s\n' "$sources" | xargs awk '{ count[FILENAME] = FNR }
+	END { for (name in count) if (count[name] > 600) print name " " count[name] }' |
+	complain 'over 600 lines'
 
 # A module's name stands once in the tree, so that its prefix says where it is.
-modules=$(printf '%s\n' "$sources" | grep -E '^(erasure|storage|gateway|server)/.*\.c$' |
-	sed 's#.*/##' | sort | uniq -d)
-test -z "$modules" || complain "module names used twice: $modules"
+among '^(erasure|storage|gateway|server)/.*\.c$' | sed 's#.*/##' | sort | uniq -d |
+	complain 'a module name is used twice'
+among '/(util|utils|common|helpers|misc)\.[ch]$' | complain 'a drawer, not a module'
 
-for name in util common helpers misc; do
-	printf '%s\n' "$sources" | grep -E "/$name\.[ch]$" && complain "a drawer, not a module: $name"
-done
+# Every source is built; a file that nothing compiles is dead. Every test stands in a list.
+among '\.c$' | awk 'NR == FNR { if (/: cc /) built[$NF] = 1; next } !($0 in built)' \
+	modules.ninja - | complain 'not in modules.ninja'
+grep -o 'b/tests/[a-z0-9_/]*\.ok' modules.ninja | sort | uniq -u | complain 'a test in no list'
 
-# Every source is built; a file that nothing compiles is dead.
-for file in $(printf '%s\n' "$sources" | grep '\.c$'); do
-	grep -qF "build \$b/${file%.c}.o: cc" modules.ninja || complain "not in modules.ninja: $file"
-done
+# What the documents name is there. (Stars stand for a part of a name.)
+set +f
+grep -noE '`[a-z_.]+(/[a-z0-9_.*-]+)+`' $documents /dev/null | sed 's/`//g' |
+	while IFS=: read -r document line name; do
+		case $name in
+		erasure/* | storage/* | gateway/* | server/* | tests/* | bench/* | docs/* | packaging/*) ;;
+		*) continue ;;
+		esac
+		ls -d $name >/dev/null 2>&1 || echo "$document:$line: $name"
+	done | complain 'a document names what is not there'
+set -f
 
-# --- which way the folders point --------------------------------------------------------------------
+# --- which way the folders point ------------------------------------------------------------------
 
-forbid 'erasure/*' '#include "(storage|gateway|server|tests|bench)/' 'erasure includes upwards'
-forbid 'storage/*' '#include "(gateway|server|tests|bench)/' 'storage includes upwards'
-forbid 'gateway/*' '#include "(server|tests|bench)/' 'gateway includes upwards'
-forbid 'server/*' '#include "(tests|bench)/' 'server includes upwards'
-forbid '*.[ch]' '#include "\.\.?/' 'includes are written from the root'
+forbid '^erasure/' '#include "(storage|gateway|server|tests|bench)/' 'erasure includes upwards'
+forbid '^storage/' '#include "(gateway|server|tests|bench)/' 'storage includes upwards'
+forbid '^gateway/' '#include "(server|tests|bench)/' 'gateway includes upwards'
+forbid '^server/' '#include "(tests|bench)/' 'server includes upwards'
+forbid . '#include "\.\.?/' 'includes are written from the root'
 
-# --- each library has its door ----------------------------------------------------------------------
+# --- each library has its door --------------------------------------------------------------------
 
+# door HEADERS FILES: outside tests and bench only these files include these headers.
 door() {
-	found=$(git ls-files -- '*.c' '*.h' | grep -vE '^(tests|bench)/' |
-		xargs -r grep -lE "#include <($1)>" | grep -vE "^($2)$")
-	test -z "$found" || complain "<$1> is included outside its door: $found"
+	among '^(erasure|storage|gateway|server)/' | grep -vE "^($2)$" |
+		xargs grep -nE "#include <($1)>" /dev/null | complain 'a library outside its door'
 }
 
-door 'h2o(/.*)?\.h|h2o/.*\.h' 'server/.*'
+door 'h2o\.h|h2o/.*\.h' 'server/.*'
 door 'liburing\.h' 'server/.*'
 door 'lmdb\.h' 'storage/kv_lmdb[a-z_]*\.[ch]'
 door 'raft\.h' 'storage/meta/consensus[a-z_]*\.c'
 door 'isa-l\.h|isa-l/.*\.h' 'erasure/.*'
+door 'xxhash\.h' 'erasure/checksum[a-z0-9_]*\.[ch]|storage/.*'
 door 'zstd\.h' 'storage/[a-z_]*\.c'
+door 'sodium\.h' 'server/.*|storage/.*'
 door 'openssl/(md5|sha|evp|hmac)\.h' 'gateway/digest/.*|server/tls[a-z_]*\.c'
-door 'openssl/.*\.h' 'gateway/digest/.*|server/tls[a-z_]*\.[ch]'
+door 'openssl/.*\.h' 'gateway/digest/.*|server/(tls|wire)[a-z_]*\.[ch]'
 door 'expat\.h' 'gateway/xml_in\.c'
 door 'cyaml/.*\.h' 'server/config[a-z_]*\.c'
 door 'libsmartcols/.*\.h' 'server/.*'
+door 'systemd/.*\.h' 'server/.*'
 door 'check\.h' 'tests/.*'
 
-# --- code ---------------------------------------------------------------------------------------
+# --- code -----------------------------------------------------------------------------------------
 
-forbid '*.[ch]' '^typedef (struct|union|enum)' 'structs are not typedef-ed'
-forbid '*.[ch]' '[[:space:]]$' 'white space at the end'
-forbid '*.[ch]' '(TODO|FIXME|XXX)' 'an issue is the place for this' 'XXXX"|XXH|XXXXXX'
-forbid 'storage/*.[ch]' '(^|[^_a-z])(time|gettimeofday|clock_gettime|rand|random|getrandom)\(' \
+forbid . '^typedef (struct|union|enum)' 'structs are not typedef-ed'
+forbid . '[[:space:]]$' 'white space at the end'
+forbid . '(TODO|FIXME|XXX)' 'an issue is the place for this' 'XXXX"|XXH|XXXXXX'
+forbid '^(storage|gateway)/' \
+	'(^|[^_a-z])(time|gettimeofday|clock_gettime|rand|random|getrandom)\(' \
 	'time and chance come through their seams'
-forbid 'gateway/*.[ch]' '(^|[^_a-z])(time|gettimeofday|clock_gettime|rand|random|getrandom)\(' \
-	'time and chance come through their seams'
-forbid 'storage/*.[ch]' '(^|[^_a-z])(f?printf|puts)\(' 'storage does not print'
-forbid 'gateway/*.[ch]' '(^|[^_a-z])(f?printf|puts)\(' 'gateway does not print'
-forbid '*.[ch]' '(^|[^_a-z])(strcpy|strcat|sprintf|gets|strtok|atoi)\(' 'an unbounded or unchecked call'
-forbid '*.c' '#define NDEBUG' 'assert is on in every build'
+forbid '^(erasure|storage|gateway)/' '(^|[^_a-z])(f?printf|f?puts|perror)\(' 'who prints is server'
+forbid . '(^|[^_a-z])(strcpy|strcat|sprintf|gets|strtok|atoi|atol)\(' 'an unbounded or unchecked call'
+forbid . '#define NDEBUG' 'assert is on in every build'
+forbid '^(storage|gateway|server)/.*\.c$' '^#include <assert\.h>.*NDEBUG' 'assert is on in every build'
 
-# Lines of at most 100 columns, tabs being 8 wide.
-long=$(printf '%s\n' "$sources" | grep -v '^tests/corpus/' | xargs -r awk '
-	{ line = $0; column = 0
-	  for (i = 1; i <= length(line); i++)
-		column = substr(line, i, 1) == "\t" ? int(column / 8) * 8 + 8 : column + 1
-	  if (column > 100) print FILENAME ":" FNR }')
-test -z "$long" || complain "over 100 columns:
-$long"
+# Lines of at most 100 columns, tabs being 8 wide and a character of UTF-8 one.
+printf '%s\n' "$sources" | xargs awk '
+	length > 50 {
+		line = $0
+		gsub(/[\200-\277]/, "", line)
+		count = split(line, part, "\t")
+		column = 0
+		for (i = 1; i < count; i++)
+			column = int((column + length(part[i])) / 8) * 8 + 8
+		if (column + length(part[count]) > 100)
+			print FILENAME ":" FNR
+	}' | complain 'over 100 columns'
 
 # Functions of at most 60 lines: from a brace in the first column to the next.
-functions=$(printf '%s\n' "$sources" | grep -E '^(erasure|storage|gateway|server)/.*\.c$' |
-	xargs -r awk 'FNR == 1 { start = 0 } /^\{/ { start = FNR }
-	/^\}/ && start { if (FNR - start - 1 > 60) print FILENAME ":" start " " FNR - start - 1; start = 0 }')
-test -z "$functions" || complain "functions over 60 lines:
-$functions"
+among '\.c$' | xargs awk '
+	FNR == 1 { start = 0 }
+	/^\{/ { start = FNR }
+	/^\}/ && start {
+		if (FNR - start - 1 > 60)
+			print FILENAME ":" start " has " FNR - start - 1
+		start = 0
+	}' | complain 'a function over 60 lines'
 
-# Every function declared in a header of ours that returns an error must be used.
-missing=$(printf '%s\n' "$sources" | grep -E '^(storage|gateway|server)/.*\.h$' |
-	xargs -r awk '/^(static inline )?enum err [a-z_0-9]+\(/ { if ($0 !~ /MUST_USE/ && prev !~ /MUST_USE/) {
-		text = $0; while (text !~ /[;{]/ && (getline line) > 0) text = text line
-		if (text !~ /MUST_USE/) print FILENAME ": " $0 } } { prev = $0 }' | grep -v 'err_from_errno')
-test -z "$missing" || complain "not MUST_USE:
-$missing"
+# Whoever calls a function that can fail must look at its answer.
+among '^(erasure|storage|gateway|server)/.*\.h$' | xargs awk '
+	/^(static inline )?enum err [a-z_0-9]+\(/ && !/MUST_USE/ && prev !~ /MUST_USE/ {
+		first = $0
+		text = $0
+		while (text !~ /[;{]/ && (getline line) > 0)
+			text = text line
+		if (text !~ /MUST_USE/ && first !~ /err_from_errno/)
+			print FILENAME ": " first
+	}
+	{ prev = $0 }' | complain 'not MUST_USE'
 
-if test "$bad" -gt 0; then
-	echo "tidy: $bad complaints"
+if test -s "$complaints"; then
+	cat "$complaints"
+	echo "tidy: $(wc -l <"$complaints") complaints"
 	exit 1
 fi
-echo "tidy: $(printf '%s\n' "$sources" | wc -l) files, no complaint"
+echo "tidy: $(printf '%s\n' "$sources" "$scripts" | wc -l) files, no complaint"

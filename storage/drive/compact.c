@@ -134,7 +134,7 @@ static void resume(struct compaction *compaction, enum err err)
 	step(compaction);
 }
 
-/* --- scanning ------------------------------------------------------------------------------------- */
+/* --- scanning --------------------------------------------------------------------------------- */
 
 static void window_was_read(struct disk_op *op)
 {
@@ -185,7 +185,7 @@ static bool find_record(struct compaction *compaction)
 	return false;
 }
 
-/* --- copying -------------------------------------------------------------------------------------- */
+/* --- copying ---------------------------------------------------------------------------------- */
 
 static void on_sealed(struct shard_write *write, enum err err)
 {
@@ -366,7 +366,7 @@ static void copy(struct compaction *compaction)
 	skip_record(compaction);
 }
 
-/* --- deciding ------------------------------------------------------------------------------------- */
+/* --- deciding --------------------------------------------------------------------------------- */
 
 static void opened_run(struct work *work)
 {

@@ -45,7 +45,7 @@ struct opening {
 	size_t batch_count;
 };
 
-/* --- segments ------------------------------------------------------------------------------------- */
+/* --- segments --------------------------------------------------------------------------------- */
 
 static void found_segment(void *arg, const char *name)
 {
@@ -114,7 +114,7 @@ static enum err list_segments(struct opening *opening)
 	return err;
 }
 
-/* --- the table ------------------------------------------------------------------------------------ */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static enum err begin_reading(struct opening *opening)
 {
@@ -205,7 +205,7 @@ static enum err read_table(struct opening *opening)
 	return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-/* --- heads ------------------------------------------------------------------------------------------ */
+/* --- heads ------------------------------------------------------------------------------------ */
 
 /* What to make of a segment whose head is not valid. */
 static void take_headless(struct opening *opening, struct segment *segment, enum err err)
@@ -285,7 +285,7 @@ static enum err read_heads(struct opening *opening)
 	return ERR_OK;
 }
 
-/* --- records behind the mark --------------------------------------------------------------------- */
+/* --- records behind the mark ------------------------------------------------------------------ */
 
 static enum err put_segment_rows(struct opening *opening)
 {
@@ -503,7 +503,7 @@ static enum err recover(struct opening *opening)
 	return err;
 }
 
-/* --- opening ---------------------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static void poke_task(struct task *task)
 {

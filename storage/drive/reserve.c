@@ -199,7 +199,7 @@ void reserve_fail_waiting(struct drive *drive, enum err err)
 	}
 }
 
-/* --- the reserve -------------------------------------------------------------------------------- */
+/* --- the reserve ------------------------------------------------------------------------------ */
 
 static uint64_t margin(const struct drive *drive)
 {

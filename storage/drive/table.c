@@ -437,7 +437,7 @@ void shard_free_start(struct shard_free *free)
 	loop_post(free->drive->setup.owner, &free->task);
 }
 
-/* --- what the read buffer says ------------------------------------------------------------------ */
+/* --- what the read buffer says ---------------------------------------------------------------- */
 
 static void on_room(void *arg)
 {

@@ -71,7 +71,7 @@ static bool is_wanted(const struct get_unit *unit)
 	return unit->end > unit->start;
 }
 
-/* --- planning a stripe -------------------------------------------------------------------------- */
+/* --- planning a stripe ------------------------------------------------------------------------ */
 
 /* Says which blocks of which units hold the wanted bytes of the stripe, and the region around them.
  */
@@ -234,7 +234,7 @@ static enum err find_piece(struct get *get, struct get_stripe *stripe)
 	return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
 }
 
-/* --- buffers ------------------------------------------------------------------------------------ */
+/* --- buffers ---------------------------------------------------------------------------------- */
 
 static enum err take_buffers(struct get_stripe *stripe)
 {
@@ -273,7 +273,7 @@ static void give_buffers(struct get_stripe *stripe)
 	}
 }
 
-/* --- reading ------------------------------------------------------------------------------------ */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static void unit_read_done(struct shard_read *read, enum err err)
 {
@@ -338,7 +338,7 @@ static void read_stripe(struct get_stripe *stripe)
 		advance_soon(stripe->get);
 }
 
-/* --- decoding ----------------------------------------------------------------------------------- */
+/* --- decoding --------------------------------------------------------------------------------- */
 
 static bool covers_region(const struct get_stripe *stripe, const struct get_unit *unit)
 {
@@ -474,7 +474,7 @@ static void decode_pool_ready(struct pool_wait *wait)
 		decode_stripe(stripe);
 }
 
-/* --- the window --------------------------------------------------------------------------------- */
+/* --- the window ------------------------------------------------------------------------------- */
 
 /* Begins the next stripe of the range. Errors: ERR_BUSY, no memory for it now; *ret_len of it are
  * lacking. */
@@ -600,7 +600,7 @@ static void advance(struct get *get)
 	send_piece(get);
 }
 
-/* --- public ------------------------------------------------------------------------------------- */
+/* --- public ----------------------------------------------------------------------------------- */
 
 /* A whole inline body is gone with the version that names it, so its bytes are taken now. */
 static enum err start_inline(struct get *get)

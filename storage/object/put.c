@@ -98,7 +98,7 @@ static void fail_shard(struct put *put, struct put_shard *shard, enum err err)
 		fail(put, put->was_full ? ERR_NO_SPACE : ERR_QUORUM);
 }
 
-/* --- shards: callbacks record, advance() decides ------------------------------------------------ */
+/* --- shards: callbacks record, advance() decides ---------------------------------------------- */
 
 static void shard_ready(struct shard_write *write, enum err err)
 {
@@ -161,7 +161,7 @@ static void open_shard(struct put *put, unsigned index, uint16_t drive_number)
 	}
 }
 
-/* --- extents ------------------------------------------------------------------------------------ */
+/* --- extents ---------------------------------------------------------------------------------- */
 
 /* Chooses the code for what can be written now, and on which drive each shard goes. The first k + m
  * drives of the slot are the shards' places; when some are not there, the code is narrowed to those
@@ -271,7 +271,7 @@ static void end_extent(struct put *put)
 	put->extent_start += extent.len;
 }
 
-/* --- stripes ------------------------------------------------------------------------------------ */
+/* --- stripes ---------------------------------------------------------------------------------- */
 
 static enum pool_size unit_size(uint32_t unit_len)
 {
@@ -396,7 +396,7 @@ static void advance_stripes(struct put *put)
 	}
 }
 
-/* --- the end ------------------------------------------------------------------------------------ */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 static bool is_idle(const struct put *put)
 {
@@ -596,7 +596,7 @@ static void pool_ready(struct pool_wait *wait)
 	call_room(put);
 }
 
-/* --- public ------------------------------------------------------------------------------------- */
+/* --- public ----------------------------------------------------------------------------------- */
 
 static enum err start_inline(struct put *put)
 {

@@ -41,7 +41,7 @@ static uint32_t next(uint32_t *state)
 	return *state >> 16;
 }
 
-/* --- the oracle ----------------------------------------------------------------------------------- */
+/* --- the oracle ------------------------------------------------------------------------------- */
 
 static bool line_is(const char *line, size_t len, const char *name)
 {
@@ -95,7 +95,7 @@ static void check_slices(const uint8_t *data, const struct outcome *outcome)
 	}
 }
 
-/* --- the run -------------------------------------------------------------------------------------- */
+/* --- the run ---------------------------------------------------------------------------------- */
 
 /* Takes the chunked body behind a head, as connections do. */
 static void run_body(

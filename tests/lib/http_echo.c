@@ -15,6 +15,7 @@
  * SIGTERM or SIGINT.
  */
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,7 +77,7 @@ static void send_text(struct echo *echo, unsigned status)
 	exchange_send(echo->x, &piece, 1, true);
 }
 
-/* --- filler ------------------------------------------------------------------------------------- */
+/* --- filler ----------------------------------------------------------------------------------- */
 
 static void send_filler(struct echo *echo)
 {
@@ -97,7 +98,7 @@ static void filler_sent(struct exchange *x, enum err err)
 		send_filler(echo);
 }
 
-/* --- echo ------------------------------------------------------------------------------------------ */
+/* --- echo ------------------------------------------------------------------------------------- */
 
 static void pump(struct echo *echo)
 {
@@ -155,7 +156,7 @@ static void echo_gone(struct exchange *x)
 	finish(x->handler_data);
 }
 
-/* --- routes ---------------------------------------------------------------------------------------- */
+/* --- routes ----------------------------------------------------------------------------------- */
 
 static bool route(struct exchange *x, const char *prefix, uint64_t *ret_number)
 {
@@ -259,7 +260,7 @@ static void start(struct exchange_handler *handler, struct exchange *x)
 	}
 }
 
-/* --- the process ------------------------------------------------------------------------------------ */
+/* --- the process ------------------------------------------------------------------------------ */
 
 struct stopping {
 	struct task task;
@@ -324,6 +325,15 @@ static void stop_all(struct http_listener *listener)
 	http_listener_free(listener);
 }
 
+static int number_of(const char *text)
+{
+	char *end;
+	long number = strtol(text, &end, 10);
+	if (end == text || *end || number < 0 || number > INT_MAX)
+		fail("a number is no number");
+	return number;
+}
+
 int main(int argc, char **argv)
 {
 	struct http_settings settings = http_settings_default();
@@ -336,15 +346,15 @@ int main(int argc, char **argv)
 	server.loop_count = 1;
 	for (int option; (option = getopt(argc, argv, "p:n:m:t:c:k:r")) != -1;) {
 		if (option == 'p')
-			options.port = atoi(optarg);
+			options.port = number_of(optarg);
 		else if (option == 'n')
-			server.loop_count = atoi(optarg);
+			server.loop_count = number_of(optarg);
 		else if (option == 'm')
-			settings.connection_count_max = atoi(optarg);
+			settings.connection_count_max = number_of(optarg);
 		else if (option == 't')
 			settings.head_timeout_ms = settings.idle_timeout_ms =
-				settings.progress_timeout_ms = settings.linger_timeout_ms = atoi(
-					optarg);
+				settings.progress_timeout_ms = settings.linger_timeout_ms =
+					number_of(optarg);
 		else if (option == 'c')
 			cert = optarg;
 		else if (option == 'k')

@@ -107,7 +107,7 @@ void sim_drive_fill(struct extent_id extent, uint8_t index, uint64_t offset, voi
 	test_random_fill(&state, buf, len);
 }
 
-/* --- jobs ------------------------------------------------------------------------------------------ */
+/* --- jobs ------------------------------------------------------------------------------------- */
 
 /* Fills in steps of 4 KiB, so that any range can be checked. */
 static void fill(const struct drive_job *job, uint64_t offset, uint8_t *buf, size_t len)

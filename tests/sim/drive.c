@@ -79,7 +79,7 @@ static bool is_excused(const struct world *world)
 			fprintf(stderr, __VA_ARGS__); \
 	} while (0)
 
-/* --- jobs ------------------------------------------------------------------------------------------ */
+/* --- jobs ------------------------------------------------------------------------------------- */
 
 static void broken(const struct shard *shard, const char *what, enum err err)
 {
@@ -278,7 +278,7 @@ static void start_job(struct world *world, unsigned free_share)
 	drive_job_start(job);
 }
 
-/* --- what must hold --------------------------------------------------------------------------------- */
+/* --- what must hold --------------------------------------------------------------------------- */
 
 struct census {
 	struct world *world;
@@ -390,7 +390,7 @@ static void check_all(struct world *world)
 		check_shard(world, &world->shards[i]);
 }
 
-/* --- lives ------------------------------------------------------------------------------------------- */
+/* --- lives ------------------------------------------------------------------------------------ */
 
 static void set_odds(struct world *world)
 {

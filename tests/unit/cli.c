@@ -52,7 +52,7 @@ static void ck_refused(const char *line, const char *why)
 	ck_assert_ptr_null(strchr(message, '\n'));
 }
 
-/* --- parsing --------------------------------------------------------------------------------------- */
+/* --- parsing ---------------------------------------------------------------------------------- */
 
 START_TEST(a_noun_and_a_verb_name_a_command)
 {
@@ -143,7 +143,7 @@ START_TEST(help_is_understood_everywhere)
 }
 END_TEST
 
-/* --- the table --------------------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 START_TEST(every_command_is_found_by_its_own_words)
 {
@@ -183,7 +183,7 @@ START_TEST(every_command_but_help_takes_json)
 }
 END_TEST
 
-/* --- help -------------------------------------------------------------------------------------------- */
+/* --- help ------------------------------------------------------------------------------------- */
 
 START_TEST(help_and_man_page_name_every_command)
 {
@@ -234,7 +234,7 @@ START_TEST(no_line_of_the_man_page_is_taken_for_a_request)
 }
 END_TEST
 
-/* --- results ---------------------------------------------------------------------------------------- */
+/* --- results ---------------------------------------------------------------------------------- */
 
 static void ck_len(uint64_t len, const char *text)
 {
@@ -350,7 +350,7 @@ START_TEST(every_error_of_the_world_has_a_status)
 }
 END_TEST
 
-/* --- the configuration -------------------------------------------------------------------------------- */
+/* --- the configuration ------------------------------------------------------------------------ */
 
 static void ck_path(const char *line, const char *expected)
 {

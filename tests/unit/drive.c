@@ -605,7 +605,7 @@ START_TEST(nothing_runs_when_nothing_is_to_be_done)
 }
 END_TEST
 
-/* --- who a directory is --------------------------------------------------------------------------- */
+/* --- who a directory is ----------------------------------------------------------------------- */
 
 START_TEST(a_directory_is_formatted_once)
 {
@@ -696,7 +696,7 @@ START_TEST(a_drive_of_another_cluster_is_refused)
 }
 END_TEST
 
-/* --- every failure ---------------------------------------------------------------------------------- */
+/* --- every failure ---------------------------------------------------------------------------- */
 
 /* A little of everything, from the opening to the stop. False when a call of it failed. */
 static bool use(struct sim_drive *rig)

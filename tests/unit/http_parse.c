@@ -225,22 +225,26 @@ START_TEST(close_is_heard_in_a_list_and_always_in_http_1_0)
 }
 END_TEST
 
+static char *mempset(char *p, char byte, size_t len)
+{
+	memset(p, byte, len);
+	return p + len;
+}
+
 /* A head with a target of so many bytes and so many headers besides Host. */
 static unsigned status_of_size(size_t target_len, size_t header_count, size_t value_len)
 {
 	char *text = malloc(target_len + header_count * (value_len + 8) + 64), *p = text;
 
-	p += sprintf(p, "GET /");
-	memset(p, 'a', target_len - 1);
-	p += target_len - 1;
-	p += sprintf(p, " HTTP/1.1\r\nHost: a\r\n");
+	p = stpcpy(p, "GET /");
+	p = mempset(p, 'a', target_len - 1);
+	p = stpcpy(p, " HTTP/1.1\r\nHost: a\r\n");
 	for (size_t i = 0; i < header_count; i++) {
-		p += sprintf(p, "x: ");
-		memset(p, 'v', value_len);
-		p += value_len;
-		p += sprintf(p, "\r\n");
+		p = stpcpy(p, "x: ");
+		p = mempset(p, 'v', value_len);
+		p = stpcpy(p, "\r\n");
 	}
-	p += sprintf(p, "\r\n");
+	stpcpy(p, "\r\n");
 	unsigned status = status_of(text);
 	free(text);
 	return status;
@@ -259,7 +263,7 @@ START_TEST(limits_hold_to_the_byte)
 }
 END_TEST
 
-/* --- chunked bodies --------------------------------------------------------------------------------- */
+/* --- chunked bodies --------------------------------------------------------------------------- */
 
 /* Decodes with at most step bytes at a time; gives the end it came to and what it took. */
 static enum err decode(const char *text, size_t step, char *body, size_t *ret_taken)

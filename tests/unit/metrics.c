@@ -133,7 +133,7 @@ START_TEST(a_source_is_asked_and_its_labels_are_escaped)
 }
 END_TEST
 
-/* --- the log ---------------------------------------------------------------------------------------- */
+/* --- the log ---------------------------------------------------------------------------------- */
 
 static const char *line_of(bool is_json, uint64_t id, const char *text)
 {

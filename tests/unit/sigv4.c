@@ -255,10 +255,10 @@ START_TEST(broken_credentials_have_the_codes_of_s3)
 		{"AWS4-HMAC-SHA256 Credential=" SCOPE ",SignedHeaders=host,Signature=" SIGNATURE,
 			S3_AUTHORIZATION_HEADER_MALFORMED},
 		{"AWS4-HMAC-SHA256 Credential=a/20260102/r/s3/aws4_request,"
-		"SignedHeaders=host,Signature=" SIGNATURE,
+		 "SignedHeaders=host,Signature=" SIGNATURE,
 			S3_AUTHORIZATION_HEADER_MALFORMED},
 		{"AWS4-HMAC-SHA256 Credential=a/20260101/r/ec2/aws4_request,"
-		"SignedHeaders=host,Signature=" SIGNATURE,
+		 "SignedHeaders=host,Signature=" SIGNATURE,
 			S3_AUTHORIZATION_HEADER_MALFORMED},
 		{"AWS4-HMAC-SHA256 Credential=a/" SCOPE ",SignedHeaders=,Signature=" SIGNATURE,
 			S3_AUTHORIZATION_HEADER_MALFORMED},
