@@ -89,7 +89,7 @@ static enum err format_drive(const struct config *config, const struct config_dr
 		}
 		if (err == ERR_NOT_EMPTY)
 			err = refuse(message, err,
-				"drive %.300s holds files of others; name an empty directory",
+				"drive %.300s has files that are not ours; name an empty directory",
 				drive->path);
 		else if (err)
 			err = refuse(message, err, "drive %.300s: %s", drive->path, err_text(err));
