@@ -122,7 +122,7 @@ class Node:
 
     def drive_paths(self):
         with open(os.path.join(self.dir, "rubus.yaml")) as file:
-            return re.findall(r"path:\s*\"?([^\"\s]+)", file.read())
+            return re.findall(r"path:\s*['\"]?([^'\"\s]+)", file.read())
 
     def take_drive(self, path):
         """As if it were pulled while the machine is off; call it while the node is stopped."""
