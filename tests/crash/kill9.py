@@ -204,7 +204,7 @@ def uploads(wire):
 
 def test(cases, build, cycles, drives, seed):
     with tempfile.TemporaryDirectory(prefix="kill9-") as parent:
-        environment = {"RUBUS_SEGMENT_MIB": "64"}
+        environment = {"RUBUS_SEGMENT_MIB": "96"}
         with Node(build, parent, drives, environment) as node:
             Wire(node).make_bucket(BUCKET)
             run = Run(node, parent, seed)

@@ -68,7 +68,7 @@ def check_all(wire, digests):
 
 def test(cases, build, what, sizes, mib, limit, place):
     with tempfile.TemporaryDirectory(prefix="full-") as parent, FileSystem(parent, mib) as system:
-        environment = {"RUBUS_SEGMENT_MIB": "16", "RUBUS_RESERVE_MIB": "8"}
+        environment = {"RUBUS_SEGMENT_MIB": "96", "RUBUS_RESERVE_MIB": "8"}
         with Node(build, place(parent, system), 1, environment) as node:
             wire = Wire(node)
             wire.make_bucket(BUCKET)
