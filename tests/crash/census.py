@@ -180,8 +180,8 @@ def test(cases, build, drives):
             for key, _, _ in list(wire.list("census")):
                 equal(wire.delete("census", key).status, 204)
             leftovers(node)
-            # The segment that is written next is whole; all others are holes.
-            most = drives * (SEGMENT_MIB + 4) << 20
+            # The segment that is written and the next one are whole; all others are holes.
+            most = drives * (2 * SEGMENT_MIB + 4) << 20
             wait_until(lambda: allocated(node) <= most, 30, lambda: f"{allocated(node)} bytes are allocated")
             wire.close()
 
