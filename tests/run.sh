@@ -15,6 +15,7 @@
 #             clients, over HTTP and TLS, on one drive and on four of which one is lost
 #   stalled   ten thousand connections that do nothing
 #   full      a drive and an index without space
+#   census    what lies on the drives, read without the product's code
 #   drives    every set of drives that may be lost, and one more
 #   bitflip   bytes that change on the drives
 #   kill9     a node that is killed fifty times while it writes
@@ -25,7 +26,7 @@ shift
 builddir=$(cd "$builddir" && pwd) || exit 1
 release=$builddir/release
 python=$builddir/clients/bin/python
-parts=${*:-quick framing boto hostile aws s3cmd rclone restic registry stalled full drives bitflip kill9}
+parts=${*:-quick framing boto hostile aws s3cmd rclone restic registry stalled full census drives bitflip kill9}
 
 logs=$builddir/test-logs
 mkdir -p "$logs"
@@ -124,6 +125,7 @@ for part in $parts; do
 		part "$part" 600 "$python" tests/s3/clients.py "$release" "$part" ;;
 	stalled) part stalled 200 "$python" tests/s3/stalled.py "$release" ;;
 	full) part full 300 "$python" tests/s3/full.py "$release" ;;
+	census) part census 300 "$python" tests/crash/census.py --test "$release" ;;
 	drives | bitflip | kill9)
 		part "$part" 600 "$python" "tests/crash/$part.py" "$release" ;;
 	*)

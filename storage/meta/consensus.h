@@ -193,7 +193,8 @@ static inline void consensus_info(struct consensus *consensus, struct consensus_
 }
 
 /* Takes no proposals any more (ERR_UNAVAILABLE), waits for those it has, until the last group is
- * applied, then calls stopped() on the apply loop. Any thread, once, after the start. */
+ * applied and the log touches its disk no more, then calls stopped() on the apply loop. Any thread,
+ * once, after the start. */
 static inline void consensus_stop(
 	struct consensus *consensus, void (*stopped)(void *arg), void *arg)
 {

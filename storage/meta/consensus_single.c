@@ -244,7 +244,7 @@ static void advance(struct single *single)
 	if (single->is_stopping && is_empty && !single->has_stopped) {
 		single->has_stopped = true;
 		atomic_store(&single->is_leader, false);
-		loop_post(single->apply.loop, &single->stopped_task);
+		log_stop(single->log, single->apply.loop, &single->stopped_task);
 	}
 }
 

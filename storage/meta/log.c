@@ -26,6 +26,15 @@ static void end_ops(struct log *log, struct log_op *op, enum err err)
 	}
 }
 
+static void tell_stopped(struct log *log)
+{
+	struct task *stopped = log->stopped;
+	if (!stopped || !log_is_idle(log))
+		return;
+	log->stopped = NULL;
+	loop_post(log->stopped_loop, stopped);
+}
+
 /* Ends what waits in a dead log. A task of its own, since it also ends operations that were only
  * just given. */
 static void bury_run(struct task *task)
@@ -40,6 +49,7 @@ static void bury_run(struct task *task)
 		log->setup.failed(log->setup.arg, log->err);
 	log->was_told = true;
 	end_ops(log, ops, log->err);
+	tell_stopped(log);
 }
 
 static void die(struct log *log, enum err err)
@@ -85,12 +95,15 @@ static void house_done(struct work *work)
 		trace_event(log->setup.trace, TRACE_WARNING, 0, "log: %s: log-state: %s",
 			log->setup.state_disk->path, err_text(house->state_err));
 	advance(log);
+	tell_stopped(log);
 }
 
 /* Starts what is to be done beside the writing. */
 static void keep_house(struct log *log)
 {
 	struct log_house *house = &log->house;
+	if (log->is_stopping)
+		return;
 	size_t count = log->live.count + log->dropped.count + log->free.count;
 	bool wants_segment = log->free.count == 0 &&
 		(log->dropped.count == 0 || log->waits_for_segment);
@@ -282,6 +295,7 @@ static void write_done(struct disk_op *disk_op)
 	log->written = NULL;
 	end_ops(log, ops, disk_op->err);
 	advance(log);
+	tell_stopped(log);
 }
 
 static size_t count_waiting(const struct log *log)
@@ -373,6 +387,15 @@ void log_mark_snapshot(struct log *log, struct log_op *op, uint64_t index, uint6
 	op->part_count = 0;
 	log->next_index = index + 1;
 	give(log, op, &record);
+}
+
+void log_stop(struct log *log, struct loop *loop, struct task *stopped)
+{
+	assert(log->magic == LOG_MAGIC && !log->is_stopping && stopped->run);
+	log->is_stopping = true;
+	log->stopped = stopped;
+	log->stopped_loop = loop;
+	tell_stopped(log);
 }
 
 /* --- answers ---------------------------------------------------------------------------------- */

@@ -90,6 +90,10 @@ void log_set_vote(struct log *log, struct log_op *op, uint64_t term, uint64_t vo
 /* Voids all entries: a snapshot holds everything up to index. The log goes on at index + 1. */
 void log_mark_snapshot(struct log *log, struct log_op *op, uint64_t index, uint64_t term);
 
+/* Makes no segments any more, and posts the task when nothing is in flight (log_is_idle()). Once;
+ * nothing is given to the log after it but log_release(). */
+void log_stop(struct log *log, struct loop *loop, struct task *stopped);
+
 /* Allows entries up to the index to go. */
 void log_release(struct log *log, uint64_t index);
 

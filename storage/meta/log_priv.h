@@ -93,6 +93,9 @@ struct log {
 	bool in_flight, waits_for_segment, is_bury_posted;
 	struct task bury_task;
 	struct log_house house;
+	bool is_stopping; /* no house is kept any more */
+	struct task *stopped; /* NULL: nobody waits, or it is posted */
+	struct loop *stopped_loop;
 	struct log_stats stats;
 };
 

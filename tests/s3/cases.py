@@ -56,8 +56,9 @@ def short(value):
 
 
 def wait_until(condition, seconds, what):
+    """what is a text, or a function that makes one when it is too late."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds} s: {what}")
+            raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
         time.sleep(0.05)

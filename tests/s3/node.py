@@ -74,12 +74,15 @@ class Node:
 
     # --- its life -----------------------------------------------------------------------------------
 
-    def start(self, seconds=60, wrapper=()):
+    def spawn(self):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*wrapper, self.program, "demo", "--dir", self.dir, "--drives", str(self.drives),
+                [self.program, "demo", "--dir", self.dir, "--drives", str(self.drives),
                  "--s3", f"127.0.0.1:{self.s3_port}", "--admin", f"127.0.0.1:{self.admin_port}"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment)
+
+    def start(self, seconds=60):
+        self.spawn()
         begin = time.monotonic()
         while not self.is_ready():
             if self.process.poll() is not None:
@@ -119,7 +122,7 @@ class Node:
 
     def drive_paths(self):
         with open(os.path.join(self.dir, "rubus.yaml")) as file:
-            return re.findall(r"path:\s*\"?([^\"\s]+)", file.read())
+            return re.findall(r"path:\s*['\"]?([^'\"\s]+)", file.read())
 
     def take_drive(self, path):
         """As if it were pulled while the machine is off; call it while the node is stopped."""

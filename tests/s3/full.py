@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""File systems that fill up: puts are refused with an S3 error, what was acknowledged stays, deletes
+work, and room that was made can be used again. Needs root, for a file system of its own.
+
+usage: full.py BUILD
+"""
+import hashlib
+import os
+import random
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from cases import Cases, equal, say, wait_until
+from node import Node
+from wire import Wire
+
+BUCKET = "full"
+REFUSALS = (500, 503, 507)
+
+
+class FileSystem:
+    def __init__(self, parent, mib):
+        self.image, self.path = os.path.join(parent, "image"), os.path.join(parent, "mount")
+        os.mkdir(self.path)
+        with open(self.image, "wb") as file:
+            file.truncate(mib << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", self.image], check=True)
+
+    def __enter__(self):
+        subprocess.run(["mount", "-o", "loop", self.image, self.path], check=True)
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run(["umount", "-l", self.path], check=True)
+
+    def free(self):
+        stat = os.statvfs(self.path)
+        return stat.f_bavail * stat.f_frsize
+
+
+def fill(wire, sizes, limit):
+    """Puts until eight in a row are refused. Returns digests of what was acknowledged, and refusals."""
+    digests, refusals, in_a_row = {}, [], 0
+    for i in range(limit):
+        body = random.randbytes(random.choice(sizes))
+        answer = wire.put(BUCKET, f"k{i}", body)
+        if answer.status == 200:
+            digests[f"k{i}"] = hashlib.md5(body).digest()
+            in_a_row = 0
+        else:
+            refusals.append(answer)
+            in_a_row += 1
+            if in_a_row == 8:
+                return digests, refusals
+    raise AssertionError(f"not full after {limit} puts")
+
+
+def check_all(wire, digests):
+    listed = {key for key, _, _ in wire.list(BUCKET)}
+    equal(listed ^ set(digests), set())
+    for key, digest in digests.items():
+        answer = wire.get(BUCKET, key)
+        assert answer.status == 200 and hashlib.md5(answer.body).digest() == digest, (key, answer)
+
+
+def test(cases, build, what, sizes, mib, limit, place):
+    with tempfile.TemporaryDirectory(prefix="full-") as parent, FileSystem(parent, mib) as system:
+        environment = {"RUBUS_SEGMENT_MIB": "96", "RUBUS_RESERVE_MIB": "8"}
+        with Node(build, place(parent, system), 1, environment) as node:
+            wire = Wire(node)
+            wire.make_bucket(BUCKET)
+            digests = {}
+            with cases.case(f"{what}: puts are refused with an S3 error"):
+                digests, refusals = fill(wire, sizes, limit)
+                say(f"{what}: {len(digests)} puts, then {refusals[-1]}; {system.free() >> 10} KiB free")
+                bad = [r for r in refusals if r.status not in REFUSALS or not r.code]
+                assert not bad, bad
+                assert len(digests) > 10, len(digests)
+            with cases.case(f"{what}: what was acknowledged is there"):
+                check_all(wire, digests)
+            with cases.case(f"{what}: also after a new start"):
+                wire.close()
+                node.restart()
+                check_all(wire, digests)
+            with cases.case(f"{what}: deletes work"):
+                keys = list(digests)
+                for key in keys[::2]:
+                    equal(wire.delete(BUCKET, key).status, 204)
+                    del digests[key]
+                check_all(wire, digests)
+            with cases.case(f"{what}: what was freed is used again"):
+                body = random.randbytes(max(sizes))
+                wait_until(lambda: wire.put(BUCKET, "again", body).status == 200, 60, "a put is accepted")
+                digests["again"] = hashlib.md5(body).digest()
+                check_all(wire, digests)
+            wire.close()
+
+
+def drive_only(parent, system):
+    """The index has room, the drive has not: the drive's directory is a link to the small one."""
+    folder = os.path.join(parent, "demo")
+    os.mkdir(folder)
+    os.symlink(system.path, os.path.join(folder, "drive1"))
+    return parent
+
+
+def everything(parent, system):
+    return system.path
+
+
+def main():
+    if os.geteuid() != 0:
+        sys.exit("full.py needs root, for file systems of its own")
+    build = sys.argv[1]
+    random.seed(20261121)
+    cases = Cases()
+    test(cases, build, "a full drive", (30000, 200000, 1500000), 200, 3000, drive_only)
+    test(cases, build, "a full disk, index and all", (30000, 200000, 1500000), 400, 3000, everything)
+    test(cases, build, "a disk full of tiny objects", (3000, 4000), 256, 100000, everything)
+    cases.end()
+
+
+if __name__ == "__main__":
+    main()
