@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -27,13 +28,19 @@ def say(name, value, unit):
     print(name, text, unit, flush=True)
 
 
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
 class Node:
     """A node with drives under a directory of its own, made by `rubus demo`."""
 
     started = []
 
-    def __init__(self, build, parent, drives, s3=19000, admin=19001, environment=None):
-        self.build, self.s3, self.admin = build, s3, admin
+    def __init__(self, build, parent, drives, environment=None):
+        self.build, self.s3, self.admin = build, free_port(), free_port()
         self.dir = os.path.join(parent, f"node{drives}")
         self.drives = drives
         self.environment = dict(os.environ, **(environment or {}))
@@ -92,6 +99,9 @@ class Node:
         text = urllib.request.urlopen(url, timeout=5).read().decode()
         return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
                    if re.match(name + r"(\{|\s)", line))
+
+    def written(self):
+        return self.metric("rubus_disk_written_bytes_total")
 
     def load(self, op, size, connections, seconds=5, **more):
         """One run of bench/load. Returns its numbers and the server's CPU seconds."""
@@ -159,14 +169,16 @@ def drop_caches():
 def small(build, parent):
     node = Node(build, parent, 1)
     node.bucket("bench")
-    writes = node.metric("rubus_log_groups_total")
+    flushed, written = node.metric("rubus_disk_flushes_total"), node.written()
     run = node.load("put", 4096, 32, signed=True, keys=1000000)
-    writes = node.metric("rubus_log_groups_total") - writes
+    flushed = node.metric("rubus_disk_flushes_total") - flushed
+    written = node.written() - written
     say("put_4k_signed_32", run["ops"], "1/s")
     say("put_4k_signed_32_cpu", run["cpu"] / run["count"] * 1e6, "us/op")
     say("put_4k_signed_32_p50", run["p50"], "us")
     say("put_4k_signed_32_p99", run["p99"], "us")
-    say("put_4k_flushes", writes / run["count"], "flushes/op")
+    say("put_4k_flushes", flushed / run["count"], "flushes/op")
+    say("put_4k_written", written / run["count"], "bytes/op")
     run = node.load("put", 4096, 1, seconds=3, signed=True)
     say("put_4k_signed_1_p50", run["p50"], "us")
     run = node.load("get", 4096, 16, keys=2000)

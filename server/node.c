@@ -10,7 +10,6 @@
 
 #include "server/clock_real.h"
 #include "server/control.h"
-#include "server/disk_file.h"
 #include "server/loop_call.h"
 #include "server/random_real.h"
 
@@ -433,7 +432,7 @@ void node_stop(struct node *node)
 		index_close(node->index);
 	consensus_close(node->consensus);
 	kv_close(node->index_kv);
-	server_disk_free(node->state_disk);
+	node_close_disk(&node->state_disk);
 	for (unsigned i = 0; i < node->config->loops; i++)
 		server_loop_free(node->loops[i]);
 	server_loop_free(node->log_loop);

@@ -40,9 +40,16 @@
 /* Before this nobody's clock is right: signatures and certificates would be judged wrongly. */
 #define NODE_EARLIEST_MS INT64_C(1767225600000) /* 2026-01-01 */
 
+/* A directory; its files go through a wrapper that counts. All NULL: not open. */
+struct node_disk {
+	struct disk *disk; /* what others use */
+	struct disk_count *count;
+	struct disk *files;
+};
+
 struct node_drive {
 	const char *path;
-	struct disk *disk;
+	struct node_disk disk;
 	struct kv *locations;
 	struct drive *drive; /* NULL: not in service, and why says so */
 	char why[NODE_MESSAGE_LEN];
@@ -64,7 +71,7 @@ struct node {
 	struct server_loop *log_loop, *apply_loop, *commit_loop, *locate_loop;
 	bool is_running; /* the loops' threads are started */
 
-	struct disk *state_disk;
+	struct node_disk state_disk;
 	struct kv *index_kv;
 	struct consensus *consensus;
 	struct index *index;

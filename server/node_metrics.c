@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include "server/disk_count.h"
 #include "server/node_priv.h"
 
 /* Each counter is written by one loop and read here while it runs: a number may be a moment old, as
@@ -89,6 +90,50 @@ static void write_index(const struct node *node, struct metrics_text *text)
 		METRICS_COUNTER, info.groups);
 }
 
+static double disk_flushes(struct disk_count_stats stats)
+{
+	return stats.syncs + stats.dsync_writes + stats.dir_syncs;
+}
+
+static double disk_writes(struct disk_count_stats stats)
+{
+	return stats.writes;
+}
+
+static double disk_written(struct disk_count_stats stats)
+{
+	return stats.written_len;
+}
+
+static double disk_reads(struct disk_count_stats stats)
+{
+	return stats.reads;
+}
+
+static double disk_read_bytes(struct disk_count_stats stats)
+{
+	return stats.read_len;
+}
+
+/* One family over all directories; those that are not open have no value. */
+static void write_disks(const struct node *node, struct metrics_text *text, const char *name,
+	const char *help, double (*value)(struct disk_count_stats stats))
+{
+	char label[IDENTITY_PATH_LEN + 32];
+	metrics_text_family(text, name, help, METRICS_COUNTER);
+	if (node->state_disk.count) {
+		metrics_text_label(label, sizeof label, "disk", node->config->state_dir);
+		metrics_text_value(text, label, value(disk_count_stats(node->state_disk.count)));
+	}
+	for (unsigned i = 0; i < node->config->drives_count; i++) {
+		const struct node_drive *drive = &node->drives[i];
+		if (!drive->disk.count)
+			continue;
+		metrics_text_label(label, sizeof label, "disk", drive->path);
+		metrics_text_value(text, label, value(disk_count_stats(drive->disk.count)));
+	}
+}
+
 /* One family over all drives. */
 static void write_drives(const struct node *node, struct metrics_text *text, const char *name,
 	const char *help, double (*value)(const struct node_drive *drive))
@@ -128,6 +173,14 @@ void node_metrics_collect(void *arg, struct metrics_text *text)
 	write_store(node, text);
 	write_pools(node, text);
 	write_index(node, text);
+	write_disks(node, text, "rubus_disk_flushes_total",
+		"Flushes of files and directories, and writes that flush themselves. "
+		"Without those of LMDB.",
+		disk_flushes);
+	write_disks(node, text, "rubus_disk_writes_total", "Writes.", disk_writes);
+	write_disks(node, text, "rubus_disk_written_bytes_total", "Bytes written.", disk_written);
+	write_disks(node, text, "rubus_disk_reads_total", "Reads.", disk_reads);
+	write_disks(node, text, "rubus_disk_read_bytes_total", "Bytes read.", disk_read_bytes);
 	write_drives(node, text, "rubus_drive_up", "1: the drive is in service.", drive_is_up);
 	write_drives(node, text, "rubus_drive_used_bytes", "Bytes of live shards.", drive_used);
 	write_drives(node, text, "rubus_drive_free_bytes", "Bytes that shards may still take.",

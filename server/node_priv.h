@@ -15,6 +15,11 @@ MUST_USE enum err node_open_gateway(struct node *node);
 MUST_USE enum err node_open_admin(struct node *node);
 MUST_USE enum err node_listen(struct node *node, const char *address, bool is_s3, char *message);
 
+/* Opens the directory of that path. node_close_disk() closes it, also when it was never opened; its
+ * files are closed by then. */
+MUST_USE enum err node_open_disk(struct node *node, const char *path, struct node_disk *disk);
+void node_close_disk(struct node_disk *disk);
+
 void node_close_drive(struct node_drive *drive);
 
 /* Writes what the node knows of itself for a scrape: a source of its metrics. */

@@ -10,7 +10,6 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "server/disk_file.h"
 #include "storage/kv_lmdb.h"
 #include "storage/meta/consensus_single.h"
 
@@ -53,15 +52,14 @@ enum err node_open_index(struct node *node, char *message)
 	char path[IDENTITY_PATH_LEN];
 	enum err err = identity_path(node->config->state_dir, "index", path);
 	if (!err)
-		err = server_disk_new(node->config->state_dir, worker_threads_worker(node->workers),
-			&node->state_disk);
+		err = node_open_disk(node, node->config->state_dir, &node->state_disk);
 	if (!err)
 		err = kv_lmdb_open(path, INDEX_MAP_LEN, &node->index_kv);
 	if (err)
 		return node_refuse(message, err, "the index in %.300s: %s", path, err_text(err));
 	struct consensus_single_setup consensus_setup = {
-		.log = {.disk = node->state_disk,
-			.state_disk = node->state_disk,
+		.log = {.disk = node->state_disk.disk,
+			.state_disk = node->state_disk.disk,
 			.node = node->identity.node,
 			.loop = server_loop_base(node->log_loop),
 			.worker = worker_threads_worker(node->workers),
@@ -124,11 +122,10 @@ static const char *drive_trouble(enum err err)
 static enum err open_drive(struct node *node, struct node_drive *drive, unsigned index)
 {
 	char path[IDENTITY_PATH_LEN];
-	enum err err = server_disk_new(
-		drive->path, worker_threads_worker(node->workers), &drive->disk);
+	enum err err = node_open_disk(node, drive->path, &drive->disk);
 	struct drive_identity identity;
 	if (!err)
-		err = drive_identify(drive->disk, &identity);
+		err = drive_identify(drive->disk.disk, &identity);
 	if (!err && memcmp(&identity.cluster, &node->identity.cluster, ID_LEN) != 0)
 		err = ERR_FOREIGN;
 	if (!err)
@@ -138,7 +135,7 @@ static enum err open_drive(struct node *node, struct node_drive *drive, unsigned
 	if (err)
 		return err;
 	struct drive_setup setup = {
-		.disk = drive->disk,
+		.disk = drive->disk.disk,
 		.locations = drive->locations,
 		.owner = server_loop_base(node->loops[index % node->config->loops]),
 		.committer = server_loop_base(node->locate_loop),
@@ -160,10 +157,9 @@ void node_close_drive(struct node_drive *drive)
 	if (drive->drive)
 		drive_close(drive->drive);
 	kv_close(drive->locations);
-	server_disk_free(drive->disk);
+	node_close_disk(&drive->disk);
 	drive->drive = NULL;
 	drive->locations = NULL;
-	drive->disk = NULL;
 }
 
 enum err node_open_drives(struct node *node, char *message)
