@@ -110,9 +110,17 @@ static bool is_same_extent(const struct get_stripe *stripe, struct extent_id id)
 	return stripe->has_extent && extent_id_is_equal(stripe->extent.id, id);
 }
 
+static void need_units(struct get_stripe *stripe)
+{
+	if (!stripe->has_units)
+		memset(stripe->units, 0, sizeof stripe->units);
+	stripe->has_units = true;
+}
+
 /* Reads that are set up for another extent are put away. */
 static void set_extent(struct get_stripe *stripe, const struct get_extent *extent)
 {
+	need_units(stripe);
 	for (unsigned i = 0; i < CODE_UNITS_MAX; i++) {
 		if (stripe->units[i].is_inited)
 			shard_read_fini(&stripe->units[i].read);
@@ -190,6 +198,7 @@ static enum err take_inline(
 	if (piece->inline_data.len != piece->len || piece->len > STORE_INLINE_LEN_MAX ||
 		get->next_offset < piece->start || get->next_offset >= piece->start + piece->len)
 		return ERR_CORRUPT;
+	need_units(stripe);
 	enum err err = pool_take(&get->setup.store->get_pool, POOL_4K, 1, &stripe->units[0].buf);
 	if (err)
 		return err;
@@ -255,6 +264,8 @@ static void give_extras(struct get_stripe *stripe)
 
 static void give_buffers(struct get_stripe *stripe)
 {
+	if (!stripe->has_units)
+		return;
 	give_extras(stripe);
 	for (unsigned i = 0; i < CODE_UNITS_MAX; i++) {
 		pool_give(&stripe->get->setup.store->get_pool, stripe->units[i].buf);
@@ -554,7 +565,7 @@ static void finish(struct get *get)
 		struct get_stripe *stripe = &get->stripes[i];
 		pool_wait_cancel(&store->decode_pool, &stripe->wait);
 		give_buffers(stripe);
-		for (unsigned j = 0; j < CODE_UNITS_MAX; j++)
+		for (unsigned j = 0; stripe->has_units && j < CODE_UNITS_MAX; j++)
 			if (stripe->units[j].is_inited)
 				shard_read_fini(&stripe->units[j].read);
 	}
@@ -618,7 +629,7 @@ void get_start(struct get *get, const struct get_setup *setup)
 	assert(get->magic != GET_MAGIC);
 	assert(setup->piece && setup->done && setup->len > 0);
 	struct index_reader *reader = setup->store->reader;
-	memset(get, 0, sizeof *get);
+	memset(get, 0, offsetof(struct get, stripes));
 	get->magic = GET_MAGIC;
 	get->setup = *setup;
 	get->advance_task.run = run_advance;
@@ -626,6 +637,7 @@ void get_start(struct get *get, const struct get_setup *setup)
 	get->next_offset = setup->start;
 	get->end_offset = setup->start + setup->len;
 	for (unsigned i = 0; i < GET_WINDOW; i++) {
+		memset(&get->stripes[i], 0, offsetof(struct get_stripe, units));
 		get->stripes[i].get = get;
 		get->stripes[i].wait.ready = decode_pool_ready;
 	}

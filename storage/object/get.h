@@ -74,11 +74,12 @@ struct get_stripe {
 	uint32_t region_start,
 		region_end; /* the bytes of each unit that have a place in a buffer */
 	unsigned wanted_count; /* data units that hold wanted bytes */
-	struct get_unit units[CODE_UNITS_MAX];
 	unsigned reads_in_flight;
 	const uint8_t *inline_data; /* the bytes of a whole inline body; else NULL */
 	bool is_waiting_to_decode;
 	struct pool_wait wait;
+	bool has_units; /* they are zeroed when the first is needed: most gets need few or none */
+	struct get_unit units[CODE_UNITS_MAX];
 };
 
 struct get {
@@ -90,7 +91,6 @@ struct get {
 	uint64_t end_offset;
 	struct get_extent extent; /* the one that next_offset is in */
 	bool has_extent;
-	struct get_stripe stripes[GET_WINDOW];
 	uint64_t order_read, order_sent; /* stripes begun and sent */
 	uint32_t sent_len; /* of the stripe being sent */
 	uint32_t sending_len;
@@ -99,6 +99,7 @@ struct get {
 	struct code_decoder decoder;
 	struct task advance_task;
 	bool is_advance_posted;
+	struct get_stripe stripes[GET_WINDOW]; /* zeroed to their units only */
 	uint8_t inline_buf[STORE_INLINE_LEN_MAX]; /* of a whole inline body */
 };
 
