@@ -12,24 +12,44 @@ void hex_encode(const void *data, size_t len, char *ret_text)
 	ret_text[2 * len] = '\0';
 }
 
-/* The value of a digit, or 16. */
-static unsigned digit_value(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
-}
+/* The value of a digit, plus one; 0: not a digit. No branches: the digits of a digest are as random
+ * as its bits, and each would be mispredicted every other time. */
+static const uint8_t digit_values[256] = {
+	['0'] = 1,
+	['1'] = 2,
+	['2'] = 3,
+	['3'] = 4,
+	['4'] = 5,
+	['5'] = 6,
+	['6'] = 7,
+	['7'] = 8,
+	['8'] = 9,
+	['9'] = 10,
+	['a'] = 11,
+	['b'] = 12,
+	['c'] = 13,
+	['d'] = 14,
+	['e'] = 15,
+	['f'] = 16,
+	['A'] = 11,
+	['B'] = 12,
+	['C'] = 13,
+	['D'] = 14,
+	['E'] = 15,
+	['F'] = 16,
+};
 
 enum err hex_decode(struct bytes text, uint8_t *ret_data, size_t ret_len)
 {
 	if (text.len != 2 * ret_len)
 		return ERR_INVALID;
+	bool is_bad = false;
 	for (size_t i = 0; i < text.len; i++)
-		if (digit_value(text.data[i]) > 15)
-			return ERR_INVALID;
+		is_bad |= digit_values[text.data[i]] == 0;
+	if (is_bad)
+		return ERR_INVALID;
 	for (size_t i = 0; i < ret_len; i++)
-		ret_data[i] = (uint8_t)(digit_value(text.data[2 * i]) << 4 |
-			digit_value(text.data[2 * i + 1]));
+		ret_data[i] = (uint8_t)((digit_values[text.data[2 * i]] - 1) << 4 |
+			(digit_values[text.data[2 * i + 1]] - 1));
 	return ERR_OK;
 }
