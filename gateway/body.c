@@ -161,7 +161,8 @@ static enum s3_code read_promises(struct body *body, const struct body_setup *se
 
 enum s3_code body_start(struct body *body, struct request *request, const struct body_setup *setup)
 {
-	memset(body, 0, sizeof *body);
+	memset(body, 0, offsetof(struct body, put));
+	body->put.magic = 0;
 	body->request = request;
 	body->job.done = digest_done;
 	body->timer.fire = timer_fired;

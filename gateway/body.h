@@ -32,7 +32,6 @@ struct body {
 	enum body_progress progress;
 	enum s3_code code; /* of BODY_FAILED */
 	struct request_body source;
-	struct put put;
 	bool is_put_active; /* between put_start() and its last callback, or put_fini() */
 	bool is_discarding;
 	bool is_received; /* the source is at its end */
@@ -45,6 +44,8 @@ struct body {
 	struct digest_stream stream;
 	struct digest_job job;
 	struct digest_values values; /* when it is ready */
+
+	struct put put; /* put_start() zeroes what it needs */
 };
 
 /* Reads what the headers say of the body and begins to receive. What it returns beside S3_OK is the

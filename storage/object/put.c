@@ -295,6 +295,7 @@ static enum err take_stripe(struct put *put)
 	struct put_stripe *stripe = !put->stripes[0].is_used ? &put->stripes[0] : &put->stripes[1];
 	if (stripe->is_used)
 		return ERR_BUSY;
+	memset(stripe, 0, sizeof *stripe);
 	uint32_t unit_len = stripe_unit_len(&put->geometry, put->stripe_next);
 	unsigned count = stripe_units(put);
 	enum err err = pool_take(
@@ -303,14 +304,10 @@ static enum err take_stripe(struct put *put)
 		return err;
 	stripe->put = put;
 	stripe->is_used = true;
-	stripe->is_written = false;
 	stripe->unit_count = count;
 	stripe->unit_len = unit_len;
 	stripe->number = put->stripe_next++;
 	stripe->body_len = stripe_body_len(&put->geometry, stripe->number);
-	stripe->filled_len = 0;
-	stripe->frames_out = stripe->frames_shown = 0;
-	stripe->appends_in_flight = 0;
 	put->filling = stripe;
 	return ERR_OK;
 }
@@ -615,7 +612,9 @@ enum err put_start(struct put *put, const struct put_setup *setup)
 {
 	assert(put->magic != PUT_MAGIC);
 	assert(setup->room && setup->frame && setup->durable && setup->discarded);
-	memset(put, 0, sizeof *put);
+	memset(put, 0, offsetof(struct put, stripes));
+	for (unsigned i = 0; i < PUT_STRIPES_MAX; i++)
+		put->stripes[i].is_used = false;
 	put->magic = PUT_MAGIC;
 	put->setup = *setup;
 	put->advance_task.run = run_advance;

@@ -93,7 +93,6 @@ struct put {
 	bool was_full; /* a drive had no space */
 	bool is_discarded;
 	struct index_hold hold; /* keeps the extents from being taken for garbage */
-	uint8_t extents[PUT_EXTENTS_LEN_MAX]; /* list of command_extent: what is durable */
 	size_t extents_len;
 	uint64_t stored_len;
 	uint64_t taken_len; /* of the body: received so far */
@@ -105,17 +104,14 @@ struct put {
 	bool inline_frame_out;
 
 	/* The extent being written. */
-	struct code code;
 	struct geometry geometry;
 	struct extent_id extent;
 	uint32_t slot;
 	uint32_t stripe_count;
 	uint32_t stripe_next; /* the next one to be filled */
 	uint32_t stripes_written; /* begun to be written */
-	struct put_shard shards[CODE_UNITS_MAX];
 	unsigned shards_in_flight; /* opening or sealing */
 
-	struct put_stripe stripes[PUT_STRIPES_MAX];
 	struct put_stripe *filling; /* the stripe that takes bytes now */
 	struct pool_wait wait;
 	bool wants_room; /* the owner waits for room() */
@@ -124,10 +120,16 @@ struct put {
 	bool is_advance_posted;
 	bool is_extent_unwound;
 	size_t unwound_len; /* of the list of extents: those whose shards were freed */
-	struct shard_free frees[CODE_UNITS_MAX];
 	unsigned frees_in_flight;
-	uint8_t hint[DRIVE_HINT_LEN_MAX];
 	size_t hint_len;
+	struct put_stripe stripes[PUT_STRIPES_MAX]; /* zeroed when they are taken, but is_used */
+
+	/* What is set before it is used, and not zeroed: an inline body needs none of it. */
+	struct code code;
+	struct put_shard shards[CODE_UNITS_MAX]; /* those of the geometry */
+	struct shard_free frees[CODE_UNITS_MAX];
+	uint8_t extents[PUT_EXTENTS_LEN_MAX]; /* list of command_extent: what is durable */
+	uint8_t hint[DRIVE_HINT_LEN_MAX];
 };
 
 /* Begins. Errors: ERR_NO_SPACE; ERR_QUORUM, too few drives for P1; the put is then not begun. */
