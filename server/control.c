@@ -31,7 +31,7 @@ static void answer(struct control *control, int fd)
 	char *line = NULL;
 	char message[CONTROL_MESSAGE_LEN] = "";
 	json_t *result = NULL, *request = NULL;
-	enum err err = control_line_limit(fd);
+	enum err err = control_line_limit(fd, CONTROL_REQUEST_TIMEOUT_S);
 	if (!err)
 		err = control_line_read(fd, CONTROL_REQUEST_LEN_MAX, &line);
 	if (!err) {

@@ -15,7 +15,8 @@
 #define CONTROL_REQUEST_LEN_MAX (64u << 10)
 #define CONTROL_ANSWER_LEN_MAX (64u << 20)
 #define CONTROL_MESSAGE_LEN 512
-#define CONTROL_TIMEOUT_S 30
+#define CONTROL_REQUEST_TIMEOUT_S 3 /* a request is one small line; a stop waits for it */
+#define CONTROL_ANSWER_TIMEOUT_S 60
 
 struct control;
 struct node;

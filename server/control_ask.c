@@ -78,7 +78,7 @@ enum err control_ask(
 	enum err err = reach(state_dir, message, &fd);
 	if (err)
 		return err;
-	err = control_line_limit(fd);
+	err = control_line_limit(fd, CONTROL_ANSWER_TIMEOUT_S);
 	if (!err)
 		err = control_line_write(fd, request);
 	if (!err)

@@ -30,9 +30,9 @@ void control_place_close(struct control_place *place)
 	place->dir_fd = -1;
 }
 
-enum err control_line_limit(int fd)
+enum err control_line_limit(int fd, unsigned timeout_s)
 {
-	struct timeval timeout = {.tv_sec = CONTROL_TIMEOUT_S};
+	struct timeval timeout = {.tv_sec = timeout_s};
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout) != 0 ||
 		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) != 0)
 		return err_from_errno(errno);

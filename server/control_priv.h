@@ -17,8 +17,8 @@ struct control_place {
 MUST_USE enum err control_place_open(const char *state_dir, struct control_place *ret_place);
 void control_place_close(struct control_place *place);
 
-/* Lets no wait on a connection last longer than CONTROL_TIMEOUT_S. */
-MUST_USE enum err control_line_limit(int fd);
+/* Lets no wait on a connection last longer than this. */
+MUST_USE enum err control_line_limit(int fd, unsigned timeout_s);
 
 /* Reads up to a line's end; gives memory. Errors: ERR_CLOSED, no line came; ERR_LIMIT, it is longer
  * than about len_max; ERR_NO_MEMORY. */

@@ -31,8 +31,7 @@ static enum err refuse_errno(char *message, const char *path)
 	int number = errno;
 	if (number == EACCES || number == EPERM)
 		return refuse(ERR_DENIED, message,
-			"%.300s: no permission; try: sudo chown -R %s %.100s", path,
-			getenv("USER") ? getenv("USER") : "$USER", path);
+			"%.300s: no permission; try: sudo chown -R $USER %.100s", path, path);
 	return refuse(err_from_errno(number), message, "%.300s: %s", path, strerror(number));
 }
 
@@ -335,7 +334,9 @@ enum err identity_begin(const char *state_dir, struct identity *ret_identity, ch
 		return refuse(ERR_EXISTS, message,
 			"%.300s is a node already; start it with rubus serve", state_dir);
 	if (mkdir(state_dir, 0700) != 0 && errno != EEXIST)
-		return refuse_errno(message, state_dir);
+		return refuse(err_from_errno(errno), message,
+			"%.200s: %s; try: sudo install -d -o $USER -m 700 %.200s", state_dir,
+			strerror(errno), state_dir);
 	if (access(state_dir, R_OK | W_OK | X_OK) != 0)
 		return refuse_errno(message, state_dir);
 	if (!is_ours_or_empty(state_dir))

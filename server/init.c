@@ -52,10 +52,21 @@ static enum err make_dir(const char *path, char *message)
 	if (mkdir(path, 0700) == 0 || errno == EEXIST)
 		return ERR_OK;
 	int number = errno;
-	if (number == EACCES)
-		return refuse(message, ERR_DENIED,
-			"%.200s: no permission; try: sudo install -d -o $USER %.200s", path, path);
-	return refuse(message, err_from_errno(number), "%.300s: %s", path, strerror(number));
+	return refuse(message, err_from_errno(number),
+		"drive %.200s: %s; try: sudo install -d -o $USER -m 700 %.200s", path,
+		strerror(number), path);
+}
+
+static enum err refuse_drive(char *message, enum err err, const char *path)
+{
+	if (err == ERR_DENIED)
+		return refuse(message, err, "drive %.200s: %s; try: sudo chown -R $USER %.200s",
+			path, err_text(err), path);
+	if (err == ERR_NOT_EMPTY)
+		return refuse(message, err,
+			"drive %.300s holds files that are not ours; name an empty directory",
+			path);
+	return refuse(message, err, "drive %.300s: %s", path, err_text(err));
 }
 
 /* Formats one directory, or finds that an earlier try did. */
@@ -68,7 +79,7 @@ static enum err format_drive(const struct config *config, const struct config_dr
 		return err;
 	err = server_disk_new(drive->path, NULL, &disk);
 	if (err)
-		return refuse(message, err, "drive %.300s: %s", drive->path, err_text(err));
+		return refuse_drive(message, err, drive->path);
 	struct drive_identity found;
 	err = drive_identify(disk, &found);
 	if (!err && memcmp(&found.cluster, &identity->cluster, ID_LEN) != 0) {
@@ -87,14 +98,10 @@ static enum err format_drive(const struct config *config, const struct config_dr
 			random_fill(random, &made.drive, sizeof made.drive);
 			err = drive_format(disk, &made, &settings);
 		}
-		if (err == ERR_NOT_EMPTY)
-			err = refuse(message, err,
-				"drive %.300s has files that are not ours; name an empty directory",
-				drive->path);
-		else if (err)
-			err = refuse(message, err, "drive %.300s: %s", drive->path, err_text(err));
+		if (err)
+			err = refuse_drive(message, err, drive->path);
 	} else if (err) {
-		err = refuse(message, err, "drive %.300s: %s", drive->path, err_text(err));
+		err = refuse_drive(message, err, drive->path);
 	}
 	server_disk_free(disk);
 	return err;

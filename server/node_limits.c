@@ -6,6 +6,8 @@
 #include "server/http_conn_priv.h"
 #include "storage/buffer.h"
 
+#define LIMITS_MAX 12
+#define TLS_SESSION_LEN (20u << 10) /* of OpenSSL, as measured */
 #define MIB(len) ((double)(len) / (1u << 20))
 
 struct limit {
@@ -28,7 +30,10 @@ static size_t list_limits(const struct node *node, struct limit *limits)
 	const struct config *config = node->config;
 	const struct gateway_settings *gateway = &node->gateway.settings;
 	uint64_t connections = config->max_connections + config->loops;
+	/* A connection has one request at a time. */
 	uint64_t requests = (uint64_t)gateway->requests_max * config->loops;
+	if (requests > connections)
+		requests = connections;
 	size_t count = 0;
 	limits[count++] = (struct limit){"upload", (uint64_t)config->upload_memory_mib << 20,
 		"stripes of bodies that come in"};
@@ -41,17 +46,23 @@ static size_t list_limits(const struct node *node, struct limit *limits)
 	limits[count++] = (struct limit){"connections",
 		connections * (sizeof(struct http_conn) + exchange_len()),
 		"connections with a head of the longest kind each"};
+	limits[count++] = (struct limit){
+		"TLS", connections * TLS_SESSION_LEN, "sessions, where every connection has one"};
 	limits[count++] = (struct limit){"read buffer",
 		(uint64_t)BUFFER_ARENAS * BUFFER_ARENA_LEN_DEFAULT,
 		"rows of the index that are not committed yet"};
+	limits[count++] = (struct limit){"drives",
+		(uint64_t)BUFFER_ARENAS * DRIVE_ARENA_LEN * config->drives_count,
+		"rows of the drives' tables that are not committed yet"};
 	limits[count++] = (struct limit){"log lines", LOGGER_RING_LEN, "lines not written yet"};
 	return count;
 }
 
 void node_print_limits(const struct node *node)
 {
-	struct limit limits[8];
+	struct limit limits[LIMITS_MAX];
 	size_t count = list_limits(node, limits);
+	assert(count <= LIMITS_MAX);
 	uint64_t sum = 0;
 	for (size_t i = 0; i < count; i++) {
 		sum += limits[i].len;

@@ -33,6 +33,7 @@
  */
 #define DRIVE_SEGMENT_LEN_DEFAULT (256u << 20)
 #define DRIVE_HINT_LEN_MAX 1400
+#define DRIVE_ARENA_LEN (512u << 10) /* of each generation of the location table's read buffer */
 
 enum drive_class {
 	DRIVE_NVME,

@@ -46,7 +46,6 @@
 #define DRIVE_PUNCH_LEN_MIN (64u << 10)
 #define DRIVE_COMMAND_ITEMS 32
 #define DRIVE_COMMAND_LEN (24u << 10)
-#define DRIVE_ARENA_LEN (512u << 10)
 #define DRIVE_FROZEN_MAX 4
 #define DRIVE_ABORTED_MAX 64
 #define DRIVE_RESERVE_NAME "reserve"

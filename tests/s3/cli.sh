@@ -144,7 +144,13 @@ if test "$(id -u)" = 0 && command -v setpriv >/dev/null; then
 	chmod 644 "$dir/denied.yaml"
 	nobody="setpriv --reuid=65534 --regid=65534 --clear-groups"
 	# shellcheck disable=SC2086
-	expect 4 'sudo' $nobody "$dir/rubus" init --config "$dir/denied.yaml"
+	expect 4 "sudo install -d -o \$USER -m 700 $dir/denied/node" \
+		$nobody "$dir/rubus" init --config "$dir/denied.yaml"
+	chown 65534 "$dir/denied"
+	mkdir -m 755 "$dir/denied/drive1"
+	# shellcheck disable=SC2086
+	expect 4 "sudo chown -R \$USER $dir/denied/drive1" \
+		$nobody "$dir/rubus" init --config "$dir/denied.yaml"
 	chmod 600 "$dir/denied.yaml"
 	# shellcheck disable=SC2086
 	expect 4 'sudo' $nobody "$dir/rubus" status --config "$dir/denied.yaml"
@@ -152,6 +158,10 @@ if test "$(id -u)" = 0 && command -v setpriv >/dev/null; then
 	# shellcheck disable=SC2086
 	expect 4 'no permission' $nobody "$dir/rubus" status --config "$dir/fine.yaml"
 fi
+
+config nowhere
+rmdir "$dir/nowhere"
+expect 5 "sudo install -d" "$rubus" init --config "$dir/nowhere.yaml"
 
 # --- without a node -----------------------------------------------------------------------------
 
