@@ -142,7 +142,7 @@ static void rig_stop(struct rig *rig)
 	server_disk_free(rig->disk);
 }
 
-/* --- clients ------------------------------------------------------------------------------------ */
+/* --- clients ---------------------------------------------------------------------------------- */
 
 /* Puts its key again and again, and finds what it has put; now and then it holds and reports. */
 struct client {
