@@ -11,8 +11,14 @@
  * MD5 of one stream leaves most of a CPU idle, and so does SHA-256; many streams at once take
  * little longer than one. So jobs are not done when they are submitted: the first one posts a task,
  * and when that runs, all jobs that came in meanwhile go through the lanes together, slice by
- * slice, so that each byte is fetched from memory once for all of its digests. A job that is left
- * alone has no use for lanes and would hold up its loop for longest: it goes to a worker thread.
+ * slice, so that each byte is fetched from memory once for all of its digests. Nothing waits
+ * for company: while a batch is hashed the sockets of the other bodies fill, and so the next batch
+ * is larger.
+ *
+ * A body that has been the only one of its loop for a while (ALONE_COUNT jobs) has no use for lanes
+ * and would hold up its loop for longest: its jobs go to a worker thread, as long as no other body
+ * submits one. A job that is alone only now stays: on a worker it would cost as much as it does
+ * here, and those that come in meanwhile would be alone too.
  *
  * A job is waiting (in the queue), active (at most twice as many as there are lanes: the next
  * slices are theirs), lent to a worker, or finished (until the end of the turn).
@@ -32,6 +38,7 @@
 enum {
 	TURN_LEN = 128 * 1024,
 	ALONE_LEN_MIN = 64 * 1024, /* below, the way to a worker and back is not worth it */
+	ALONE_COUNT = 4,
 	JOB_MAGIC = 0x6a6f6264,
 };
 
@@ -86,9 +93,10 @@ static void lend_to_worker(struct digest_lanes *lanes, struct digest_job *job)
 	worker_submit(lanes->worker, &job->work);
 }
 
-static bool is_for_worker(const struct digest_job *job)
+static bool is_for_worker(const struct digest_lanes *lanes, const struct digest_job *job)
 {
-	return job->len - job->offset >= ALONE_LEN_MIN && (job->stream->kinds & ~DIGEST_CRCS) != 0;
+	return lanes->same_count >= ALONE_COUNT && job->len - job->offset >= ALONE_LEN_MIN &&
+		(job->stream->kinds & ~DIGEST_CRCS) != 0;
 }
 
 static void fill_active(struct digest_lanes *lanes)
@@ -152,7 +160,7 @@ static void advance(struct digest_lanes *lanes)
 		fill_active(lanes);
 		if (lanes->active_count == 0)
 			return;
-		if (lanes->active_count == 1 && is_for_worker(lanes->active[0])) {
+		if (lanes->active_count == 1 && is_for_worker(lanes, lanes->active[0])) {
 			lend_to_worker(lanes, lanes->active[0]);
 			lanes->active_count = 0;
 			return;
@@ -202,6 +210,8 @@ void digest_lanes_submit(struct digest_lanes *lanes, struct digest_job *job)
 	job->stream->is_busy = true;
 	job->offset = 0;
 	job->lanes = lanes;
+	lanes->same_count = job->stream == lanes->last_stream ? lanes->same_count + 1 : 1;
+	lanes->last_stream = job->stream;
 	lanes->in_flight++;
 	push(&lanes->waiting, job);
 	post(lanes);

@@ -46,6 +46,9 @@ struct digest_lanes {
 	struct task task;
 	bool is_posted;
 	unsigned in_flight; /* jobs submitted and not done */
+	const struct digest_stream
+		*last_stream; /* of the last job; an address, not to be followed */
+	unsigned same_count; /* jobs in a row that were of last_stream */
 	unsigned active_count, active_max;
 	struct digest_job *active[DIGEST_ACTIVE_MAX];
 	struct digest_job_list waiting, finished;

@@ -207,74 +207,51 @@ START_TEST(lanes_of_every_kernel_give_what_openssl_gives)
 }
 END_TEST
 
-START_TEST(a_job_alone_goes_to_a_worker_and_two_do_not)
+/* Takes `len` bytes into the upload and runs what follows. Tells whether a worker did it. */
+static bool is_worked(struct fake *fake, struct upload *upload, size_t len)
+{
+	upload->job.stream = &upload->stream;
+	upload->job.buf = upload->data + upload->offset;
+	upload->job.len = len;
+	upload->job.done = upload_job_done;
+	upload->offset += len;
+	fake->worked_count = 0;
+	unsigned done_count = upload->done_count;
+	digest_lanes_submit(upload->lanes, &upload->job);
+	ck_assert_uint_eq(upload->done_count, done_count);
+	while (fake_run_task(fake) || fake_run_work(fake))
+		;
+	ck_assert_uint_eq(upload->done_count, done_count + 1);
+	return fake->worked_count > 0;
+}
+
+static void assert_upload(struct upload *upload)
+{
+	struct digest_values got, want;
+	values_by_openssl(data, upload->offset, &want);
+	digest_stream_final(&upload->stream, &got);
+	assert_values(&got, &want, "an upload");
+}
+
+START_TEST(a_body_long_alone_goes_to_a_worker_until_another_comes)
 {
 	struct fake fake;
 	struct digest_lanes lanes;
 	struct upload uploads[2];
-	struct digest_values got, want;
 	fake_init(&fake);
 	digest_lanes_init(&lanes, &fake.loop, &fake.worker);
-	for (size_t count = 1; count <= 2; count++) {
-		fake.worked_count = 0;
-		for (size_t i = 0; i < count; i++) {
-			uploads[i] = (struct upload){.lanes = &lanes,
-				.job = {.stream = &uploads[i].stream,
-					.buf = data,
-					.len = 256 * 1024,
-					.done = upload_job_done}};
-			digest_stream_init(&uploads[i].stream, DIGEST_ALL);
-			digest_lanes_submit(&lanes, &uploads[i].job);
-			ck_assert_uint_eq(uploads[i].done_count, 0);
-		}
-		while (fake_run_task(&fake) || fake_run_work(&fake))
-			;
-		ck_assert_uint_eq(fake.worked_count, count == 1 ? 1 : 0);
-		values_by_openssl(data, 256 * 1024, &want);
-		for (size_t i = 0; i < count; i++) {
-			ck_assert_uint_eq(uploads[i].done_count, 1);
-			digest_stream_final(&uploads[i].stream, &got);
-			assert_values(&got, &want, "256 KiB");
-		}
-	}
-	digest_lanes_fini(&lanes);
-}
-END_TEST
-
-START_TEST(what_a_job_has_left_when_the_others_are_done_goes_to_a_worker)
-{
-	static const size_t lens[] = {40001, 300007, 17};
-	struct fake fake;
-	struct digest_lanes lanes;
-	struct upload uploads[ARRAY_COUNT(lens)];
-	fake_init(&fake);
-	digest_lanes_init(&lanes, &fake.loop, &fake.worker);
-	for (size_t i = 0; i < ARRAY_COUNT(lens); i++) {
-		uploads[i] = (struct upload){.lanes = &lanes,
-			.job = {.stream = &uploads[i].stream,
-				.buf = data + 17,
-				.len = lens[i] - 17,
-				.done = upload_job_done}};
+	for (size_t i = 0; i < ARRAY_COUNT(uploads); i++) {
+		uploads[i] = (struct upload){.lanes = &lanes, .data = data};
 		digest_stream_init(&uploads[i].stream, DIGEST_ALL);
 	}
-	for (size_t i = 0; i < ARRAY_COUNT(lens); i++) {
-		digest_stream_update(&uploads[i].stream, data, 17);
-		digest_lanes_submit(&lanes, &uploads[i].job);
-	}
-	ck_assert(fake_run_task(&fake));
-	ck_assert_uint_eq(uploads[0].done_count, 1);
-	ck_assert_uint_eq(uploads[1].done_count, 0);
-	ck_assert_uint_eq(uploads[2].done_count, 1);
-	ck_assert(!fake_run_task(&fake));
-	ck_assert(fake_run_work(&fake));
+	for (unsigned i = 1; i <= 5; i++)
+		ck_assert_uint_eq(is_worked(&fake, &uploads[0], 64 * 1024), i >= 4);
+	ck_assert(!is_worked(&fake, &uploads[0], 64 * 1024 - 1)); /* too short for it */
+	ck_assert(!is_worked(&fake, &uploads[1], 64 * 1024));
+	ck_assert(!is_worked(&fake, &uploads[0], 64 * 1024));
 	digest_lanes_fini(&lanes);
-	for (size_t i = 0; i < ARRAY_COUNT(lens); i++) {
-		struct digest_values got, want;
-		ck_assert_uint_eq(uploads[i].done_count, 1);
-		values_by_openssl(data, lens[i], &want);
-		digest_stream_final(&uploads[i].stream, &got);
-		assert_values(&got, &want, "the rest");
-	}
+	assert_upload(&uploads[0]);
+	assert_upload(&uploads[1]);
 }
 END_TEST
 
@@ -470,8 +447,7 @@ static TCase *case_of_streams(void)
 	TCase *tc = tcase_create("streams");
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, lanes_of_every_kernel_give_what_openssl_gives);
-	tcase_add_test(tc, a_job_alone_goes_to_a_worker_and_two_do_not);
-	tcase_add_test(tc, what_a_job_has_left_when_the_others_are_done_goes_to_a_worker);
+	tcase_add_test(tc, a_body_long_alone_goes_to_a_worker_until_another_comes);
 	tcase_add_test(tc, long_jobs_leave_the_loop_its_turns);
 	tcase_add_test_raise_signal(tc, a_second_job_of_a_stream_in_flight_is_our_mistake, SIGABRT);
 	tcase_add_loop_test(tc, a_stream_in_any_pieces_gives_what_openssl_gives, 0, 4);
