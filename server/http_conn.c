@@ -51,6 +51,7 @@ void conn_move(struct http_conn *conn, enum conn_state state)
 	bool is_end = state == CONN_CLOSED ||
 		(state == CONN_LINGERING && conn->state != CONN_CLOSED);
 	assert(is_end || (steps[conn->state] & 1 << state));
+	conn->hub->shaking_count += (state == CONN_SHAKING) - (conn->state == CONN_SHAKING);
 	conn->state = state;
 }
 

@@ -25,7 +25,8 @@
 /* What a connection waits for; its deadline follows from it. */
 enum http_wait {
 	WAIT_IDLE, /* the first byte of a head */
-	WAIT_HEAD, /* the rest of a head or of a handshake; not lengthened by progress */
+	WAIT_SHAKE, /* the rest of a handshake; not lengthened by progress */
+	WAIT_HEAD, /* the rest of a head; likewise */
 	WAIT_CLIENT, /* bytes of a body, or room for those of an answer */
 	WAIT_HANDLER, /* no deadline of ours */
 	WAIT_LINGER, /* the client's end of the connection */
@@ -144,6 +145,7 @@ struct http_hub {
 	struct http_date date;
 	uint64_t last_request_id;
 	_Atomic unsigned connection_count;
+	unsigned shaking_count; /* connections in CONN_SHAKING */
 	struct http_count_cells counts;
 	bool is_stopping;
 	struct timer stop_timer;
@@ -161,6 +163,9 @@ void hub_take_back(struct spares *spares, void *block);
 
 /* Puts the connection among those who wait for this, as the newest. */
 void hub_wait(struct http_hub *hub, struct http_conn *conn, enum http_wait wait);
+
+/* Makes room for one more handshake: the oldest one goes, if there are as many as there may be. */
+void hub_admit_handshake(struct http_hub *hub);
 
 /* Takes a closed connection out of the books. */
 void hub_forget(struct http_hub *hub, struct http_conn *conn);

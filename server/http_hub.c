@@ -77,6 +77,7 @@ static unsigned timeout_of(const struct http_hub *hub, enum http_wait wait)
 	switch (wait) {
 	case WAIT_IDLE:
 		return hub->settings.idle_timeout_ms;
+	case WAIT_SHAKE:
 	case WAIT_HEAD:
 		return hub->settings.head_timeout_ms;
 	case WAIT_CLIENT:
@@ -150,7 +151,7 @@ static void note_stopped(struct http_hub *hub)
 /* Makes room for one more: the longest idle goes, else who is slowest with its head. */
 static bool evict(struct http_hub *hub)
 {
-	static const enum http_wait order[] = {WAIT_IDLE, WAIT_LINGER, WAIT_HEAD};
+	static const enum http_wait order[] = {WAIT_IDLE, WAIT_LINGER, WAIT_SHAKE, WAIT_HEAD};
 
 	for (size_t i = 0; i < ARRAY_COUNT(order); i++) {
 		struct http_conn *conn = oldest(hub, order[i]);
@@ -161,6 +162,16 @@ static bool evict(struct http_hub *hub)
 		}
 	}
 	return false;
+}
+
+void hub_admit_handshake(struct http_hub *hub)
+{
+	if (hub->shaking_count < hub->settings.handshake_count_max)
+		return;
+	struct http_conn *conn = oldest(hub, WAIT_SHAKE);
+	assert(conn);
+	hub_count(&hub->counts.evicted, 1);
+	conn_cut(conn);
 }
 
 void http_hub_reserve(struct http_hub *hub)
@@ -270,6 +281,7 @@ struct http_settings http_settings_default(void)
 	return (struct http_settings){
 		.limits = {.head_len_max = 16384, .target_len_max = 8192, .header_count_max = 100},
 		.connection_count_max = 1024,
+		.handshake_count_max = 256,
 		.head_timeout_ms = 10 * 1000,
 		.idle_timeout_ms = 60 * 1000,
 		.progress_timeout_ms = 30 * 1000,

@@ -12,6 +12,7 @@ struct trace;
 struct http_settings {
 	struct http_limits limits;
 	unsigned connection_count_max; /* of one loop */
+	unsigned handshake_count_max; /* likewise; one costs about 46 KiB */
 	unsigned head_timeout_ms; /* from the first byte of a head, or of a handshake, to its end */
 	unsigned idle_timeout_ms; /* between two requests */
 	unsigned progress_timeout_ms; /* without one byte, while we wait for the client */

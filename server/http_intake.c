@@ -38,12 +38,13 @@ bool conn_step_peeking(struct http_conn *conn)
 		}
 		return true;
 	}
+	hub_admit_handshake(conn->hub);
 	if (tls_accept(conn->tls, conn->wire.fd, &conn->wire.ssl) != ERR_OK) {
 		conn_close(conn);
 		return false;
 	}
 	conn_move(conn, CONN_SHAKING);
-	hub_wait(conn->hub, conn, WAIT_HEAD);
+	hub_wait(conn->hub, conn, WAIT_SHAKE);
 	return true;
 }
 

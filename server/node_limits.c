@@ -16,6 +16,9 @@ struct limit {
 	const char *what;
 };
 
+/* What OpenSSL takes until a handshake is done: measured. */
+#define HANDSHAKE_LEN (46u << 10)
+
 /* A connection without a request costs its struct alone. */
 static uint64_t exchange_len(void)
 {
@@ -48,6 +51,10 @@ static size_t list_limits(const struct node *node, struct limit *limits)
 		"connections with a head of the longest kind each"};
 	limits[count++] = (struct limit){
 		"TLS", connections * TLS_SESSION_LEN, "sessions, where every connection has one"};
+	limits[count++] = (struct limit){"handshakes",
+		(uint64_t)http_settings_default().handshake_count_max * config->loops *
+			HANDSHAKE_LEN,
+		"handshakes of TLS; the oldest goes when there are more"};
 	limits[count++] = (struct limit){"read buffer",
 		(uint64_t)BUFFER_ARENAS * BUFFER_ARENA_LEN_DEFAULT,
 		"rows of the index that are not committed yet"};

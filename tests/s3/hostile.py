@@ -60,7 +60,7 @@ class Hostile:
         headers = {"host": f"127.0.0.1:{self.node.s3_port}", "connection": "close", **headers}
         path = "/" + BUCKET + "/" + escape(key)
         stamp, signature = self.wire.signer.sign(
-            "PUT", path, [], headers, payload, unsigned=("connection", "content-length"))
+            "PUT", path, [], headers, payload, unsigned=("connection", "content-length", "transfer-encoding"))
         lines = [f"PUT {path} HTTP/1.1"] + [f"{name}: {value}" for name, value in headers.items()]
         return ("\r\n".join(lines) + "\r\n\r\n").encode(), stamp, signature
 
@@ -186,8 +186,10 @@ def a_streaming_mode_that_is_unknown_is_not_stored(h):
 
 
 def a_put_without_a_length_is_refused(h):
-    head, _, _ = h.signed_head("length", UNSIGNED, {})
-    h.refused(parse(h.raw(head)), 411, "MissingContentLength")
+    head, _, _ = h.signed_head("length", UNSIGNED, {"transfer-encoding": "chunked"})
+    h.refused(parse(h.raw(head + b"5\r\nhello\r\n0\r\n\r\n")), 411, "MissingContentLength")
+    head, _, _ = h.signed_head("length", TRAILER, {"content-length": "5"})
+    h.refused(parse(h.raw(head + b"hello")), 411, "MissingContentLength")
     head, _, _ = h.signed_head("length", UNSIGNED, {"content-length": str(6 << 40)})
     h.refused(parse(h.raw(head)), 400, "EntityTooLarge")
     h.absent("length")
@@ -257,7 +259,7 @@ def heads_that_are_too_long_are_refused(h):
         h.refused(h.wire.put(BUCKET, "head", b"", headers=headers), 400, "MetadataTooLarge")
     answer = h.raw(b"GET / HTTP/1.1\r\nhost: a\r\n" + b"x: " + b"y" * 100000 + b"\r\n\r\n")
     equal(answer[:13], b"HTTP/1.1 431 ")
-    answer = h.raw(b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\nhost: a\r\n\r\n")
+    answer = h.raw(b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nhost: a\r\n\r\n")
     equal(answer[:13], b"HTTP/1.1 414 ")
     h.absent("head")
 
@@ -280,9 +282,8 @@ def names_that_are_odd_are_kept_or_refused(h):
             kept.append(key)
     for key in kept:
         equal(send(h, "GET", escape(key, "-._~/")).body, key)
-    for path in ("/etc/passwd", "/%2e%2e/%2e%2e/etc/passwd"):
-        answer = send(h, "GET", path[1:])
-        assert answer.status == 404, answer
+    for path in ("etc/passwd", "../../../../../../etc/passwd", "../hostile/honest"):
+        equal(send(h, "GET", path).status, 404)
     query = [("list-type", "2"), ("encoding-type", "url")]
     answer = h.wire.request("GET", f"/{BUCKET}", query=query)
     equal(answer.status, 200)
@@ -313,7 +314,7 @@ def parameters_that_make_no_sense_are_refused(h):
     for query in ([("partNumber", "0"), ("uploadId", "x")], [("partNumber", "x"), ("uploadId", "x")],
                   [("partNumber", "1"), ("uploadId", "../../x")], [("uploadId", "")]):
         answer = h.wire.request("PUT", f"/{BUCKET}/k", b"x", query=query)
-        assert answer.status in (400, 404), (query, answer)
+        assert answer.status in (400, 404, 405), (query, answer)
     h.absent("k")
 
 

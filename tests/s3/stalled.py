@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Ten thousand connections that send half a request and nothing more cost a bounded amount of memory
-and leave an honest client in peace.
+and leave an honest client in peace. Most of them are strangers; STALLED_UPLOADS are uploads that may
+be made, and stop in the middle: they hold what uploads hold until they are ended.
 
 usage: stalled.py BUILD [--connections N]
 """
@@ -21,6 +22,7 @@ from wire import Wire
 BUCKET = "stalled"
 MEMORY_MIB_MAX = 128
 REQUESTS = 1500
+STALLED_UPLOADS = 64
 
 
 def latencies(wire, body):
@@ -40,25 +42,36 @@ def percentile(sorted_values, part):
     return sorted_values[int(len(sorted_values) * part)]
 
 
+def shake(node, count):
+    """Half a handshake on each."""
+    socks = []
+    for _ in range(count):
+        sock = socket.create_connection(("127.0.0.1", node.s3_port), timeout=20)
+        sock.sendall(b"\x16\x03\x01\x02\x00\x01")
+        socks.append(sock)
+    return socks
+
+
 def stall(node, count):
-    """Half a head, a head without its body, half a body, half a handshake: in turns."""
+    """Half a head, a head that is not signed, half a handshake, nothing: in turns; and some uploads."""
     wire = Wire(node)
     headers = {"host": f"127.0.0.1:{node.s3_port}"}
     wire.signer.sign("PUT", f"/{BUCKET}/never", [], headers, "UNSIGNED-PAYLOAD")
     whole = f"PUT /{BUCKET}/never HTTP/1.1\r\n" + "".join(f"{n}: {v}\r\n" for n, v in headers.items())
     whole = (whole + "content-length: 100\r\n\r\n").encode()
-    texts = (whole[:40], whole, whole + b"half", b"\x16\x03\x01\x02\x00\x01", whole[:-3])
+    texts = (whole[:40], whole[:-3], b"\x16\x03\x01\x02\x00\x01", b"", whole.replace(b"Signature=", b"Signature=0"))
     socks = []
     for i in range(count):
         sock = socket.create_connection(("127.0.0.1", node.s3_port), timeout=20)
-        sock.sendall(texts[i % len(texts)])
+        is_upload = i % (count // STALLED_UPLOADS) == 0
+        sock.sendall(whole + b"half" if is_upload else texts[i % len(texts)])
         socks.append(sock)
     return socks
 
 
-def test(cases, build, count, limit):
+def test(cases, build, count, limit, stall, what):
     """With more connections than max_connections the longest idle ones make room."""
-    name = f"{count} stalled connections of at most {limit}"
+    name = f"{count} {what} of at most {limit}"
     with tempfile.TemporaryDirectory(prefix="stalled-") as parent, \
             Node(build, parent, 1, {"RUBUS_MAX_CONNECTIONS": str(limit)}) as node:
         wire = Wire(node)
@@ -67,6 +80,7 @@ def test(cases, build, count, limit):
         latencies(wire, body)
         before = latencies(wire, body)
         memory = node.memory_mib()
+        wire.close()  # the longest idle connection is the first to go
         socks = stall(node, count)
         time.sleep(0.5)
         during = latencies(wire, body)
@@ -100,8 +114,9 @@ def main():
     cases = Cases()
     if count < arguments.connections:
         say(f"only {count} connections: {hard} files may be open")
-    test(cases, arguments.build, count, count + 1000)
-    test(cases, arguments.build, min(count, 3000), 1024)
+    test(cases, arguments.build, count, count + 1000, stall, "stalled connections")
+    test(cases, arguments.build, count, count + 1000, shake, "stalled handshakes")
+    test(cases, arguments.build, min(count, 3000), 1024, stall, "stalled connections")
     cases.end()
 
 

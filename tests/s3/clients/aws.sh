@@ -3,6 +3,9 @@
 # The AWS command line: version 2 of Debian and the newest version 1, which is also the newest botocore.
 . "${BASH_SOURCE%/*}/steps.sh"
 
+# Version 1 still signs URLs with Signature Version 2, which Rubus does not speak, unless it is told.
+mkdir .aws
+printf '[default]\ns3 =\n  signature_version = s3v4\n' >.aws/config
 make_tree tree
 noise 31000000 7 >big
 
@@ -46,5 +49,5 @@ drive_one() {
 	rm -rf big.down tree.down range
 }
 
-drive_one /usr/bin/aws "$BUCKET-v2"
+test -z "$BIG" || drive_one /usr/bin/aws "$BUCKET-v2"
 drive_one "$CLIENTS/aws" "$BUCKET-v1"
