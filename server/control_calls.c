@@ -110,9 +110,9 @@ static enum err find_key(struct node *node, const json_t *request, struct key_co
 	const char **ret_id, char *message)
 {
 	const char *id = argument(request, "id");
+	copy->policy = NULL; /* whatever is answered, it is given up */
 	if (!id)
 		return node_refuse(message, ERR_INVALID, "name the key's id");
-	copy->policy = NULL;
 	enum err err = index_view_begin(node->reader);
 	if (err)
 		return err;
