@@ -77,6 +77,29 @@ START_TEST(who_holds_memory_and_sends_nothing_gives_way_to_who_waits)
 }
 END_TEST
 
+START_TEST(who_waited_for_memory_has_as_long_as_others_to_send)
+{
+	static struct fake_exchange slow, next, last;
+	rig.store_loop.put_pool.limit_len = 200 << 10;
+	start_put(&slow, "/bkt/slow", DATA_LEN, 10000);
+	sim_run_ms(rig.sim, 1000);
+	start_put(&next, "/bkt/next", DATA_LEN, 0);
+	start_put(&last, "/bkt/last", DATA_LEN, 0);
+	while (!slow.is_ended)
+		sim_run_ms(rig.sim, 100);
+	sim_run_ms(rig.sim, 4500);
+	ck_assert(!next.is_ended); /* it has memory for less than the limit */
+	sim_run_ms(rig.sim, 3000);
+	ck_assert(next.is_ended && !last.is_ended);
+	ck_assert_str_eq(fake_exchange_element(&next, "Code"), "RequestTimeout");
+	sim_call(rig.sim, rig.client, go_away, &last);
+	object_rig_wait(&rig, &last);
+	fake_exchange_fini(&slow);
+	fake_exchange_fini(&next);
+	fake_exchange_fini(&last);
+}
+END_TEST
+
 START_TEST(many_uploads_share_the_memory_of_one)
 {
 	enum { COUNT = 8 };
@@ -357,6 +380,8 @@ int main(void)
 	tcase_set_timeout(node, 60);
 	tcase_set_timeout(alone, 60);
 	tcase_add_test(node, who_holds_memory_and_sends_nothing_gives_way_to_who_waits);
+	tcase_add_test(node, who_waited_for_memory_has_as_long_as_others_to_send);
+	tcase_add_test(node, who_waited_for_memory_has_as_long_as_others_to_send);
 	tcase_add_test(node, many_uploads_share_the_memory_of_one);
 	tcase_add_test(node, a_client_that_goes_away_stores_nothing_and_holds_nothing);
 	tcase_add_test(node, a_put_that_loses_a_drive_fails_and_the_next_one_is_narrowed);
