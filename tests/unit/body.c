@@ -144,6 +144,46 @@ END_TEST
 
 /* --- drives ----------------------------------------------------------------------------------- */
 
+static void take_decode_memory(void *arg)
+{
+	uint8_t **buffer = arg;
+	ck_assert_int_eq(pool_take(&rig.store_loop.decode_pool, POOL_256K, 1, buffer), ERR_OK);
+}
+
+static void give_decode_memory(void *arg)
+{
+	uint8_t **buffer = arg;
+	pool_give(&rig.store_loop.decode_pool, *buffer);
+}
+
+static void fence_drive(void *arg)
+{
+	drive_fence(arg, ERR_IO);
+}
+
+START_TEST(a_get_that_loses_its_drives_while_it_waits_for_memory_ends)
+{
+	static struct fake_exchange get;
+	uint8_t *buffer;
+	ck_assert_uint_eq(object_rig_send(&rig, "PUT", "/bkt/key", data, DATA_LEN), 200);
+	rig.store_loop.decode_pool.limit_len = 256 << 10;
+	sim_call(rig.sim, rig.client, take_decode_memory, &buffer);
+	sim_call(rig.sim, rig.owner, fence_drive, rig.store.drives[0].drive);
+	fake_exchange_init(&get, rig.client, "GET", "/bkt/key");
+	rig.sign.wall_ms = clock_wall_ms(sim_node_clock(rig.node));
+	sign_request(&get, &rig.sign, "UNSIGNED-PAYLOAD");
+	object_rig_start(&rig, &get);
+	sim_run_ms(rig.sim, 1000);
+	ck_assert(!get.is_ended && rig.store_loop.decode_pool.first);
+	sim_call(rig.sim, rig.owner, fence_drive, rig.store.drives[1].drive);
+	sim_call(rig.sim, rig.client, give_decode_memory, &buffer);
+	sim_run_ms(rig.sim, 1000);
+	ck_assert(get.is_ended);
+	ck_assert_uint_ge(get.response.status, 500);
+	fake_exchange_fini(&get);
+}
+END_TEST
+
 START_TEST(a_put_that_loses_a_drive_fails_and_the_next_one_is_narrowed)
 {
 	sim_disk_fail_nth(rig.disks[0], SIM_WRITE, 2, SIM_GONE);
@@ -384,6 +424,7 @@ int main(void)
 	tcase_add_test(node, who_waited_for_memory_has_as_long_as_others_to_send);
 	tcase_add_test(node, many_uploads_share_the_memory_of_one);
 	tcase_add_test(node, a_client_that_goes_away_stores_nothing_and_holds_nothing);
+	tcase_add_test(node, a_get_that_loses_its_drives_while_it_waits_for_memory_ends);
 	tcase_add_test(node, a_put_that_loses_a_drive_fails_and_the_next_one_is_narrowed);
 	tcase_add_test(alone, a_put_is_there_or_not_whichever_call_of_a_drive_fails);
 	tcase_add_test(alone, repeated_headers_are_joined_and_aws_chunked_is_not_kept);
