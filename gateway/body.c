@@ -87,9 +87,12 @@ static void frame_came(struct put *put, struct put_frame *frame)
 	submit_frame(body);
 }
 
+/* The client was not asked for anything while there was no memory: its time begins now. */
 static void room_came(struct put *put)
 {
-	request_advance_soon(body_of_put(put)->request);
+	struct body *body = body_of_put(put);
+	body->received_ms = loop_now_ms(body->request->loop->loop);
+	request_advance_soon(body->request);
 }
 
 static void put_ended(struct put *put, enum err err)

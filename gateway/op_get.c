@@ -59,6 +59,7 @@ static void send_piece(struct request *request, struct op_get *op)
 	if (!request->has_begun)
 		request_begin(request, op->plan.status, op->plan.headers.list,
 			op->plan.headers.count, true, op->plan.len);
+	request->last_sent = last_sent; /* not sooner: an error's document is no piece */
 	assert(len <= op->plan.len - op->sent_len);
 	op->sent_len += len;
 	op->piece_len = 0;
@@ -106,7 +107,6 @@ static void start_get(struct request *request, struct op_get *op)
 	op->is_active = true;
 	op->get.magic = 0;
 	request->advance = advance;
-	request->last_sent = last_sent;
 	request_hold(request);
 	get_start(&op->get, &setup);
 }

@@ -29,7 +29,7 @@ struct control {
 static void answer(struct control *control, int fd)
 {
 	char *line = NULL;
-	char message[CONTROL_MESSAGE_LEN] = "";
+	char message[NODE_MESSAGE_LEN] = ""; /* calls write it with node_refuse() */
 	json_t *result = NULL, *request = NULL;
 	enum err err = control_line_limit(fd, CONTROL_REQUEST_TIMEOUT_S);
 	if (!err)

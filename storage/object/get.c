@@ -472,6 +472,8 @@ static void decode_pool_ready(struct pool_wait *wait)
 	assert(stripe->get->magic == GET_MAGIC);
 	if (!stripe->get->err)
 		decode_stripe(stripe);
+	if (stripe->get->err)
+		advance_soon(stripe->get); /* no read may be in flight that would do it */
 }
 
 /* --- the window ------------------------------------------------------------------------------- */

@@ -235,6 +235,21 @@ say 0 '' bucket list --json
 has_json buckets
 say 0 'root' bucket show photos
 say 5 'no bucket nothing' bucket show nothing
+long=$(printf '%01500d' 0)
+say 5 'there is no' key show "$long"
+say 5 'there is no' bucket show "$long"
+python3 - "$demo/node/control.sock" <<'PYTHON' || fail 'a request of rubbish is not refused'
+import json, os, socket, sys
+os.chdir(os.path.dirname(sys.argv[1]))
+rubbish = [{"call": call, "id": value, "name": value}
+           for call in ("key.show", "key.rotate", "key.delete", "bucket.show", "bucket.delete", "none")
+           for value in (None, 5, "", "x" * 3000, [], {})]
+for request in [None, 7, [], *rubbish]:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect("control.sock")
+        sock.sendall(json.dumps(request).encode() + b"\n")
+        assert "error" in json.loads(sock.makefile().readline()), request
+PYTHON
 say 5 'no bucket nothing' bucket delete nothing
 say 0 'photos' bucket delete photos
 say 5 'no bucket photos' bucket show photos

@@ -77,6 +77,29 @@ START_TEST(who_holds_memory_and_sends_nothing_gives_way_to_who_waits)
 }
 END_TEST
 
+START_TEST(who_waited_for_memory_has_as_long_as_others_to_send)
+{
+	static struct fake_exchange slow, next, last;
+	rig.store_loop.put_pool.limit_len = 200 << 10;
+	start_put(&slow, "/bkt/slow", DATA_LEN, 10000);
+	sim_run_ms(rig.sim, 1000);
+	start_put(&next, "/bkt/next", DATA_LEN, 0);
+	start_put(&last, "/bkt/last", DATA_LEN, 0);
+	while (!slow.is_ended)
+		sim_run_ms(rig.sim, 100);
+	sim_run_ms(rig.sim, 4500);
+	ck_assert(!next.is_ended); /* it has memory for less than the limit */
+	sim_run_ms(rig.sim, 3000);
+	ck_assert(next.is_ended && !last.is_ended);
+	ck_assert_str_eq(fake_exchange_element(&next, "Code"), "RequestTimeout");
+	sim_call(rig.sim, rig.client, go_away, &last);
+	object_rig_wait(&rig, &last);
+	fake_exchange_fini(&slow);
+	fake_exchange_fini(&next);
+	fake_exchange_fini(&last);
+}
+END_TEST
+
 START_TEST(many_uploads_share_the_memory_of_one)
 {
 	enum { COUNT = 8 };
@@ -120,6 +143,46 @@ START_TEST(a_client_that_goes_away_stores_nothing_and_holds_nothing)
 END_TEST
 
 /* --- drives ----------------------------------------------------------------------------------- */
+
+static void take_decode_memory(void *arg)
+{
+	uint8_t **buffer = arg;
+	ck_assert_int_eq(pool_take(&rig.store_loop.decode_pool, POOL_256K, 1, buffer), ERR_OK);
+}
+
+static void give_decode_memory(void *arg)
+{
+	uint8_t **buffer = arg;
+	pool_give(&rig.store_loop.decode_pool, *buffer);
+}
+
+static void fence_drive(void *arg)
+{
+	drive_fence(arg, ERR_IO);
+}
+
+START_TEST(a_get_that_loses_its_drives_while_it_waits_for_memory_ends)
+{
+	static struct fake_exchange get;
+	uint8_t *buffer;
+	ck_assert_uint_eq(object_rig_send(&rig, "PUT", "/bkt/key", data, DATA_LEN), 200);
+	rig.store_loop.decode_pool.limit_len = 256 << 10;
+	sim_call(rig.sim, rig.client, take_decode_memory, &buffer);
+	sim_call(rig.sim, rig.owner, fence_drive, rig.store.drives[0].drive);
+	fake_exchange_init(&get, rig.client, "GET", "/bkt/key");
+	rig.sign.wall_ms = clock_wall_ms(sim_node_clock(rig.node));
+	sign_request(&get, &rig.sign, "UNSIGNED-PAYLOAD");
+	object_rig_start(&rig, &get);
+	sim_run_ms(rig.sim, 1000);
+	ck_assert(!get.is_ended && rig.store_loop.decode_pool.first);
+	sim_call(rig.sim, rig.owner, fence_drive, rig.store.drives[1].drive);
+	sim_call(rig.sim, rig.client, give_decode_memory, &buffer);
+	sim_run_ms(rig.sim, 1000);
+	ck_assert(get.is_ended);
+	ck_assert_uint_ge(get.response.status, 500);
+	fake_exchange_fini(&get);
+}
+END_TEST
 
 START_TEST(a_put_that_loses_a_drive_fails_and_the_next_one_is_narrowed)
 {
@@ -357,8 +420,11 @@ int main(void)
 	tcase_set_timeout(node, 60);
 	tcase_set_timeout(alone, 60);
 	tcase_add_test(node, who_holds_memory_and_sends_nothing_gives_way_to_who_waits);
+	tcase_add_test(node, who_waited_for_memory_has_as_long_as_others_to_send);
+	tcase_add_test(node, who_waited_for_memory_has_as_long_as_others_to_send);
 	tcase_add_test(node, many_uploads_share_the_memory_of_one);
 	tcase_add_test(node, a_client_that_goes_away_stores_nothing_and_holds_nothing);
+	tcase_add_test(node, a_get_that_loses_its_drives_while_it_waits_for_memory_ends);
 	tcase_add_test(node, a_put_that_loses_a_drive_fails_and_the_next_one_is_narrowed);
 	tcase_add_test(alone, a_put_is_there_or_not_whichever_call_of_a_drive_fails);
 	tcase_add_test(alone, repeated_headers_are_joined_and_aws_chunked_is_not_kept);

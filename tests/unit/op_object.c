@@ -474,6 +474,21 @@ START_TEST(an_object_is_read_without_one_drive)
 }
 END_TEST
 
+START_TEST(an_object_that_cannot_be_read_is_an_error_and_no_more)
+{
+	ck_assert_uint_eq(object_rig_send(&rig, "PUT", "/bkt/key", data, DATA_LEN), 200);
+	ck_assert_uint_eq(object_rig_send(&rig, "PUT", "/bkt/small", data, 100), 200);
+	for (size_t i = 0; i < 3; i++)
+		sim_disk_fail_nth(rig.disks[i], SIM_READ, 1, SIM_GONE);
+	ck_assert_uint_ge(object_rig_ask(&rig, "GET", "/bkt/key"), 500);
+	ck_assert_uint_ge(object_rig_ask(&rig, "GET", "/bkt/key"), 500);
+	ck_assert_uint_eq(rig.store_loop.get_pool.lent_len, 0);
+	ck_assert_uint_eq(rig.store_loop.decode_pool.lent_len, 0);
+	ck_assert_uint_eq(object_rig_ask(&rig, "GET", "/bkt/small"), 200);
+	assert_body(data, 100);
+}
+END_TEST
+
 /* --- delete ----------------------------------------------------------------------------------- */
 
 START_TEST(what_is_deleted_is_gone_and_what_is_not_there_is_deleted)
@@ -570,6 +585,7 @@ int main(void)
 	tcase_add_test(tcase, a_plain_object_is_one_part);
 	tcase_add_test(tcase, a_client_that_goes_away_leaves_nothing_behind);
 	tcase_add_test(tcase, an_object_is_read_without_one_drive);
+	tcase_add_test(tcase, an_object_that_cannot_be_read_is_an_error_and_no_more);
 	tcase_add_test(tcase, what_is_deleted_is_gone_and_what_is_not_there_is_deleted);
 	tcase_add_test(tcase, many_are_deleted_at_once);
 	tcase_add_test(tcase, a_thousand_long_keys_are_answered_for);
