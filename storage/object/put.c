@@ -641,6 +641,16 @@ enum err put_start(struct put *put, const struct put_setup *setup)
 	return err;
 }
 
+/* No buffer now; when it is not because others have them, the put ends. */
+static enum err refuse_buffer(struct put *put, enum err err)
+{
+	if (err != ERR_BUSY) {
+		fail(put, err);
+		advance_soon(put);
+	}
+	return err;
+}
+
 static enum err inline_buffer(struct put *put, uint8_t **ret_buf, size_t *ret_cap)
 {
 	struct pool *pool = &put->setup.store->put_pool;
@@ -650,7 +660,7 @@ static enum err inline_buffer(struct put *put, uint8_t **ret_buf, size_t *ret_ca
 			pool_wait_start(pool, &put->wait, 4096);
 		put->wants_room = err == ERR_BUSY;
 		if (err)
-			return err;
+			return refuse_buffer(put, err);
 	}
 	*ret_buf = put->inline_buf + put->taken_len;
 	*ret_cap = put->setup.len - put->taken_len;
@@ -680,7 +690,7 @@ enum err put_buffer(struct put *put, uint8_t **ret_buf, size_t *ret_cap)
 			pool_wait_start(&put->setup.store->put_pool, &put->wait, len);
 		}
 		if (err)
-			return err;
+			return refuse_buffer(put, err);
 	}
 	put->wants_room = false;
 	struct put_stripe *stripe = put->filling;
