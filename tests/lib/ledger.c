@@ -94,7 +94,8 @@ static void list_index(struct sim_store *rig, struct shards *shards, struct ledg
 	}
 	index_view_end(rig->reader);
 	ring_snapshot_unref(snapshot);
-	qsort(shards->all, shards->count, sizeof *shards->all, compare);
+	if (shards->count > 0)
+		qsort(shards->all, shards->count, sizeof *shards->all, compare);
 }
 
 /* --- what the drives say ---------------------------------------------------------------------- */

@@ -501,7 +501,7 @@ struct client *client_start(struct client_world *world, enum client_kind kind, u
 	client->is_whole = is_whole;
 	client->loop = client_below(client, SIM_STORE_LOOPS);
 	client->source = client_below(client, STORE_MODEL_KEYS);
-	client->is_slow = !is_whole && client_chance(client, 20);
+	client->is_slow = !is_whole && client_chance(client, kind == CLIENT_GET ? 40 : 20);
 	client->cancel_at = UINT64_MAX;
 	client->store = &world->rig->life->loops[client->loop];
 	world->stats->ops[kind]++;
