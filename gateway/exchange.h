@@ -43,6 +43,12 @@ struct http_response {
 
 struct exchange;
 
+/* Of the handler, while it lets the exchange wait. */
+struct exchange_wait {
+	struct exchange *next, *prev;
+	uint64_t since_ms;
+};
+
 struct exchange_ops {
 	enum err (*read)(struct exchange *x, uint8_t *buf, size_t cap, size_t *ret_len);
 	void (*respond)(struct exchange *x, const struct http_response *response);
@@ -70,6 +76,7 @@ struct exchange {
 
 	/* Of the handler, set in start(). */
 	void *handler_data;
+	struct exchange_wait wait;
 	void (*readable)(struct exchange *x); /* after a read that said ERR_BUSY: try again */
 	void (*sent)(
 		struct exchange *x, enum err err); /* the pieces of the last send may be reused */

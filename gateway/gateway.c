@@ -23,6 +23,7 @@ enum err gateway_loop_init(struct gateway_loop *loop, struct gateway *gateway, s
 	if (err != ERR_OK)
 		return err;
 	digest_lanes_init(&loop->lanes, on, gateway->worker);
+	request_loop_init(loop);
 	pool_init(&loop->text_pool, on, "text", gateway->settings.text_len_max);
 	return ERR_OK;
 }
@@ -30,6 +31,7 @@ enum err gateway_loop_init(struct gateway_loop *loop, struct gateway *gateway, s
 void gateway_loop_fini(struct gateway_loop *loop)
 {
 	assert(loop->counters.in_progress == 0);
+	assert(!loop->waiting.first && !loop->is_admit_posted);
 	while (loop->free_requests) {
 		struct request *request = loop->free_requests;
 		loop->free_requests = request->next;

@@ -5,6 +5,7 @@
 #include "gateway/auth.h"
 #include "gateway/digest/digest_lanes.h"
 #include "gateway/exchange.h"
+#include "gateway/request_queue.h"
 #include "gateway/secrets.h"
 #include "storage/object/store.h"
 
@@ -18,7 +19,7 @@ struct gateway_settings {
 	struct bytes domains[GATEWAY_DOMAINS_MAX]; /* under which buckets are virtual hosts */
 	size_t domain_count;
 	struct bytes host_id; /* x-amz-id-2: names the node; at most GATEWAY_HOST_ID_LEN_MAX */
-	unsigned requests_max; /* in progress on one loop; more get SlowDown */
+	unsigned requests_max; /* in progress on one loop; more wait, and get SlowDown at last */
 	size_t text_len_max; /* bytes of text buffers lent at a time on one loop */
 	uint64_t object_len_max; /* of a single PUT or part */
 	unsigned buckets_max; /* of one owner; 0: any number */
@@ -58,6 +59,9 @@ struct gateway_loop {
 	struct request *free_requests; /* up to REQUESTS_KEPT_MAX of them, for the next ones */
 	unsigned free_count;
 	unsigned request_count; /* in memory; at most requests_max */
+	struct request_queue waiting; /* for one of them */
+	struct task admit_task;
+	bool is_admit_posted;
 	struct gateway_counters counters;
 };
 

@@ -47,6 +47,15 @@ static struct request *take(struct gateway_loop *loop, struct exchange *x)
 	return request;
 }
 
+/* Lets those that wait begin, soon: not inside the end of another. */
+static void admit_soon(struct gateway_loop *loop)
+{
+	if (!loop->waiting.first || loop->is_admit_posted)
+		return;
+	loop->is_admit_posted = true;
+	loop_post(loop->loop, &loop->admit_task);
+}
+
 static void finish(struct request *request)
 {
 	struct gateway_loop *loop = request->loop;
@@ -71,6 +80,7 @@ static void finish(struct request *request)
 	}
 	loop->counters.in_progress--;
 	exchange_end(x);
+	admit_soon(loop);
 }
 
 void request_maybe_end(struct request *request)
@@ -413,16 +423,14 @@ static void refuse(struct gateway_loop *loop, struct exchange *x)
 	exchange_end(x);
 }
 
-void request_start(struct exchange_handler *handler, struct exchange *x)
+static void refuse_waiting(struct request_queue *queue, struct exchange *x)
 {
-	struct gateway_loop *loop = CONTAINER_OF(handler, struct gateway_loop, handler);
-	struct request *request = take(loop, x);
+	refuse(CONTAINER_OF(queue, struct gateway_loop, waiting), x);
+}
 
-	assert(x->loop == loop->loop);
-	if (!request) {
-		refuse(loop, x);
-		return;
-	}
+static void start(struct request *request, struct exchange *x)
+{
+	struct gateway_loop *loop = request->loop;
 	x->handler_data = request;
 	x->readable = readable;
 	x->sent = sent;
@@ -433,4 +441,35 @@ void request_start(struct exchange_handler *handler, struct exchange *x)
 	begin(request);
 	request->is_advancing = false;
 	request_maybe_end(request);
+}
+
+static void admit_posted(struct task *task)
+{
+	struct gateway_loop *loop = CONTAINER_OF(task, struct gateway_loop, admit_task);
+	loop->is_admit_posted = false;
+	while (loop->waiting.first) {
+		struct request *request = take(loop, loop->waiting.first);
+		if (!request)
+			return;
+		start(request, request_queue_take(&loop->waiting));
+	}
+}
+
+void request_loop_init(struct gateway_loop *loop)
+{
+	request_queue_init(&loop->waiting, loop->loop, refuse_waiting);
+	loop->admit_task.run = admit_posted;
+}
+
+void request_start(struct exchange_handler *handler, struct exchange *x)
+{
+	struct gateway_loop *loop = CONTAINER_OF(handler, struct gateway_loop, handler);
+	assert(x->loop == loop->loop);
+	struct request *request = loop->waiting.first ? NULL : take(loop, x);
+	if (request)
+		start(request, x);
+	else if (loop->request_count > 0)
+		request_queue_append(&loop->waiting, x);
+	else
+		refuse(loop, x); /* no memory, and nobody to wait for */
 }

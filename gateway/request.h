@@ -102,6 +102,9 @@ static inline struct index_reader *request_reader(const struct request *request)
 	return request->loop->store->reader;
 }
 
+/* Makes the loop's queue of exchanges that wait for a request. */
+void request_loop_init(struct gateway_loop *loop);
+
 /* The exchange's handler: everything up to the route's start(). */
 void request_start(struct exchange_handler *handler, struct exchange *x);
 

@@ -130,6 +130,7 @@ struct http_count_cells {
 /* Blocks of one length that are kept for the next user. */
 struct spares {
 	size_t len;
+	size_t lent_count, lent_max; /* those of connections are bounded by their number */
 	size_t count;
 	void *first;
 };

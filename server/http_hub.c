@@ -21,8 +21,14 @@ void *hub_lend(struct spares *spares)
 {
 	void *block = spares->first;
 
-	if (!block)
-		return malloc(spares->len);
+	if (spares->lent_count == spares->lent_max)
+		return NULL;
+	if (!block) {
+		block = malloc(spares->len);
+		spares->lent_count += block != NULL;
+		return block;
+	}
+	spares->lent_count++;
 	memcpy(&spares->first, block, sizeof spares->first);
 	spares->count--;
 	return block;
@@ -30,6 +36,8 @@ void *hub_lend(struct spares *spares)
 
 void hub_take_back(struct spares *spares, void *block)
 {
+	assert(spares->lent_count > 0);
+	spares->lent_count--;
 	if (spares->count == SPARE_COUNT_MAX) {
 		free(block);
 		return;
@@ -287,6 +295,7 @@ struct http_settings http_settings_default(void)
 		.progress_timeout_ms = 30 * 1000,
 		.linger_timeout_ms = 3 * 1000,
 		.rate_min = 1024,
+		.long_head_count_max = 64,
 		.drain_len_max = 65536,
 	};
 }
@@ -302,7 +311,9 @@ enum err http_hub_new(struct loop *loop, const struct http_settings *settings, s
 	hub->settings = *settings;
 	hub->trace = trace;
 	hub->timer.fire = note_deadlines;
-	hub->small.len = SMALL_BUFFER_LEN;
+	hub->small = (struct spares){.len = SMALL_BUFFER_LEN, .lent_max = SIZE_MAX};
+	hub->large.lent_max = settings->long_head_count_max;
+	hub->exchanges.lent_max = SIZE_MAX;
 	hub->large.len = settings->limits.head_len_max + LARGE_BUFFER_EXTRA_LEN;
 	assert(hub->large.len > SMALL_BUFFER_LEN);
 	hub->exchanges.len = sizeof(struct http_exchange) +

@@ -18,11 +18,12 @@ struct http_settings {
 	unsigned progress_timeout_ms; /* without one byte, while we wait for the client */
 	unsigned linger_timeout_ms; /* for the client to read our last answer */
 	unsigned rate_min; /* bytes a second, over a progress timeout spent waiting */
+	unsigned long_head_count_max; /* in memory at a time: requests and answers above 4 KiB */
 	size_t drain_len_max; /* of a body that nobody wants, for the sake of the connection */
 };
 
 /* 16 KiB heads with 100 headers, 8 KiB targets, 1024 connections, 10 s, 60 s, 30 s, 3 s, 1 KiB/s,
- * 64 KiB. */
+ * 64 long heads, 64 KiB. */
 struct http_settings http_settings_default(void);
 
 /* All connections of one loop. Everything is called on that loop, where no other

@@ -19,13 +19,17 @@ struct limit {
 /* What OpenSSL takes until a handshake is done: measured. */
 #define HANDSHAKE_LEN (46u << 10)
 
-/* A connection without a request costs its struct alone. */
-static uint64_t exchange_len(void)
+/* A connection without a request costs its struct alone; with one, the heads of request and answer.
+ * Only so many of these are long. */
+static uint64_t connections_len(const struct config *config)
 {
 	struct http_settings http = http_settings_default();
-	return sizeof(struct http_exchange) +
-		http.limits.header_count_max * sizeof(struct http_header) +
-		http.limits.head_len_max + LARGE_BUFFER_EXTRA_LEN;
+	uint64_t exchange_len = sizeof(struct http_exchange) +
+		http.limits.header_count_max * sizeof(struct http_header);
+	uint64_t long_len = http.limits.head_len_max + LARGE_BUFFER_EXTRA_LEN;
+	uint64_t count = config->max_connections + config->loops;
+	return count * (sizeof(struct http_conn) + exchange_len + SMALL_BUFFER_LEN) +
+		(config->loops + 1) * http.long_head_count_max * long_len;
 }
 
 static size_t list_limits(const struct node *node, struct limit *limits)
@@ -45,10 +49,10 @@ static size_t list_limits(const struct node *node, struct limit *limits)
 	limits[count++] = (struct limit){"text", gateway->text_len_max * config->loops,
 		"answers and commands that are made in memory"};
 	limits[count++] = (struct limit){"requests", requests * sizeof(struct request),
-		"requests in progress; more get SlowDown"};
+		"requests in progress; more wait for their turn"};
 	limits[count++] = (struct limit){"connections",
-		connections * (sizeof(struct http_conn) + exchange_len()),
-		"connections with a head of the longest kind each"};
+		connections_len(config) + requests * SMALL_BUFFER_LEN,
+		"connections, heads of requests, heads of answers"};
 	limits[count++] = (struct limit){
 		"TLS", connections * TLS_SESSION_LEN, "sessions, where every connection has one"};
 	limits[count++] = (struct limit){"handshakes",

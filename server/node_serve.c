@@ -5,10 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/request.h"
 #include "storage/object/put.h"
 
-#define REQUESTS_PER_LOOP 1024
-#define TEXT_LEN_MAX (16u << 20) /* of all loops' text buffers */
+#define REQUESTS_MAX 128 /* in progress on all loops; more wait for their turn */
+#define REQUESTS_PER_LOOP_MIN 8
 #define BUCKETS_MAX 1000 /* of one owner */
 
 /* --- serving ---------------------------------------------------------------------------------- */
@@ -45,8 +46,10 @@ static void fill_gateway(struct node *node)
 	for (unsigned i = 0; i < node->config->domains_count; i++)
 		settings->domains[settings->domain_count++] = bytes_of(node->config->domains[i]);
 	settings->host_id = bytes_of("rubus");
-	settings->requests_max = REQUESTS_PER_LOOP;
-	settings->text_len_max = TEXT_LEN_MAX / node->config->loops;
+	settings->requests_max = REQUESTS_MAX / node->config->loops;
+	if (settings->requests_max < REQUESTS_PER_LOOP_MIN)
+		settings->requests_max = REQUESTS_PER_LOOP_MIN;
+	settings->text_len_max = (size_t)settings->requests_max * REQUEST_TEXT_LEN;
 	settings->object_len_max = PUT_LEN_MAX;
 	settings->buckets_max = BUCKETS_MAX;
 	node->gateway.store = &node->store;
