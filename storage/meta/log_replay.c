@@ -27,7 +27,8 @@ static enum err load(struct window *window, const struct log_segment *segment, u
 	bool is_there = window->segment == segment && offset >= window->offset &&
 		offset + len <= window->offset + window->len;
 	if (!is_there) {
-		uint64_t left = segment->len - offset;
+		/* A file that was cut off may end inside a block. */
+		uint64_t left = (segment->len - offset) / LOG_BLOCK_LEN * LOG_BLOCK_LEN;
 		size_t wanted = left < LOG_FRAME_LEN_MAX ? left : LOG_FRAME_LEN_MAX;
 		size_t got;
 		window->segment = NULL;

@@ -232,6 +232,20 @@ START_TEST(a_log_that_lost_a_file_is_damaged)
 }
 END_TEST
 
+START_TEST(a_log_whose_file_is_cut_off_anywhere_is_damaged)
+{
+	static const uint64_t lens[] = {100, 4096, 4097, 8192 + 511, 3 * 4096 - 1};
+	rig.is_plain = true;
+	log_rig_give_some(&rig, 10, false);
+	log_rig_close_log(&rig);
+	struct disk_file *file;
+	ck_assert_ok(disk_open(rig.setup.disk, "log/0000000000000000", 0, &file));
+	ck_assert_ok(disk_truncate(file, lens[_i]));
+	disk_close(file);
+	ck_assert_err(log_open(&rig.setup, NULL, NULL, &rig.log), ERR_CORRUPT);
+}
+END_TEST
+
 /* Changes an entry and makes the checksums of its frame right again. */
 START_TEST(a_frame_that_was_replaced_by_another_is_damage)
 {
@@ -308,6 +322,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, a_log_without_its_state_file_is_neither_opened_nor_made_anew);
 	tcase_add_test(tcase, a_log_of_another_node_is_foreign);
 	tcase_add_loop_test(tcase, a_log_that_lost_a_file_is_damaged, 0, 3);
+	tcase_add_loop_test(tcase, a_log_whose_file_is_cut_off_anywhere_is_damaged, 0, 5);
 	tcase_add_loop_test(tcase, a_frame_that_was_replaced_by_another_is_damage, 0, 2);
 	tcase_add_test(tcase, a_released_log_stays_small);
 	tcase_add_test(tcase, reading_a_range_gives_the_range);
