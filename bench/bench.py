@@ -245,10 +245,13 @@ def memory(build, parent):
 def listing(build, parent):
     node = Node(build, parent, 1)
     node.bucket("bench")
-    run = node.load("put", 16, 64, count=1000000, keys=1000000)
+    with Peak(node) as peak:
+        run = node.load("put", 16, 64, count=1000000, keys=1000000)
+    say("rss_1e6_puts", peak.peak, "MiB")
+    say("put_16b_64_cpu", run["cpu"] / run["count"] * 1e6, "us/op")
     say("put_16b_64", run["ops"], "1/s")
     run = node.load("list", 0, 4, seconds=5)
-    say("list_1000_of_1e6", run["count"] * 1000 / run["seconds"], "keys/s")
+    say("list_1000_of_1e6", run["keys"] / run["seconds"], "keys/s")
     say("list_1000_of_1e6_p50", run["p50"], "us")
     with Peak(node) as peak:
         node.load("get", 16, 16, seconds=2, keys=1000000, random=True)

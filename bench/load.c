@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A load for an S3 server, in one thread: as many keep-alive connections as asked for, each with
- *one request at a time. Bodies are sent from one buffer, again and again when they are longer, and
- *thrown away in the kernel when they are received (MSG_TRUNC), so that the client costs little
- *beside the server. Every request is signed.
+ * one request at a time. Bodies are sent from one buffer, again and again when they are longer, and
+ * thrown away in the kernel when they are received (MSG_TRUNC), so that the client costs little
+ * beside the server. Every request is signed.
  *
  *	load --port 9000 --key ID --secret SECRET --bucket B --op put --size 4096 --connections 32
  *
  * Prints "NAME_ops VALUE 1/s", bytes, and latencies, NAME being --name. Any answer that is not the
  * expected one is counted as an error and makes the exit status 1. */
 #include <arpa/inet.h>
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -25,14 +24,17 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/load_page.h"
+#include "bench/load_sign.h"
 #include "gateway/digest/digest.h"
 #include "gateway/digest/hex.h"
-#include "gateway/digest/hmac.h"
 
 #define CONNECTIONS_MAX 4096
 #define HEAD_LEN 4096
 #define PATTERN_LEN (64u << 20) /* longer bodies repeat it */
-#define BUCKETS_OF_LATENCY 40000 /* of 1/64 of a power of two of microseconds … see bucket_of() */
+#define LATENCY_STEPS 64 /* in each power of two of microseconds */
+#define LATENCY_BUCKETS (32 * LATENCY_STEPS)
+#define PAGE_KEYS_MAX 1000
 
 enum op { OP_PUT, OP_GET, OP_LIST, OP_HEAD, OP_DELETE };
 
@@ -58,9 +60,8 @@ struct connection {
 	size_t answer_len;
 	bool has_head;
 	uint64_t body_left;
-	bool is_chunked; /* LIST: the answer ends with an empty chunk */
 	uint64_t start_ns;
-	char last_key[256]; /* LIST: where the next page begins */
+	struct load_page page; /* LIST; its last key is where the next page begins */
 };
 
 static struct options options = {.address = "127.0.0.1",
@@ -74,11 +75,11 @@ static struct options options = {.address = "127.0.0.1",
 	.keys = 100000};
 static uint8_t *body;
 static char body_sha256[65];
-static struct hmac_key signing_key;
-static char date[9], amz_date[17];
+static struct load_signer signer;
 static int epoll_fd;
 static uint64_t next_number, started, ended, errors, bytes_in;
-static uint32_t latencies[BUCKETS_OF_LATENCY]; /* microseconds up to 40 ms, then the last */
+static uint64_t keys_listed;
+static uint32_t latencies[LATENCY_BUCKETS];
 static uint64_t deadline_ns;
 static char first_error[512];
 
@@ -87,65 +88,6 @@ static uint64_t now_ns(void)
 	struct timespec ts;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + ts.tv_nsec;
-}
-
-/* --- signing ---------------------------------------------------------------------------------- */
-
-static void hmac(const void *key, size_t key_len, const char *text, uint8_t out[32])
-{
-	struct hmac_key hmac_key;
-	hmac_key_init(&hmac_key, key, key_len);
-	hmac_sign(&hmac_key, text, strlen(text), out);
-}
-
-static void derive_key(void)
-{
-	time_t now = time(NULL);
-	struct tm tm;
-	gmtime_r(&now, &tm);
-	strftime(date, sizeof date, "%Y%m%d", &tm);
-	strftime(amz_date, sizeof amz_date, "%Y%m%dT%H%M%SZ", &tm);
-	char start[256];
-	uint8_t a[32], b[32];
-	int len = snprintf(start, sizeof start, "AWS4%s", options.secret);
-	hmac(start, len, date, a);
-	hmac(a, 32, options.region, b);
-	hmac(b, 32, "s3", a);
-	hmac(a, 32, "aws4_request", b);
-	hmac_key_init(&signing_key, b, 32);
-}
-
-static const char *const methods[] = {"PUT", "GET", "GET", "HEAD", "DELETE"};
-
-static void make_head(struct connection *c, const char *path, const char *query)
-{
-	const char *payload = options.op == OP_PUT && options.is_signed ? body_sha256
-									: "UNSIGNED-PAYLOAD";
-	const char *method = methods[options.op];
-	char canonical[2048], to_sign[512], hash[65], signature[65];
-	uint8_t digest[32];
-	int len = snprintf(canonical, sizeof canonical,
-		"%s\n%s\n%s\nhost:%s:%u\nx-amz-content-sha256:%s\nx-amz-date:%s\n\n"
-		"host;x-amz-content-sha256;x-amz-date\n%s",
-		method, path, query, options.address, options.port, payload, amz_date, payload);
-	digest_sha256(canonical, len, digest);
-	hex_encode(digest, 32, hash);
-	hash[64] = 0;
-	len = snprintf(to_sign, sizeof to_sign, "AWS4-HMAC-SHA256\n%s\n%s/%s/s3/aws4_request\n%s",
-		amz_date, date, options.region, hash);
-	hmac_sign(&signing_key, to_sign, len, digest);
-	hex_encode(digest, 32, signature);
-	signature[64] = 0;
-	char content[64] = "";
-	if (options.op == OP_PUT)
-		snprintf(content, sizeof content, "Content-Length: %zu\r\n", options.size);
-	c->head_len = snprintf(c->head, sizeof c->head,
-		"%s %s%s%s HTTP/1.1\r\nHost: %s:%u\r\n%sx-amz-content-sha256: %s\r\n"
-		"x-amz-date: %s\r\nAuthorization: AWS4-HMAC-SHA256 Credential=%s/%s/%s/s3/"
-		"aws4_request,SignedHeaders=host;x-amz-content-sha256;x-amz-date,Signature=%s\r\n\r\n",
-		method, path, query[0] ? "?" : "", query, options.address, options.port, content,
-		payload, amz_date, options.id, date, options.region, signature);
-	assert(c->head_len < sizeof c->head);
 }
 
 /* --- requests --------------------------------------------------------------------------------- */
@@ -200,6 +142,32 @@ static void send_rest(struct connection *c)
 	watch(c, EPOLLIN, EPOLL_CTL_MOD);
 }
 
+/* Goes on behind the last page, or from the start when that was the end. */
+static void put_list_query(const struct connection *c, char *query, size_t cap)
+{
+	size_t len = snprintf(query, cap, "list-type=2");
+	if (c->page.key_count < PAGE_KEYS_MAX)
+		return;
+	len += snprintf(query + len, cap - len, "&start-after=");
+	for (const char *p = c->page.key; *p && len + 4 < cap; p++)
+		len += snprintf(query + len, cap - len, *p == '/' ? "%%2F" : "%c", *p);
+}
+
+static void make_head(struct connection *c, const char *path, const char *query)
+{
+	static const char *const methods[] = {"PUT", "GET", "GET", "HEAD", "DELETE"};
+	struct load_request request = {
+		.method = methods[options.op],
+		.path = path,
+		.query = query,
+		.payload = options.op == OP_PUT && options.is_signed ? body_sha256
+								     : "UNSIGNED-PAYLOAD",
+		.has_len = options.op == OP_PUT,
+		.len = options.size,
+	};
+	c->head_len = load_sign(&signer, &request, c->head, sizeof c->head);
+}
+
 static void begin(struct connection *c)
 {
 	if ((options.count && started >= options.count) ||
@@ -213,8 +181,7 @@ static void begin(struct connection *c)
 	char path[512], query[512] = "";
 	if (options.op == OP_LIST) {
 		snprintf(path, sizeof path, "/%s", options.bucket);
-		snprintf(query, sizeof query, "list-type=2%s%s",
-			c->last_key[0] ? "&start-after=" : "", c->last_key);
+		put_list_query(c, query, sizeof query);
 	} else {
 		snprintf(path, sizeof path, "/%s/%s/%010lu", options.bucket, options.prefix,
 			(unsigned long)number);
@@ -228,10 +195,29 @@ static void begin(struct connection *c)
 	send_rest(c);
 }
 
+/* Exact below LATENCY_STEPS microseconds, above within 1/64. */
+static unsigned bucket_of(uint64_t us)
+{
+	if (us < LATENCY_STEPS)
+		return us;
+	unsigned power = 63 - __builtin_clzll(us);
+	unsigned bucket = (power - 5) * LATENCY_STEPS + (us >> (power - 6)) % LATENCY_STEPS;
+	return bucket < LATENCY_BUCKETS ? bucket : LATENCY_BUCKETS - 1;
+}
+
+static uint64_t latency_of(unsigned bucket)
+{
+	if (bucket < LATENCY_STEPS)
+		return bucket;
+	unsigned power = bucket / LATENCY_STEPS + 5;
+	return (UINT64_C(1) << power) + ((uint64_t)(bucket % LATENCY_STEPS) << (power - 6));
+}
+
 static void finish(struct connection *c)
 {
 	uint64_t us = (now_ns() - c->start_ns) / 1000;
-	latencies[us < BUCKETS_OF_LATENCY ? us : BUCKETS_OF_LATENCY - 1]++;
+	latencies[bucket_of(us)]++;
+	keys_listed += options.op == OP_LIST ? c->page.key_count : 0;
 	ended++;
 	begin(c);
 }
@@ -242,13 +228,23 @@ static const char *find_header(const char *head, const char *name)
 	return p ? p + strlen(name) : NULL;
 }
 
-/* Takes the head of an answer off what has come. */
-static void take_head(struct connection *c)
+/* Bytes of the body; data is NULL when they were thrown away. */
+static bool take_body(struct connection *c, const uint8_t *data, size_t len)
+{
+	bytes_in += len;
+	if (options.op == OP_LIST)
+		return load_page_take(&c->page, data, len);
+	c->body_left -= len;
+	return c->body_left == 0;
+}
+
+/* Takes the head of an answer off what has come. Says whether the answer is complete. */
+static bool take_head(struct connection *c)
 {
 	c->answer[c->answer_len] = 0;
 	char *end = strstr(c->answer, "\r\n\r\n");
 	if (!end)
-		return;
+		return false;
 	c->has_head = true;
 	unsigned status = 0;
 	sscanf(c->answer, "HTTP/1.1 %u", &status);
@@ -257,68 +253,46 @@ static void take_head(struct connection *c)
 		complain("unexpected answer:", c->answer);
 	const char *length = find_header(c->answer, "\r\ncontent-length: ");
 	c->body_left = length && options.op != OP_HEAD ? strtoull(length, NULL, 10) : 0;
-	size_t have = c->answer + c->answer_len - (end + 4);
-	c->is_chunked = options.op == OP_LIST && !length;
-	if (c->is_chunked)
-		c->body_left = UINT64_MAX;
 	if (options.op == OP_LIST)
-		memmove(c->answer, end + 4, have + 1);
-	c->answer_len = options.op == OP_LIST ? have : 0;
-	bytes_in += have;
-	c->body_left -= have < c->body_left ? have : c->body_left;
+		load_page_begin(&c->page, !length, c->body_left);
+	size_t have = c->answer + c->answer_len - (end + 4);
+	c->answer_len = 0;
+	if (have > 0)
+		return take_body(c, (uint8_t *)end + 4, have);
+	return c->body_left == 0 && (options.op != OP_LIST || length);
+}
+
+/* Takes what is there of the answer. Says whether it is complete. */
+static bool take_answer(struct connection *c, ssize_t *ret_got)
+{
+	static uint8_t scratch[1 << 20];
+	if (!c->has_head) {
+		*ret_got = recv(c->fd, c->answer + c->answer_len,
+			sizeof c->answer - c->answer_len - 1, MSG_DONTWAIT);
+		if (*ret_got <= 0)
+			return false;
+		c->answer_len += *ret_got;
+		return take_head(c);
+	}
+	if (options.op == OP_LIST)
+		*ret_got = recv(c->fd, scratch, sizeof scratch, MSG_DONTWAIT);
+	else
+		*ret_got = recv(c->fd, scratch, c->body_left, MSG_DONTWAIT | MSG_TRUNC);
+	return *ret_got > 0 && take_body(c, scratch, *ret_got);
 }
 
 static void receive(struct connection *c)
 {
-	static char scratch[1 << 20];
 	while (c->is_busy) {
-		ssize_t got;
-		if (!c->has_head)
-			got = recv(c->fd, c->answer + c->answer_len,
-				sizeof c->answer - c->answer_len - 1, MSG_DONTWAIT);
-		else if (options.op == OP_LIST)
-			got = recv(c->fd, scratch,
-				c->body_left < sizeof scratch ? c->body_left : sizeof scratch,
-				MSG_DONTWAIT);
-		else
-			got = recv(c->fd, scratch, c->body_left, MSG_DONTWAIT | MSG_TRUNC);
-		if (got < 0 && errno == EAGAIN)
+		ssize_t got = 0;
+		if (take_answer(c, &got)) {
+			finish(c);
+		} else if (got < 0 && errno == EAGAIN) {
 			return;
-		if (got <= 0) {
+		} else if (got <= 0) {
 			complain("closed by the server", "");
 			c->is_busy = false;
-			return;
 		}
-		if (!c->has_head) {
-			c->answer_len += got;
-			take_head(c);
-			if (!c->has_head)
-				continue;
-		} else {
-			bytes_in += got;
-			c->body_left -= got;
-			if (options.op == OP_LIST) {
-				/* The last key of the page stands near its end. */
-				scratch[got < (ssize_t)sizeof scratch ? got : got - 1] = 0;
-				for (char *p = scratch; (p = strstr(p, "<Key>"));) {
-					char *end = strchr(p += 5, '<');
-					if (end && end - p < (ssize_t)sizeof c->last_key) {
-						memcpy(c->last_key, p, end - p);
-						c->last_key[end - p] = 0;
-						for (char *q = c->last_key; (q = strchr(q, '/'));) {
-							memmove(q + 3, q + 1, strlen(q));
-							memcpy(q, "%2F", 3);
-						}
-					}
-				}
-			}
-		}
-		if (c->is_chunked && c->has_head && got >= 5 &&
-			memcmp((c->body_left == UINT64_MAX ? c->answer : scratch) + got - 5,
-				"0\r\n\r\n", 5) == 0)
-			c->body_left = 0;
-		if (c->body_left == 0)
-			finish(c);
 	}
 }
 
@@ -341,78 +315,63 @@ static int dial(void)
 static uint64_t percentile(double share)
 {
 	uint64_t seen = 0, wanted = ended * share;
-	for (uint32_t us = 0; us < BUCKETS_OF_LATENCY; us++) {
-		seen += latencies[us];
+	for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
+		seen += latencies[i];
 		if (seen > wanted)
-			return us;
+			return latency_of(i);
 	}
-	return BUCKETS_OF_LATENCY;
+	return latency_of(LATENCY_BUCKETS - 1);
+}
+
+static const struct option option_names[] = {{"address", 1, 0, 'a'}, {"port", 1, 0, 'p'},
+	{"key", 1, 0, 'i'}, {"secret", 1, 0, 's'}, {"bucket", 1, 0, 'b'}, {"region", 1, 0, 'r'},
+	{"op", 1, 0, 'o'}, {"size", 1, 0, 'z'}, {"connections", 1, 0, 'c'}, {"seconds", 1, 0, 't'},
+	{"keys", 1, 0, 'k'}, {"count", 1, 0, 'n'}, {"signed", 0, 0, 'S'}, {"random", 0, 0, 'R'},
+	{"name", 1, 0, 'N'}, {"prefix", 1, 0, 'P'}, {0}};
+
+static bool parse_text(int c, const char *value)
+{
+	static const char letters[] = "aisbrNP";
+	const char **texts[] = {&options.address, &options.id, &options.secret, &options.bucket,
+		&options.region, &options.name, &options.prefix};
+	const char *letter = strchr(letters, c);
+	if (letter)
+		*texts[letter - letters] = value;
+	return letter != NULL;
+}
+
+static bool parse_number(int c, const char *value)
+{
+	if (c == 'p')
+		options.port = strtoul(value, NULL, 10);
+	else if (c == 'z')
+		options.size = strtoull(value, NULL, 10);
+	else if (c == 'c')
+		options.connections = strtoul(value, NULL, 10);
+	else if (c == 't')
+		options.seconds = strtod(value, NULL);
+	else if (c == 'k')
+		options.keys = strtoull(value, NULL, 10);
+	else if (c == 'n')
+		options.count = strtoull(value, NULL, 10);
+	else
+		return false;
+	return true;
 }
 
 static void parse(int argc, char **argv)
 {
-	static const struct option names[] = {{"address", 1, 0, 'a'}, {"port", 1, 0, 'p'},
-		{"key", 1, 0, 'i'}, {"secret", 1, 0, 's'}, {"bucket", 1, 0, 'b'},
-		{"region", 1, 0, 'r'}, {"op", 1, 0, 'o'}, {"size", 1, 0, 'z'},
-		{"connections", 1, 0, 'c'}, {"seconds", 1, 0, 't'}, {"keys", 1, 0, 'k'},
-		{"count", 1, 0, 'n'}, {"signed", 0, 0, 'S'}, {"random", 0, 0, 'R'},
-		{"name", 1, 0, 'N'}, {"prefix", 1, 0, 'P'}, {0}};
 	static const char *const ops[] = {"put", "get", "list", "head", "delete"};
-	for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
-		switch (c) {
-		case 'a':
-			options.address = optarg;
-			break;
-		case 'p':
-			options.port = strtoul(optarg, NULL, 10);
-			break;
-		case 'i':
-			options.id = optarg;
-			break;
-		case 's':
-			options.secret = optarg;
-			break;
-		case 'b':
-			options.bucket = optarg;
-			break;
-		case 'r':
-			options.region = optarg;
-			break;
-		case 'z':
-			options.size = strtoull(optarg, NULL, 10);
-			break;
-		case 'c':
-			options.connections = strtoul(optarg, NULL, 10);
-			break;
-		case 't':
-			options.seconds = strtod(optarg, NULL);
-			break;
-		case 'k':
-			options.keys = strtoull(optarg, NULL, 10);
-			break;
-		case 'n':
-			options.count = strtoull(optarg, NULL, 10);
-			break;
-		case 'S':
+	for (int c; (c = getopt_long(argc, argv, "", option_names, NULL)) != -1;) {
+		if (c == 'S')
 			options.is_signed = true;
-			break;
-		case 'R':
+		else if (c == 'R')
 			options.is_random = true;
-			break;
-		case 'N':
-			options.name = optarg;
-			break;
-		case 'P':
-			options.prefix = optarg;
-			break;
-		case 'o':
+		else if (c == 'o')
 			for (int i = 0; i < 5; i++)
-				if (strcmp(optarg, ops[i]) == 0)
-					options.op = i;
-			break;
-		default:
+				options.op = strcmp(optarg, ops[i]) == 0 ? (enum op)i : options.op;
+		else if (c == '?' || (!parse_text(c, optarg) && !parse_number(c, optarg)))
 			exit(2);
-		}
 	}
 	if (!options.id || !options.secret || !options.bucket || options.connections == 0 ||
 		options.connections > CONNECTIONS_MAX || options.keys == 0) {
@@ -425,9 +384,8 @@ static void parse(int argc, char **argv)
 	}
 }
 
-int main(int argc, char **argv)
+static void make_body(void)
 {
-	parse(argc, argv);
 	size_t pattern_len = options.size < PATTERN_LEN ? options.size : PATTERN_LEN;
 	body = aligned_alloc(4096, (pattern_len + 4095) / 4096 * 4096 + 4096);
 	for (size_t i = 0; i < pattern_len; i += 8) {
@@ -437,24 +395,18 @@ int main(int argc, char **argv)
 	uint8_t digest[32];
 	digest_sha256(body, pattern_len, digest);
 	hex_encode(digest, 32, body_sha256);
-	body_sha256[64] = 0;
-	derive_key();
-	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	struct connection *connections = calloc(options.connections, sizeof *connections);
-	for (unsigned i = 0; i < options.connections; i++) {
-		connections[i].fd = dial();
-		watch(&connections[i], EPOLLIN, EPOLL_CTL_ADD);
-	}
-	uint64_t begin_ns = now_ns();
-	deadline_ns = begin_ns + options.seconds * 1e9;
+}
+
+static void serve(struct connection *connections)
+{
 	for (unsigned i = 0; i < options.connections; i++)
 		begin(&connections[i]);
-	while (ended + errors < started || ended < started) {
+	while (ended < started && errors <= 100) {
 		struct epoll_event events[256];
-		int count = epoll_wait(epoll_fd, events, 256, 5000);
+		int count = epoll_wait(epoll_fd, events, 256, 15000);
 		if (count == 0) {
-			complain("no answer for 5 s", "");
-			break;
+			complain("no answer for 15 s", "");
+			return;
 		}
 		for (int i = 0; i < count; i++) {
 			struct connection *c = events[i].data.ptr;
@@ -463,17 +415,41 @@ int main(int argc, char **argv)
 			if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 				receive(c);
 		}
-		if (errors > 100)
-			break;
 	}
-	double seconds = (now_ns() - begin_ns) / 1e9;
+}
+
+static void print(double seconds)
+{
 	uint64_t moved = options.op == OP_PUT ? ended * options.size : bytes_in;
-	printf("%s_ops %.0f 1/s\n", options.name, ended / seconds);
-	printf("%s_rate %.3f GB/s\n", options.name, moved / seconds / 1e9);
-	printf("%s_p50 %lu us\n%s_p99 %lu us\n", options.name, (unsigned long)percentile(0.5),
-		options.name, (unsigned long)percentile(0.99));
-	printf("%s_count %lu requests\n%s_seconds %.2f s\n", options.name, (unsigned long)ended,
-		options.name, seconds);
+	const char *name = options.name;
+	printf("%s_ops %.0f 1/s\n", name, ended / seconds);
+	printf("%s_rate %.3f GB/s\n", name, moved / seconds / 1e9);
+	printf("%s_p50 %lu us\n", name, (unsigned long)percentile(0.5));
+	printf("%s_p99 %lu us\n", name, (unsigned long)percentile(0.99));
+	printf("%s_count %lu requests\n", name, (unsigned long)ended);
+	printf("%s_keys %lu keys\n", name, (unsigned long)keys_listed);
+	printf("%s_seconds %.2f s\n", name, seconds);
+}
+
+int main(int argc, char **argv)
+{
+	parse(argc, argv);
+	make_body();
+	signer = (struct load_signer){.address = options.address,
+		.port = options.port,
+		.id = options.id,
+		.region = options.region};
+	load_signer_start(&signer, options.secret);
+	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	struct connection *connections = calloc(options.connections, sizeof *connections);
+	for (unsigned i = 0; i < options.connections; i++) {
+		connections[i].fd = dial();
+		watch(&connections[i], EPOLLIN, EPOLL_CTL_ADD);
+	}
+	uint64_t begin_ns = now_ns();
+	deadline_ns = begin_ns + options.seconds * 1e9;
+	serve(connections);
+	print((now_ns() - begin_ns) / 1e9);
 	if (errors)
 		fprintf(stderr, "load: %lu errors, the first: %s\n", (unsigned long)errors,
 			first_error);
