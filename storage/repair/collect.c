@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Frees that one extent may need: all shards, on all drives of the slot. */
+#define PIECE_FREES_MAX (ROW_SHARDS_MAX * RING_WIDTH_MAX)
+static_assert(PIECE_FREES_MAX <= COLLECT_FREES_MAX, "an extent's shards can be freed");
+
 static void advance(struct collector *collector);
 
 static void look_later(struct collector *collector, uint64_t delay_ms)
@@ -77,6 +81,21 @@ static enum err is_garbage(struct collector *collector, const struct ring *ring,
 	return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
+/* Goes on with the next drive. One that is fenced has its census when it is back. */
+static void end_drive_census(struct collector *collector, enum err err)
+{
+	struct store *store = collector->store->store;
+	if (err)
+		trace_event(store->trace, TRACE_WARNING, 0,
+			"census: drive %u could not be listed to its end: %s; it is looked at "
+			"again after the next start",
+			store->drives[collector->census_drive].number, err_text(err));
+	collector->census_drive++;
+	collector->census_extent = (struct extent_id){0, 0};
+	collector->census_index = 0;
+	collector->census_tries = 0;
+}
+
 /* Looks one batch of a drive's shards up, and frees those that nothing names. */
 static enum err census_batch(struct collector *collector, const struct ring *ring)
 {
@@ -88,11 +107,12 @@ static enum err census_batch(struct collector *collector, const struct ring *rin
 	if (drive)
 		err = drive_list(drive, collector->census_extent, collector->census_index, entries,
 			COLLECT_CENSUS_BATCH, &count);
+	bool is_up = drive && drive_state(drive) == DRIVE_UP;
+	if (err && is_up && ++collector->census_tries < COLLECT_CENSUS_TRIES)
+		return err;
 	if (err || count == 0) {
-		collector->census_drive++;
-		collector->census_extent = (struct extent_id){0, 0};
-		collector->census_index = 0;
-		return ERR_OK; /* a drive that errs is fenced; its census comes when it is back */
+		end_drive_census(collector, err);
+		return ERR_OK;
 	}
 	err = index_view_begin(collector->reader);
 	if (err)
@@ -108,6 +128,7 @@ static enum err census_batch(struct collector *collector, const struct ring *rin
 	index_view_end(collector->reader);
 	if (err)
 		return err; /* the same batch again, later */
+	collector->census_tries = 0;
 	collector->counters.census_shards += count;
 	collector->census_extent = entries[count - 1].extent;
 	collector->census_index = entries[count - 1].index + 1;
@@ -180,25 +201,38 @@ static void free_if_there(
 		free_shard(collector, drive, extent, index);
 }
 
-/* Frees an extent's shards where the ring says and where its row says. Where those differ, the
- * ring's place may hold a shard all the same: one whose flush failed, so that it was not counted,
- * and which was found there by a later start. */
+/* Frees an extent's shards where its row says that they are. One that its row calls missing may be
+ * on any drive of its slot all the same: its flush failed, so that it was not counted, and a later
+ * start found it there. */
+static void free_shards(
+	struct collector *collector, const struct ring *ring, const struct index_piece *piece)
+{
+	uint16_t drives[ROW_SHARDS_MAX] = {0};
+	unsigned count = piece->row.k + piece->row.m;
+	assert(count <= ROW_SHARDS_MAX);
+	unsigned width = piece->slot < ring->slot_count ? ring->width : 0;
+	for (unsigned i = 0; i < count && i < width; i++)
+		drives[i] = ring_drive(ring, piece->slot, i);
+	for (size_t i = 0; i < row_exception_count(&piece->row); i++) {
+		struct row_exception exception = row_exception_at(&piece->row, i);
+		if (exception.shard < count)
+			drives[exception.shard] = exception.drive;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		free_if_there(collector, drives[i], piece->extent, i);
+		for (unsigned j = 0; j < width && drives[i] == 0; j++)
+			free_if_there(
+				collector, ring_drive(ring, piece->slot, j), piece->extent, i);
+	}
+}
+
 static enum err free_piece(struct collector *collector, const struct index_piece *piece)
 {
 	struct ring_snapshot *snapshot = index_ring(collector->store->store->index);
 	if (!snapshot)
 		return ERR_UNAVAILABLE;
-	const struct ring *ring = ring_snapshot_ring(snapshot);
-	unsigned count = piece->row.k + piece->row.m;
-	assert(count <= ROW_SHARDS_MAX);
-	for (unsigned i = 0; i < count && i < ring->width && piece->slot < ring->slot_count; i++)
-		free_if_there(collector, ring_drive(ring, piece->slot, i), piece->extent, i);
+	free_shards(collector, ring_snapshot_ring(snapshot), piece);
 	ring_snapshot_unref(snapshot);
-	for (size_t i = 0; i < row_exception_count(&piece->row); i++) {
-		struct row_exception exception = row_exception_at(&piece->row, i);
-		if (exception.shard < count)
-			free_if_there(collector, exception.drive, piece->extent, exception.shard);
-	}
 	return ERR_OK;
 }
 
@@ -212,7 +246,7 @@ static enum err free_extents(struct collector *collector)
 		collector->is_body_freed = true;
 		return ERR_OK;
 	}
-	while (err == ERR_OK && has_slots(collector, 2 * ROW_SHARDS_MAX)) {
+	while (err == ERR_OK && has_slots(collector, PIECE_FREES_MAX)) {
 		struct index_piece piece;
 		err = index_piece_find(
 			collector->reader, collector->garbage.id, collector->next_offset, &piece);

@@ -15,13 +15,14 @@
  * (C1) A shard is freed only if the index does not refer to its extent, and its session is closed
  * or its counter is below what that session has open. (C2) An extent is freed only below the
  * smallest read_low of all open sessions, so that no get loses what it began to read. (C3) The rows
- * go only when the drives have forgotten the shards durably; a drive that is not there is cleaned
- * by its census. (C4) Nothing is written while there is no garbage.
+ * go when the drives were told; what a crash makes a drive remember again, and a drive that was not
+ * there, is cleaned by its census. (C4) Nothing is written while there is no garbage.
  */
 #define COLLECT_FREES_MAX 4096 /* shards that drives are about to forget */
 #define COLLECT_IDLE_MS 500 /* between two looks at an empty queue */
 #define COLLECT_CENSUS_BATCH 256 /* shards looked up in one turn of the loop */
 #define COLLECT_CENSUS_PAUSE_MS 1
+#define COLLECT_CENSUS_TRIES 20 /* to list the shards of a drive that is not fenced */
 
 enum collect_state {
 	COLLECT_IDLE,
@@ -55,6 +56,7 @@ struct collector {
 	unsigned census_drive;
 	struct extent_id census_extent;
 	uint8_t census_index;
+	unsigned census_tries; /* to list this drive's next shards, that failed */
 
 	/* The step being done. */
 	struct index_garbage garbage;
