@@ -56,14 +56,15 @@ static void add_extent(struct shards *shards, const struct ring *ring, uint16_t 
 	for (size_t i = 0; i < row_exception_count(row); i++) {
 		struct row_exception exception = row_exception_at(row, i);
 		ck_assert_uint_lt(exception.shard, count);
-		uint16_t place = drives[exception.shard];
 		drives[exception.shard] = exception.drive;
-		add(shards,
-			(struct shard){.drive = place,
-				.extent = extent,
-				.index = exception.shard,
-				.is_spare = true});
 	}
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned j = 0; j < ring->width && drives[i] == 0; j++)
+			add(shards,
+				(struct shard){.drive = ring_drive(ring, slot, j),
+					.extent = extent,
+					.index = i,
+					.is_spare = true});
 	unsigned there = 0;
 	for (unsigned i = 0; i < count; i++) {
 		there += drives[i] != 0;
