@@ -252,6 +252,7 @@ def listing(build, parent):
     say("put_16b_64", run["ops"], "1/s")
     run = node.load("list", 0, 4, seconds=5)
     say("list_1000_of_1e6", run["keys"] / run["seconds"], "keys/s")
+    say("list_1000_of_1e6_per_core", run["keys"] / run["cpu"], "keys/s/core")
     say("list_1000_of_1e6_p50", run["p50"], "us")
     with Peak(node) as peak:
         node.load("get", 16, 16, seconds=2, keys=1000000, random=True)

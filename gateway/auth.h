@@ -33,9 +33,21 @@ static inline struct bytes auth_owner(const struct auth_principal *principal)
 	return bytes_make(principal->owner, principal->owner_len);
 }
 
-/* Of one loop: signing keys that were derived. */
+/* A secret as it was opened. The same sealed bytes are the same secret; a changed one is sealed
+ * with another nonce. */
+enum { AUTH_SECRETS_COUNT = 16, AUTH_SEALED_LEN_MAX = 256 };
+
+struct auth_secret {
+	size_t sealed_len; /* 0: none */
+	size_t len;
+	uint8_t sealed[AUTH_SEALED_LEN_MAX];
+	uint8_t secret[SIGV4_SECRET_LEN_MAX];
+};
+
+/* Of one loop: signing keys that were derived, secrets that were opened. */
 struct auth_keys {
 	struct sigv4_keys *signing_keys; /* owned */
+	struct auth_secret secrets[AUTH_SECRETS_COUNT];
 };
 
 MUST_USE enum err auth_keys_init(struct auth_keys *keys); /* Errors: ERR_NO_MEMORY. */

@@ -77,6 +77,16 @@ START_TEST(a_disabled_key_is_refused_by_the_next_request)
 }
 END_TEST
 
+START_TEST(a_changed_secret_is_the_only_one_from_then_on)
+{
+	ck_assert_uint_eq(gateway_rig_ask(&rig, "GET", "/"), 200);
+	gateway_rig_key(&rig, "Alice", ACCESS_KEY_ENABLED, AUTH_ROLE_OWNER, 0, "");
+	assert_error("GET", "/", 403, "SignatureDoesNotMatch");
+	rig.sign.secret = "secret-Alice";
+	ck_assert_uint_eq(gateway_rig_ask(&rig, "GET", "/"), 200);
+}
+END_TEST
+
 START_TEST(an_expired_key_is_refused)
 {
 	gateway_rig_key(&rig, "alice", ACCESS_KEY_ENABLED, AUTH_ROLE_OWNER, rig.wall_ms, "");
@@ -266,6 +276,7 @@ int main(void)
 	tcase_add_test(who, an_unknown_key_is_told_so);
 	tcase_add_test(who, a_wrong_secret_gets_the_string_that_was_to_be_signed);
 	tcase_add_test(who, a_disabled_key_is_refused_by_the_next_request);
+	tcase_add_test(who, a_changed_secret_is_the_only_one_from_then_on);
 	tcase_add_test(who, an_expired_key_is_refused);
 	tcase_add_test(who, a_key_with_a_policy_that_nobody_weighs_grants_nothing);
 	tcase_add_test(who, a_session_token_is_not_ours);
