@@ -141,8 +141,9 @@ static void make_head(struct connection *c, const char *path, const char *query)
 		snprintf(content, sizeof content, "Content-Length: %zu\r\n", options.size);
 	c->head_len = snprintf(c->head, sizeof c->head,
 		"%s %s%s%s HTTP/1.1\r\nHost: %s:%u\r\n%sx-amz-content-sha256: %s\r\n"
-		"x-amz-date: %s\r\nAuthorization: AWS4-HMAC-SHA256 Credential=%s/%s/%s/s3/"
-		"aws4_request,SignedHeaders=host;x-amz-content-sha256;x-amz-date,Signature=%s\r\n\r\n",
+		"x-amz-date: %s\r\nAuthorization: AWS4-HMAC-SHA256 "
+		"Credential=%s/%s/%s/s3/aws4_request,"
+		"SignedHeaders=host;x-amz-content-sha256;x-amz-date,Signature=%s\r\n\r\n",
 		method, path, query[0] ? "?" : "", query, options.address, options.port, content,
 		payload, amz_date, options.id, date, options.region, signature);
 	assert(c->head_len < sizeof c->head);
@@ -349,6 +350,70 @@ static uint64_t percentile(double share)
 	return BUCKETS_OF_LATENCY;
 }
 
+static void set_operation(const char *name)
+{
+	static const char *const names[] = {"put", "get", "list", "head", "delete"};
+	for (int i = 0; i < 5; i++)
+		if (strcmp(name, names[i]) == 0)
+			options.op = i;
+}
+
+static void set_option(int option)
+{
+	switch (option) {
+	case 'a':
+		options.address = optarg;
+		break;
+	case 'p':
+		options.port = strtoul(optarg, NULL, 10);
+		break;
+	case 'i':
+		options.id = optarg;
+		break;
+	case 's':
+		options.secret = optarg;
+		break;
+	case 'b':
+		options.bucket = optarg;
+		break;
+	case 'r':
+		options.region = optarg;
+		break;
+	case 'z':
+		options.size = strtoull(optarg, NULL, 10);
+		break;
+	case 'c':
+		options.connections = strtoul(optarg, NULL, 10);
+		break;
+	case 't':
+		options.seconds = strtod(optarg, NULL);
+		break;
+	case 'k':
+		options.keys = strtoull(optarg, NULL, 10);
+		break;
+	case 'n':
+		options.count = strtoull(optarg, NULL, 10);
+		break;
+	case 'S':
+		options.is_signed = true;
+		break;
+	case 'R':
+		options.is_random = true;
+		break;
+	case 'N':
+		options.name = optarg;
+		break;
+	case 'P':
+		options.prefix = optarg;
+		break;
+	case 'o':
+		set_operation(optarg);
+		break;
+	default:
+		exit(2);
+	}
+}
+
 static void parse(int argc, char **argv)
 {
 	static const struct option names[] = {{"address", 1, 0, 'a'}, {"port", 1, 0, 'p'},
@@ -357,63 +422,8 @@ static void parse(int argc, char **argv)
 		{"connections", 1, 0, 'c'}, {"seconds", 1, 0, 't'}, {"keys", 1, 0, 'k'},
 		{"count", 1, 0, 'n'}, {"signed", 0, 0, 'S'}, {"random", 0, 0, 'R'},
 		{"name", 1, 0, 'N'}, {"prefix", 1, 0, 'P'}, {0}};
-	static const char *const ops[] = {"put", "get", "list", "head", "delete"};
-	for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
-		switch (c) {
-		case 'a':
-			options.address = optarg;
-			break;
-		case 'p':
-			options.port = strtoul(optarg, NULL, 10);
-			break;
-		case 'i':
-			options.id = optarg;
-			break;
-		case 's':
-			options.secret = optarg;
-			break;
-		case 'b':
-			options.bucket = optarg;
-			break;
-		case 'r':
-			options.region = optarg;
-			break;
-		case 'z':
-			options.size = strtoull(optarg, NULL, 10);
-			break;
-		case 'c':
-			options.connections = strtoul(optarg, NULL, 10);
-			break;
-		case 't':
-			options.seconds = strtod(optarg, NULL);
-			break;
-		case 'k':
-			options.keys = strtoull(optarg, NULL, 10);
-			break;
-		case 'n':
-			options.count = strtoull(optarg, NULL, 10);
-			break;
-		case 'S':
-			options.is_signed = true;
-			break;
-		case 'R':
-			options.is_random = true;
-			break;
-		case 'N':
-			options.name = optarg;
-			break;
-		case 'P':
-			options.prefix = optarg;
-			break;
-		case 'o':
-			for (int i = 0; i < 5; i++)
-				if (strcmp(optarg, ops[i]) == 0)
-					options.op = i;
-			break;
-		default:
-			exit(2);
-		}
-	}
+	for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;)
+		set_option(option);
 	if (!options.id || !options.secret || !options.bucket || options.connections == 0 ||
 		options.connections > CONNECTIONS_MAX || options.keys == 0) {
 		fprintf(stderr, "load: --key, --secret, --bucket are needed\n");
