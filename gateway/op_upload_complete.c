@@ -327,7 +327,7 @@ static enum err propose(struct request *request, struct op_complete *op, uint64_
 /* Checks and proposes. */
 static void check_and_propose(struct request *request, struct op_complete *op)
 {
-	uint64_t change_count;
+	uint64_t change_count = 0;
 	enum err err = request_take_text(request);
 	if (err == ERR_BUSY)
 		return;

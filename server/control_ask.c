@@ -72,7 +72,7 @@ static enum err reach(const char *state_dir, char *message, int *ret_fd)
 enum err control_ask(
 	const char *state_dir, const json_t *request, json_t **ret_result, char *message)
 {
-	int fd;
+	int fd = -1;
 	char *line = NULL;
 	message[0] = '\0';
 	enum err err = reach(state_dir, message, &fd);

@@ -210,7 +210,7 @@ static void *run(void *arg)
 	struct logger *logger = arg;
 	char buf[WRITE_LEN_MAX];
 
-	thread_set_name("log");
+	thread_set_name("logger");
 	for (size_t len; (len = pop(logger, buf)) > 0;)
 		write_all(logger->fd, buf, len);
 	return NULL;

@@ -153,7 +153,7 @@ static enum err walk(MDB_txn *txn, MDB_dbi dbi, struct bytes key, struct mdb_key
 	while (rest.len >= level_len(*depth)) {
 		size_t len = level_len(*depth);
 		make_key(mdb_key, *depth, ids[*depth], bytes_make(rest.data, len));
-		struct bytes value;
+		struct bytes value = {NULL, 0};
 		enum err err = get_row(txn, dbi, mdb_key, &value);
 		if (err == ERR_OK)
 			err = decode_branch(value, &ids[*depth + 1]);

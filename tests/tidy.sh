@@ -86,17 +86,14 @@ door() {
 door 'h2o\.h|h2o/.*\.h' 'server/.*'
 door 'liburing\.h' 'server/.*'
 door 'lmdb\.h' 'storage/kv_lmdb[a-z_]*\.[ch]'
-door 'raft\.h' 'storage/meta/consensus[a-z_]*\.c'
 door 'isa-l\.h|isa-l/.*\.h' 'erasure/.*'
 door 'xxhash\.h' 'erasure/checksum[a-z0-9_]*\.[ch]|storage/.*'
-door 'zstd\.h' 'storage/[a-z_]*\.c'
 door 'sodium\.h' 'server/.*|storage/.*'
 door 'openssl/(md5|sha|evp|hmac)\.h' 'gateway/digest/.*|server/tls[a-z_]*\.c'
 door 'openssl/.*\.h' 'gateway/digest/.*|server/(tls|wire)[a-z_]*\.[ch]'
 door 'expat\.h' 'gateway/xml_in\.c'
 door 'cyaml/.*\.h' 'server/config[a-z_]*\.c'
 door 'libsmartcols/.*\.h' 'server/.*'
-door 'systemd/.*\.h' 'server/.*'
 door 'check\.h' 'tests/.*'
 
 # --- code -----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 #include "storage/drive/drive_priv.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void drive_poke(struct drive *drive)
 {
@@ -278,4 +279,58 @@ enum err drive_list(struct drive *drive, struct extent_id from, uint8_t from_ind
 	}
 	buffer_view_close(&view);
 	return err;
+}
+
+static void poke_task(struct task *task)
+{
+	struct drive *drive = CONTAINER_OF(task, struct drive, poke_task);
+	atomic_store(&drive->is_poked, false);
+	drive_advance(drive);
+}
+
+struct drive *drive_new(const struct drive_setup *setup)
+{
+	struct drive *drive = calloc(1, sizeof *drive);
+	if (!drive)
+		return NULL;
+	drive->magic = DRIVE_MAGIC;
+	drive->setup = *setup;
+	drive->trace = setup->trace;
+	pthread_mutex_init(&drive->lock, NULL);
+	drive->poke_task.run = poke_task;
+	drive->inserts_tail = &drive->inserts;
+	drive->frees_tail = &drive->frees;
+	drive->freed_tail = &drive->freed;
+	return drive;
+}
+
+void drive_free(struct drive *drive)
+{
+	for (uint64_t i = 1; drive->segments && i <= drive->segment_max; i++) {
+		if (!drive->segments[i])
+			continue;
+		disk_close(drive->segments[i]->direct);
+		disk_close(drive->segments[i]->cached);
+		free(drive->segments[i]);
+	}
+	free(drive->segments);
+	while (drive->heads) {
+		uint8_t *head = drive->heads;
+		memcpy(&drive->heads, head, sizeof drive->heads);
+		free(head);
+	}
+	compact_free(drive);
+	disk_close(drive->superblock_file);
+	pthread_mutex_destroy(&drive->lock);
+	drive->magic = 0;
+	free(drive);
+}
+
+void drive_close(struct drive *drive)
+{
+	if (!drive)
+		return;
+	assert(drive->magic == DRIVE_MAGIC);
+	table_close(drive);
+	drive_free(drive);
 }

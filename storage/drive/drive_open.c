@@ -505,29 +505,6 @@ static enum err recover(struct opening *opening)
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-static void poke_task(struct task *task)
-{
-	struct drive *drive = CONTAINER_OF(task, struct drive, poke_task);
-	atomic_store(&drive->is_poked, false);
-	drive_advance(drive);
-}
-
-static struct drive *drive_new(const struct drive_setup *setup)
-{
-	struct drive *drive = calloc(1, sizeof *drive);
-	if (!drive)
-		return NULL;
-	drive->magic = DRIVE_MAGIC;
-	drive->setup = *setup;
-	drive->trace = setup->trace;
-	pthread_mutex_init(&drive->lock, NULL);
-	drive->poke_task.run = poke_task;
-	drive->inserts_tail = &drive->inserts;
-	drive->frees_tail = &drive->frees;
-	drive->freed_tail = &drive->freed;
-	return drive;
-}
-
 static enum err open_superblock(struct drive *drive, struct id cluster)
 {
 	enum err err = disk_open(drive->setup.disk, SUPERBLOCK_NAME, DISK_DIRECT | DISK_LOCK,
@@ -553,28 +530,6 @@ static void find_reserve(struct drive *drive)
 	reserve_refresh(drive);
 }
 
-static void teardown(struct drive *drive)
-{
-	for (uint64_t i = 1; drive->segments && i <= drive->segment_max; i++) {
-		if (!drive->segments[i])
-			continue;
-		disk_close(drive->segments[i]->direct);
-		disk_close(drive->segments[i]->cached);
-		free(drive->segments[i]);
-	}
-	free(drive->segments);
-	while (drive->heads) {
-		uint8_t *head = drive->heads;
-		memcpy(&drive->heads, head, sizeof drive->heads);
-		free(head);
-	}
-	compact_free(drive);
-	disk_close(drive->superblock_file);
-	pthread_mutex_destroy(&drive->lock);
-	drive->magic = 0;
-	free(drive);
-}
-
 enum err drive_open(const struct drive_setup *setup, struct id cluster, struct drive **ret_drive)
 {
 	assert(setup->disk && setup->locations && setup->owner && setup->committer);
@@ -596,18 +551,9 @@ enum err drive_open(const struct drive_setup *setup, struct id cluster, struct d
 	}
 	if (err != ERR_OK) {
 		table_close(drive);
-		teardown(drive);
+		drive_free(drive);
 		return err;
 	}
 	*ret_drive = drive;
 	return ERR_OK;
-}
-
-void drive_close(struct drive *drive)
-{
-	if (!drive)
-		return;
-	assert(drive->magic == DRIVE_MAGIC);
-	table_close(drive);
-	teardown(drive);
 }

@@ -198,6 +198,11 @@ struct drive {
 };
 
 /* --- drive.c --- */
+/* The inside of a drive that drive_open() is to fill; NULL without memory. */
+struct drive *drive_new(const struct drive_setup *setup);
+
+/* Closes its files and frees it, whatever of it was opened. */
+void drive_free(struct drive *drive);
 
 /* Tells the owner that there may be something to do. Any thread. */
 void drive_poke(struct drive *drive);

@@ -13,30 +13,21 @@
  * the stripe's own buffers comes from decode_pool, which stands behind get_pool: who holds buffers
  * of get_pool may wait there, and who holds some there waits only for disks.
  */
-#include "storage/object/get.h"
-
 #include <assert.h>
 #include <string.h>
 
 #include "erasure/checksum.h"
-
-#define GET_MAGIC 0x67657421u
-
-/* Ranges up to this are read through the page cache: they are likely to be asked for again, and a
- * copy is cheaper than the disk. Longer ones go around it, so as not to push those out. */
-#define GET_CACHED_LEN_MAX (4u << 20)
-
-static void advance(struct get *get);
+#include "storage/object/get_priv.h"
 
 static void run_advance(struct task *task)
 {
 	struct get *get = CONTAINER_OF(task, struct get, advance_task);
 	assert(get->magic == GET_MAGIC);
 	get->is_advance_posted = false;
-	advance(get);
+	get_advance(get);
 }
 
-static void advance_soon(struct get *get)
+void get_advance_soon(struct get *get)
 {
 	if (get->is_advance_posted)
 		return;
@@ -44,31 +35,10 @@ static void advance_soon(struct get *get)
 	loop_post(get->setup.store->loop, &get->advance_task);
 }
 
-static void fail(struct get *get, enum err err)
+void get_fail(struct get *get, enum err err)
 {
 	if (get->err == ERR_OK)
 		get->err = err;
-}
-
-static unsigned unit_count(const struct get_stripe *stripe)
-{
-	return stripe->extent.geometry.k + stripe->extent.geometry.m;
-}
-
-static uint32_t region_len(const struct get_stripe *stripe)
-{
-	return stripe->region_end - stripe->region_start;
-}
-
-static enum pool_size region_size(const struct get_stripe *stripe)
-{
-	uint32_t len = region_len(stripe);
-	return len <= 4096 ? POOL_4K : len <= 65536 ? POOL_64K : POOL_256K;
-}
-
-static bool is_wanted(const struct get_unit *unit)
-{
-	return unit->end > unit->start;
 }
 
 /* --- planning a stripe ------------------------------------------------------------------------ */
@@ -83,7 +53,7 @@ static void plan_units(struct get_stripe *stripe)
 	stripe->region_start = unit_len;
 	stripe->region_end = 0;
 	stripe->wanted_count = 0;
-	for (unsigned i = 0; i < unit_count(stripe); i++) {
+	for (unsigned i = 0; i < get_unit_count(stripe); i++) {
 		struct get_unit *unit = &stripe->units[i];
 		unit->stripe = stripe;
 		unit->start = unit->end = 0;
@@ -239,241 +209,26 @@ static enum err find_piece(struct get *get, struct get_stripe *stripe)
 static enum err take_buffers(struct get_stripe *stripe)
 {
 	uint8_t *buffers[CODE_UNITS_MAX];
-	enum err err = pool_take(&stripe->get->setup.store->get_pool, region_size(stripe),
+	enum err err = pool_take(&stripe->get->setup.store->get_pool, get_region_size(stripe),
 		stripe->wanted_count, buffers);
 	if (err)
 		return err;
 	unsigned next = 0;
 	for (unsigned i = 0; i < stripe->extent.geometry.k; i++)
-		if (is_wanted(&stripe->units[i]))
+		if (get_unit_is_wanted(&stripe->units[i]))
 			stripe->units[i].buf = buffers[next++];
 	return ERR_OK;
-}
-
-static void give_extras(struct get_stripe *stripe)
-{
-	for (unsigned i = 0; i < CODE_UNITS_MAX; i++) {
-		struct get_unit *unit = &stripe->units[i];
-		if (!unit->is_extra)
-			continue;
-		pool_give(&stripe->get->setup.store->decode_pool, unit->buf);
-		unit->buf = NULL;
-		unit->is_extra = unit->is_good = false;
-	}
 }
 
 static void give_buffers(struct get_stripe *stripe)
 {
 	if (!stripe->has_units)
 		return;
-	give_extras(stripe);
+	get_give_extras(stripe);
 	for (unsigned i = 0; i < CODE_UNITS_MAX; i++) {
 		pool_give(&stripe->get->setup.store->get_pool, stripe->units[i].buf);
 		stripe->units[i].buf = NULL;
 	}
-}
-
-/* --- reading ---------------------------------------------------------------------------------- */
-
-static void unit_read_done(struct shard_read *read, enum err err)
-{
-	struct get_unit *unit = CONTAINER_OF(read, struct get_unit, read);
-	struct get_stripe *stripe = unit->stripe;
-	struct get *get = stripe->get;
-	assert(get->magic == GET_MAGIC && unit->is_reading);
-	unit->is_reading = false;
-	stripe->reads_in_flight--;
-	if (err) {
-		unit->is_bad = true;
-		if (err == ERR_CHECKSUM || err == ERR_CORRUPT) {
-			get->setup.store->counters.bad_blocks++;
-			trace_event(get->setup.store->store->trace, TRACE_WARNING,
-				get->setup.request_id,
-				"damaged block in extent %016lx/%lu shard %u on drive %u",
-				(unsigned long)stripe->extent.id.session,
-				(unsigned long)stripe->extent.id.counter,
-				(unsigned)(unit - stripe->units),
-				stripe->extent.drives[unit - stripe->units]);
-		}
-	} else {
-		unit->is_good = true;
-	}
-	if (stripe->reads_in_flight == 0)
-		advance(get);
-}
-
-/* Starts to read bytes [start, end) of a unit, or marks it as one that cannot be had. */
-static void read_unit(struct get_stripe *stripe, unsigned index, uint32_t start, uint32_t end)
-{
-	struct get *get = stripe->get;
-	struct get_unit *unit = &stripe->units[index];
-	struct drive *drive = store_drive(get->setup.store->store, stripe->extent.drives[index]);
-	unit->is_good = false;
-	if (!drive) {
-		unit->is_bad = true;
-		return;
-	}
-	if (!unit->is_inited) {
-		shard_read_init(
-			&unit->read, get->setup.store->loop, drive, stripe->extent.id, index);
-		unit->read.done = unit_read_done;
-		unit->is_inited = true;
-	}
-	unit->start = start;
-	unit->end = end;
-	unit->is_reading = true;
-	stripe->reads_in_flight++;
-	shard_read_start(&unit->read,
-		stripe_shard_offset(&stripe->extent.geometry, stripe->number) + start, end - start,
-		unit->buf + (start - stripe->region_start), get->setup.len <= GET_CACHED_LEN_MAX);
-}
-
-static void read_stripe(struct get_stripe *stripe)
-{
-	stripe->state = GET_STRIPE_READING;
-	for (unsigned i = 0; i < stripe->extent.geometry.k; i++)
-		if (is_wanted(&stripe->units[i]))
-			read_unit(stripe, i, stripe->units[i].start, stripe->units[i].end);
-	if (stripe->reads_in_flight == 0)
-		advance_soon(stripe->get);
-}
-
-/* --- decoding --------------------------------------------------------------------------------- */
-
-static bool covers_region(const struct get_stripe *stripe, const struct get_unit *unit)
-{
-	return unit->is_good && unit->start == stripe->region_start &&
-		unit->end == stripe->region_end;
-}
-
-/* Chooses k units to decode from: those that are read already first, then data, then parity. */
-static enum err choose_sources(struct get_stripe *stripe, uint32_t *ret_sources)
-{
-	uint32_t sources = 0;
-	unsigned count = 0;
-	for (int is_second = 0; is_second < 2; is_second++) {
-		for (unsigned i = 0; i < unit_count(stripe) && count < stripe->extent.geometry.k;
-			i++) {
-			struct get_unit *unit = &stripe->units[i];
-			if (sources & 1u << i || unit->is_bad ||
-				(!is_second && !covers_region(stripe, unit)))
-				continue;
-			if (!store_drive(
-				    stripe->get->setup.store->store, stripe->extent.drives[i])) {
-				unit->is_bad = true;
-				continue;
-			}
-			sources |= 1u << i;
-			count++;
-		}
-	}
-	*ret_sources = sources;
-	return count < stripe->extent.geometry.k ? ERR_QUORUM : ERR_OK;
-}
-
-/* Takes what memory the sources lack and reads them. Waits in the line of decode_pool if it must;
- * nothing of that pool is held meanwhile. */
-static void decode_stripe(struct get_stripe *stripe)
-{
-	struct get *get = stripe->get;
-	struct pool *pool = &get->setup.store->decode_pool;
-	stripe->state = GET_STRIPE_DECODING;
-	give_extras(stripe);
-	uint32_t sources;
-	enum err err = choose_sources(stripe, &sources);
-	if (err) {
-		fail(get, err);
-		return;
-	}
-	unsigned lacking = 0;
-	for (unsigned i = 0; i < unit_count(stripe); i++)
-		lacking += (sources & 1u << i) && !stripe->units[i].buf;
-	uint8_t *buffers[CODE_UNITS_MAX];
-	err = pool_take(pool, region_size(stripe), lacking, buffers);
-	if (err == ERR_BUSY) {
-		if (!stripe->wait.is_waiting)
-			pool_wait_start(pool, &stripe->wait,
-				lacking * pool_buffer_len(region_size(stripe)));
-		stripe->is_waiting_to_decode = true;
-		return;
-	}
-	if (err) {
-		fail(get, err);
-		return;
-	}
-	stripe->is_waiting_to_decode = false;
-	for (unsigned i = 0; i < unit_count(stripe); i++) {
-		struct get_unit *unit = &stripe->units[i];
-		if (!(sources & 1u << i))
-			continue;
-		if (!unit->buf) {
-			unit->buf = buffers[--lacking];
-			unit->is_extra = true;
-		}
-		if (!covers_region(stripe, unit))
-			read_unit(stripe, i, stripe->region_start, stripe->region_end);
-	}
-	if (stripe->reads_in_flight == 0)
-		advance_soon(get);
-}
-
-/* All reads of a decoding stripe have ended: decodes, or tries other sources. */
-static void decode_units(struct get_stripe *stripe)
-{
-	struct get *get = stripe->get;
-	uint8_t *units[CODE_UNITS_MAX] = {NULL};
-	uint32_t present = 0, wanted = 0;
-	unsigned count = 0;
-	for (unsigned i = 0; i < unit_count(stripe); i++) {
-		struct get_unit *unit = &stripe->units[i];
-		units[i] = unit->buf;
-		if (covers_region(stripe, unit)) {
-			present |= 1u << i;
-			count++;
-		} else if (unit->is_bad && i < stripe->extent.geometry.k && unit->buf &&
-			!unit->is_extra) {
-			wanted |= 1u << i;
-		}
-	}
-	if (count < stripe->extent.geometry.k) {
-		decode_stripe(stripe);
-		return;
-	}
-	struct code code;
-	code_init(&code, stripe->extent.geometry.k, stripe->extent.geometry.m);
-	bool is_decoded = code_decode(
-		&code, &get->decoder, units, present, wanted, region_len(stripe));
-	assert(is_decoded);
-	get->setup.store->counters.degraded_reads += __builtin_popcount(wanted);
-	give_extras(stripe);
-	stripe->state = GET_STRIPE_READY;
-}
-
-static void advance_stripe(struct get_stripe *stripe)
-{
-	if (stripe->reads_in_flight > 0)
-		return;
-	if (stripe->state == GET_STRIPE_READING) {
-		bool is_any_bad = false;
-		for (unsigned i = 0; i < stripe->extent.geometry.k; i++)
-			is_any_bad |= stripe->units[i].is_bad && stripe->units[i].buf;
-		if (is_any_bad)
-			decode_stripe(stripe);
-		else
-			stripe->state = GET_STRIPE_READY;
-	} else if (stripe->state == GET_STRIPE_DECODING && !stripe->is_waiting_to_decode) {
-		decode_units(stripe);
-	}
-}
-
-static void decode_pool_ready(struct pool_wait *wait)
-{
-	struct get_stripe *stripe = CONTAINER_OF(wait, struct get_stripe, wait);
-	assert(stripe->get->magic == GET_MAGIC);
-	if (!stripe->get->err)
-		decode_stripe(stripe);
-	if (stripe->get->err)
-		advance_soon(stripe->get); /* no read may be in flight that would do it */
 }
 
 /* --- the window ------------------------------------------------------------------------------- */
@@ -487,11 +242,11 @@ static enum err begin_stripe(struct get *get, struct get_stripe *stripe, size_t 
 	if (err || stripe->state == GET_STRIPE_READY)
 		return err;
 	plan_stripe(get, stripe);
-	*ret_len = stripe->wanted_count * pool_buffer_len(region_size(stripe));
+	*ret_len = stripe->wanted_count * pool_buffer_len(get_region_size(stripe));
 	err = take_buffers(stripe);
 	if (err)
 		return err;
-	read_stripe(stripe);
+	get_read_stripe(stripe);
 	return ERR_OK;
 }
 
@@ -511,7 +266,7 @@ static void fill_window(struct get *get)
 			return;
 		}
 		if (err) {
-			fail(get, err);
+			get_fail(get, err);
 			return;
 		}
 		get->next_offset += stripe->end - stripe->start;
@@ -525,7 +280,7 @@ static void get_pool_ready(struct pool_wait *wait)
 	assert(get->magic == GET_MAGIC);
 	if (!get->err)
 		fill_window(get); /* now: who was first in line takes at once, or is last again */
-	advance_soon(get);
+	get_advance_soon(get);
 }
 
 /* Hands out the next piece of the oldest stripe, if it is ready. */
@@ -577,7 +332,7 @@ static void finish(struct get *get)
 	get->setup.done(get, get->err);
 }
 
-static void advance(struct get *get)
+void get_advance(struct get *get)
 {
 	assert(get->magic == GET_MAGIC);
 	if (get->is_advance_posted)
@@ -588,11 +343,11 @@ static void advance(struct get *get)
 		return;
 	}
 	for (unsigned i = 0; i < GET_WINDOW; i++)
-		advance_stripe(&get->stripes[i]);
+		get_read_advance(&get->stripes[i]);
 	if (!get->err)
 		fill_window(get);
 	if (get->err) {
-		advance_soon(get);
+		get_advance_soon(get);
 		return;
 	}
 	if (get->order_sent == get->order_read && get->next_offset == get->end_offset) {
@@ -641,7 +396,7 @@ void get_start(struct get *get, const struct get_setup *setup)
 	for (unsigned i = 0; i < GET_WINDOW; i++) {
 		memset(&get->stripes[i], 0, offsetof(struct get_stripe, units));
 		get->stripes[i].get = get;
-		get->stripes[i].wait.ready = decode_pool_ready;
+		get->stripes[i].wait.ready = get_read_pool_ready;
 	}
 	index_hold_read(reader, &get->hold);
 	struct row_body body;
@@ -649,8 +404,8 @@ void get_start(struct get *get, const struct get_setup *setup)
 	if (err == ERR_OK && body.kind == BODY_INLINE)
 		err = start_inline(get);
 	if (err)
-		fail(get, err == ERR_NOT_FOUND ? ERR_CORRUPT : err);
-	advance_soon(get);
+		get_fail(get, err == ERR_NOT_FOUND ? ERR_CORRUPT : err);
+	get_advance_soon(get);
 }
 
 void get_sent(struct get *get)
@@ -665,13 +420,13 @@ void get_sent(struct get *get)
 		get->sent_len = 0;
 		get->order_sent++;
 	}
-	advance_soon(get);
+	get_advance_soon(get);
 }
 
 void get_cancel(struct get *get)
 {
 	assert(get->magic == GET_MAGIC);
-	fail(get, ERR_CANCELED);
+	get_fail(get, ERR_CANCELED);
 	get->is_sending = false;
-	advance_soon(get);
+	get_advance_soon(get);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One drive under random load and faults, from a seed: writers, readers, frees and compaction,
- *lives that end in order, by a kill, or by a power cut, and starts that are cut off too.
+ * lives that end in order, by a kill, or by a power cut, and starts that are cut off too.
  *
  * Oracles:
  *  - no read ever returns bytes other than were written;
@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/lib/drive_totals.h"
 #include "tests/lib/segment_reader.h"
 #include "tests/lib/sim_drive.h"
 #include "tests/lib/test.h"
@@ -58,7 +59,7 @@ struct world {
 	struct shard shards[SHARDS_MAX];
 	size_t shard_count;
 	struct drive_job *jobs[JOBS_MAX];
-	uint64_t ops, lives, fences, moved, recycled, punched, rereads, crashes, full;
+	struct drive_totals totals;
 	bool has_lost; /* a start could not read all that it had to */
 };
 
@@ -96,7 +97,7 @@ static void write_done(struct world *world, struct shard *shard, const struct dr
 		shard->state = SHARD_UNKNOWN;
 	}
 	shard->is_rewritten = false;
-	world->full += job->err == ERR_NO_SPACE;
+	world->totals.full += job->err == ERR_NO_SPACE;
 	if (job->err == ERR_NO_SPACE && world->mode != MODE_FULL)
 		broken(shard, "write", job->err);
 }
@@ -274,7 +275,7 @@ static void start_job(struct world *world, unsigned free_share)
 	if (!job)
 		return;
 	world->jobs[slot] = job;
-	world->ops++;
+	world->totals.ops++;
 	drive_job_start(job);
 }
 
@@ -456,11 +457,11 @@ static void note_counters(struct world *world)
 {
 	struct drive_counters counters;
 	drive_counters(world->rig.drive, &counters);
-	world->moved += counters.moved;
-	world->recycled += counters.segments_recycled;
-	world->punched += counters.punched_len;
-	world->rereads += counters.reread;
-	world->fences += drive_state(world->rig.drive) == DRIVE_FENCED;
+	world->totals.moved += counters.moved;
+	world->totals.recycled += counters.segments_recycled;
+	world->totals.punched += counters.punched_len;
+	world->totals.rereads += counters.reread;
+	world->totals.fences += drive_state(world->rig.drive) == DRIVE_FENCED;
 }
 
 static void end_life(struct world *world)
@@ -482,7 +483,7 @@ static void end_life(struct world *world)
 		bool power = below(world, 3) > 0;
 		sim_drive_kill(rig, power);
 		drop_jobs(world);
-		world->crashes += power;
+		world->totals.crashes += power;
 		SAY(world, "killed, power %d\n", power);
 	}
 }
@@ -520,32 +521,8 @@ static struct drive_settings settings_of(struct world *world)
 	};
 }
 
-struct totals {
-	uint64_t faults[SIM_FAULTS];
-	uint64_t kv_faults[SIM_KV_FAULTS];
-	uint64_t ops, lives, fences, moved, recycled, punched, rereads, crashes, no_start, full;
-};
-
-static void add_totals(struct totals *totals, const struct world *world)
-{
-	const struct sim_disk_stats *stats = sim_disk_stats(world->rig.disk);
-	for (size_t i = 0; i < SIM_FAULTS; i++)
-		totals->faults[i] += stats->faults[i];
-	for (size_t i = 0; i < SIM_KV_FAULTS; i++)
-		totals->kv_faults[i] += sim_kv_stats(world->rig.kv)->faults[i];
-	totals->ops += world->ops;
-	totals->lives += world->lives;
-	totals->fences += world->fences;
-	totals->moved += world->moved;
-	totals->recycled += world->recycled;
-	totals->punched += world->punched;
-	totals->rereads += world->rereads;
-	totals->crashes += world->crashes;
-	totals->full += world->full;
-}
-
 /* Runs one seed; the hash of all that happened. */
-static uint64_t run(uint64_t seed, bool is_verbose, struct totals *totals)
+static uint64_t run(uint64_t seed, bool is_verbose, struct drive_totals *totals)
 {
 	struct world *world = calloc(1, sizeof *world);
 	ck_assert_ptr_nonnull(world);
@@ -561,14 +538,15 @@ static uint64_t run(uint64_t seed, bool is_verbose, struct totals *totals)
 		is_open = start_life(world);
 		if (is_open)
 			live(world);
-		world->lives++;
+		world->totals.lives++;
 	}
 	if (is_open && start_life(world)) {
 		check_all(world);
 		sim_drive_close(&world->rig);
 	}
-	totals->no_start += !is_open;
-	add_totals(totals, world);
+	world->totals.no_start += !is_open;
+	drive_totals_note_faults(&world->totals, &world->rig);
+	drive_totals_add(totals, &world->totals);
 	uint64_t hash = sim_trace_hash(world->rig.sim);
 	sim_drive_fini(&world->rig);
 	free(world);
@@ -580,42 +558,20 @@ static uint64_t seed_count = SEEDS;
 
 START_TEST(a_drive_keeps_its_promises_from_any_seed)
 {
-	struct totals totals = {0};
+	struct drive_totals totals = {0};
 	bool is_single = seed_count == 1;
 	for (uint64_t seed = first_seed; seed < first_seed + seed_count; seed++) {
 		fprintf(stderr, "seed %ju\n", (uintmax_t)seed);
 		uint64_t hash = run(seed, is_single, &totals);
 		if (seed % 20 == 0 || is_single) {
-			struct totals ignored = {0};
+			struct drive_totals ignored = {0};
 			ck_assert_msg(run(seed, false, &ignored) == hash, "seed %ju differs",
 				(uintmax_t)seed);
 		}
 	}
-	printf("lives %ju, jobs %ju, power cuts %ju, fences %ju, no start %ju, full %ju\n",
-		(uintmax_t)totals.lives, (uintmax_t)totals.ops, (uintmax_t)totals.crashes,
-		(uintmax_t)totals.fences, (uintmax_t)totals.no_start, (uintmax_t)totals.full);
-	printf("moved %ju, recycled %ju, punched %ju bytes, looked again %ju\n",
-		(uintmax_t)totals.moved, (uintmax_t)totals.recycled, (uintmax_t)totals.punched,
-		(uintmax_t)totals.rereads);
-	for (size_t i = 0; i < SIM_FAULTS; i++)
-		printf("%s %ju\n", sim_fault_name(i), (uintmax_t)totals.faults[i]);
-	for (size_t i = 0; i < SIM_KV_FAULTS; i++)
-		printf("map %zu %ju\n", i, (uintmax_t)totals.kv_faults[i]);
-	if (seed_count < SEEDS_FOR_ALL_FAULTS)
-		return;
-	static const enum sim_fault expected[] = {
-		SIM_EIO, SIM_LIES, SIM_LOST, SIM_MISDIRECTED, SIM_TORN, SIM_ROT, SIM_SLOW};
-	for (size_t i = 0; i < ARRAY_COUNT(expected); i++)
-		ck_assert_uint_gt(totals.faults[expected[i]], 0);
-	for (size_t i = 0; i < SIM_KV_FAULTS; i++) {
-		if (i != SIM_KV_CORRUPT)
-			ck_assert_uint_gt(totals.kv_faults[i], 0);
-	}
-	ck_assert_uint_gt(totals.moved, 0);
-	ck_assert_uint_gt(totals.recycled, 0);
-	ck_assert_uint_gt(totals.crashes, 0);
-	ck_assert_uint_gt(totals.fences, 0);
-	ck_assert_uint_gt(totals.full, 0);
+	drive_totals_print(&totals);
+	if (seed_count >= SEEDS_FOR_ALL_FAULTS)
+		drive_totals_check(&totals);
 }
 END_TEST
 

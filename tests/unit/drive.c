@@ -162,45 +162,6 @@ START_TEST(one_seal_costs_one_flush)
 }
 END_TEST
 
-START_TEST(what_is_sealed_survives_a_power_cut)
-{
-	struct sim_drive rig;
-	open_new(&rig, &small);
-	for (uint64_t i = 0; i < 30; i++)
-		ck_assert_ok(sim_drive_write(&rig, extent(i), i % 3, 4096 * (1 + i * 3)));
-	sim_drive_kill(&rig, true);
-	reopen(&rig);
-	ck_assert_uint_eq(count_listed(&rig, NULL), 30);
-	for (uint64_t i = 0; i < 30; i++)
-		ck_assert_ok(sim_drive_read(&rig, extent(i), i % 3, 0, 4096 * (1 + i * 3), false));
-	ck_assert_uint_gt(counters(&rig).scanned, 0);
-	sim_drive_close(&rig);
-	sim_drive_fini(&rig);
-}
-END_TEST
-
-START_TEST(a_start_reads_only_what_came_after_the_last_commit)
-{
-	struct sim_drive rig;
-	open_new(&rig, &small);
-	for (uint64_t i = 0; i < 20; i++)
-		ck_assert_ok(sim_drive_write(&rig, extent(i), 0, 16 << 10));
-	sim_run_ms(rig.sim, 1000);
-	for (uint64_t i = 20; i < 23; i++)
-		ck_assert_ok(sim_drive_write(&rig, extent(i), 0, 16 << 10));
-	sim_drive_kill(&rig, true);
-	reopen(&rig);
-	ck_assert_uint_eq(counters(&rig).scanned, 3);
-	ck_assert_uint_eq(count_listed(&rig, NULL), 23);
-	sim_drive_kill(&rig, true);
-	reopen(&rig);
-	ck_assert_uint_eq(counters(&rig).scanned, 0);
-	ck_assert_uint_eq(count_listed(&rig, NULL), 23);
-	sim_drive_close(&rig);
-	sim_drive_fini(&rig);
-}
-END_TEST
-
 START_TEST(an_open_write_holds_the_mark_back)
 {
 	struct drive_settings settings = small;
@@ -516,24 +477,6 @@ START_TEST(a_full_drive_takes_no_shards_and_still_frees)
 }
 END_TEST
 
-START_TEST(a_lost_table_is_rebuilt_from_the_segments)
-{
-	struct sim_drive rig;
-	open_new(&rig, &small);
-	for (uint64_t i = 0; i < 50; i++)
-		ck_assert_ok(sim_drive_write(&rig, extent(i), 0, 60 << 10));
-	sim_drive_close(&rig);
-	sim_kv_free(rig.kv);
-	rig.kv = sim_kv_new(rig.node, 0);
-	reopen(&rig);
-	ck_assert_uint_eq(count_listed(&rig, NULL), 50);
-	for (uint64_t i = 0; i < 50; i++)
-		ck_assert_ok(sim_drive_read(&rig, extent(i), 0, 0, 60 << 10, false));
-	sim_drive_close(&rig);
-	sim_drive_fini(&rig);
-}
-END_TEST
-
 START_TEST(a_shard_written_again_replaces_the_first)
 {
 	struct sim_drive rig;
@@ -605,142 +548,6 @@ START_TEST(nothing_runs_when_nothing_is_to_be_done)
 }
 END_TEST
 
-/* --- who a directory is ----------------------------------------------------------------------- */
-
-START_TEST(a_directory_is_formatted_once)
-{
-	struct sim_drive rig;
-	sim_drive_init(&rig, 1, 0, &small);
-	struct drive_identity identity;
-	ck_assert_ok(drive_identify(sim_disk_base(rig.disk), &identity));
-	ck_assert_mem_eq(identity.cluster.bytes, sim_drive_cluster.bytes, ID_LEN);
-	ck_assert_uint_eq(identity.mount, 0);
-	ck_assert_err(drive_format(sim_disk_base(rig.disk), &identity, &small), ERR_EXISTS);
-	reopen(&rig);
-	ck_assert_uint_eq(drive_identity(rig.drive)->mount, 1);
-	sim_drive_close(&rig);
-	reopen(&rig);
-	ck_assert_uint_eq(drive_identity(rig.drive)->mount, 2);
-	sim_drive_close(&rig);
-	sim_drive_fini(&rig);
-}
-END_TEST
-
-START_TEST(what_is_not_empty_is_not_formatted)
-{
-	struct sim *sim = sim_new(1);
-	struct sim_disk *sim_disk = sim_disk_new(sim_node_new(sim, "node"), "disk", 0);
-	struct disk *disk = sim_disk_base(sim_disk);
-	struct disk_file *file;
-	ck_assert_ok(disk_open(disk, "photos", DISK_CREATE, &file));
-	disk_close(file);
-	struct drive_identity identity = {.cluster = sim_drive_cluster};
-	ck_assert_err(drive_format(disk, &identity, &small), ERR_NOT_EMPTY);
-	ck_assert_err(drive_identify(disk, &identity), ERR_NOT_FOUND);
-	ck_assert_ok(disk_remove(disk, "photos"));
-	ck_assert_ok(drive_format(disk, &identity, &small));
-	sim_disk_free(sim_disk);
-	sim_free(sim);
-}
-END_TEST
-
-START_TEST(a_format_cut_off_anywhere_can_be_done_again)
-{
-	for (uint64_t n = 1;; n++) {
-		struct sim *sim = sim_new(n);
-		struct sim_disk *sim_disk = sim_disk_new(sim_node_new(sim, "node"), "disk", 0);
-		struct disk *disk = sim_disk_base(sim_disk);
-		struct drive_identity identity = {.cluster = sim_drive_cluster};
-		sim_disk_fail_nth(sim_disk, SIM_ANY_CALL, n, SIM_EIO);
-		enum err err = drive_format(disk, &identity, &small);
-		bool was_hit = sim_disk_stats(sim_disk)->faults[SIM_EIO] > 0;
-		sim_disk_heal(sim_disk);
-		if (err != ERR_OK && drive_identify(disk, &identity) != ERR_OK)
-			ck_assert_ok(drive_format(disk, &identity, &small));
-		ck_assert_ok(drive_identify(disk, &identity));
-		sim_disk_free(sim_disk);
-		sim_free(sim);
-		if (!was_hit) {
-			ck_assert_ok(err);
-			ck_assert_uint_gt(n, 8);
-			break;
-		}
-		ck_assert_int_ne(err, ERR_OK);
-	}
-}
-END_TEST
-
-START_TEST(a_drive_of_another_cluster_is_refused)
-{
-	struct sim_drive rig;
-	sim_drive_init(&rig, 1, 0, &small);
-	struct drive_setup setup = {
-		.disk = sim_disk_base(rig.disk),
-		.locations = sim_kv_open(rig.kv),
-		.owner = rig.loops[0],
-		.committer = rig.loops[1],
-		.worker = sim_node_worker(rig.node),
-		.clock = sim_node_clock(rig.node),
-		.random = sim_node_random(rig.node),
-		.settings = small,
-	};
-	struct id other = {{9}};
-	struct drive *drive;
-	ck_assert_err(drive_open(&setup, other, &drive), ERR_FOREIGN);
-	ck_assert_ok(drive_open(&setup, sim_drive_cluster, &drive));
-	struct drive *second;
-	ck_assert_err(drive_open(&setup, sim_drive_cluster, &second), ERR_BUSY);
-	drive_close(drive);
-	kv_close(setup.locations);
-	sim_drive_fini(&rig);
-}
-END_TEST
-
-/* --- every failure ---------------------------------------------------------------------------- */
-
-/* A little of everything, from the opening to the stop. False when a call of it failed. */
-static bool use(struct sim_drive *rig)
-{
-	if (sim_drive_open(rig) != ERR_OK)
-		return false;
-	bool is_good = true;
-	for (uint64_t i = 0; i < 12; i++)
-		is_good &= sim_drive_write(rig, extent(1000 + i), 0, 124 << 10) == ERR_OK;
-	for (uint64_t i = 0; i < 11; i++)
-		is_good &= sim_drive_free(rig, extent(1000 + i), 0) == ERR_OK;
-	is_good &= sim_drive_read(rig, extent(1011), 0, 0, 124 << 10, false) == ERR_OK;
-	is_good &= sim_drive_read(rig, extent(1), 0, 0, 28 << 10, true) == ERR_OK;
-	sim_run_ms(rig->sim, 500);
-	sim_drive_close(rig);
-	return is_good;
-}
-
-START_TEST(after_any_failed_call_the_drive_is_whole)
-{
-	bool was_hit = true;
-	uint64_t n = 1;
-	for (; was_hit; n++) {
-		struct sim_drive rig;
-		sim_drive_init(&rig, n, 0, &small);
-		ck_assert_ok(sim_drive_open(&rig));
-		for (uint64_t i = 0; i < 3; i++)
-			ck_assert_ok(sim_drive_write(&rig, extent(i), 0, 28 << 10));
-		sim_drive_kill(&rig, true);
-		sim_disk_fail_nth(rig.disk, SIM_ANY_CALL, n, SIM_EIO);
-		bool is_good = use(&rig);
-		was_hit = sim_disk_stats(rig.disk)->faults[SIM_EIO] > 0;
-		ck_assert(is_good || was_hit);
-		sim_disk_heal(rig.disk);
-		reopen(&rig);
-		for (uint64_t i = 0; i < 3; i++)
-			ck_assert_ok(sim_drive_read(&rig, extent(i), 0, 0, 28 << 10, false));
-		sim_drive_close(&rig);
-		sim_drive_fini(&rig);
-	}
-	ck_assert_uint_gt(n, 60);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("drive");
@@ -751,8 +558,6 @@ int main(void)
 	tcase_add_test(tc, a_shard_with_several_checksum_blocks_is_read_back);
 	tcase_add_test(tc, seals_that_come_together_share_a_flush);
 	tcase_add_test(tc, one_seal_costs_one_flush);
-	tcase_add_test(tc, what_is_sealed_survives_a_power_cut);
-	tcase_add_test(tc, a_start_reads_only_what_came_after_the_last_commit);
 	tcase_add_test(tc, an_open_write_holds_the_mark_back);
 	tcase_add_test(tc, a_free_is_not_done_while_a_start_would_find_the_record);
 	tcase_add_test(tc, what_is_freed_stays_gone);
@@ -764,15 +569,9 @@ int main(void)
 	tcase_add_test(tc, a_failed_flush_fences_the_drive);
 	tcase_add_test(tc, a_failed_write_fences_the_drive);
 	tcase_add_test(tc, a_full_drive_takes_no_shards_and_still_frees);
-	tcase_add_test(tc, a_lost_table_is_rebuilt_from_the_segments);
 	tcase_add_test(tc, a_shard_written_again_replaces_the_first);
 	tcase_add_test(tc, a_power_cut_while_a_shard_is_written_again_leaves_one);
 	tcase_add_test(tc, nothing_runs_when_nothing_is_to_be_done);
-	tcase_add_test(tc, a_directory_is_formatted_once);
-	tcase_add_test(tc, what_is_not_empty_is_not_formatted);
-	tcase_add_test(tc, a_format_cut_off_anywhere_can_be_done_again);
-	tcase_add_test(tc, a_drive_of_another_cluster_is_refused);
-	tcase_add_test(tc, after_any_failed_call_the_drive_is_whole);
 	suite_add_tcase(suite, tc);
 	return test_run(suite);
 }

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORAGE_OBJECT_PUT_PRIV_H
+#define STORAGE_OBJECT_PUT_PRIV_H
+
+#include "storage/object/put.h"
+
+/* What the files of put share: put.c decides, put_extent.c opens shards and enters extents into the
+ * list, put_stripe.c codes and writes stripes. Those two record facts and call put_advance(). */
+
+static inline unsigned put_shard_count(const struct put *put)
+{
+	return put->geometry.k + put->geometry.m;
+}
+
+/* Looks at the facts and goes as far as they allow. */
+void put_advance(struct put *put);
+
+/* A shard is given up; too few of them fail the put. */
+void put_fail_shard(struct put *put, struct put_shard *shard, enum err err);
+
+/* Chooses code and drives for what is left of the body, at most an extent, and opens its shards.
+ * Errors: ERR_UNAVAILABLE, no session; ERR_QUORUM, too few drives. */
+MUST_USE enum err put_extent_begin(struct put *put);
+
+/* Gives back the room of a shard that was opened and will not be sealed. */
+void put_extent_abort_shard(struct put_shard *shard);
+
+/* Enters the durable extent into the list that the index will get. */
+void put_extent_end(struct put *put);
+
+static inline enum pool_size put_stripe_pool_size(uint32_t unit_len)
+{
+	return unit_len <= 4096 ? POOL_4K : unit_len <= 65536 ? POOL_64K : POOL_256K;
+}
+
+static inline bool put_stripe_is_full(const struct put_stripe *stripe)
+{
+	return stripe->filled_len == stripe->body_len;
+}
+
+/* The number of buffers that a stripe needs: with k = 1 the copies are written from one. */
+unsigned put_stripe_units(const struct put *put);
+
+bool put_stripe_is_any(const struct put *put);
+
+/* Takes the buffers of the next stripe. Errors: ERR_BUSY, ERR_NO_MEMORY. */
+MUST_USE enum err put_stripe_take(struct put *put);
+
+void put_stripe_give(struct put_stripe *stripe);
+
+/* Writes the stripes whose turn it is, gives back those that were written. */
+void put_stripe_advance(struct put *put);
+
+#endif
