@@ -41,9 +41,16 @@ printf '%s\n' "$sources" "$scripts" build.ninja modules.ninja | xargs awk '
 	FNR <= 2 && /SPDX-License-Identifier: Apache-2.0/ { has[FILENAME] = 1 }
 	END { for (i = 1; i < ARGC; i++) if (!(ARGV[i] in has)) print ARGV[i] }' | complain 'no SPDX line'
 
-printf '%s\n' "$sources" | xargs awk '{ count[FILENAME] = FNR }
-	END { for (name in count) if (count[name] > 600) print name " " count[name] }' |
-	complain 'over 600 lines'
+# A file tells one story in 600 lines. Those that are longer stand here with their length, and may
+# only get shorter.
+longest='
+tests/unit/digest.c 626'
+printf '%s\n' "$sources" | xargs awk -v longest="$longest" '
+	BEGIN { n = split(longest, words); for (i = 1; i < n; i += 2) bound[words[i]] = words[i + 1] }
+	{ count[FILENAME] = FNR }
+	END { for (name in count)
+		if (count[name] > (name in bound ? bound[name] : 600)) print name " " count[name] }' |
+	complain 'too many lines'
 
 # A module's name stands once in the tree, so that its prefix says where it is.
 among '^(erasure|storage|gateway|server)/.*\.c$' | sed 's#.*/##' | sort | uniq -d |
