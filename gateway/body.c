@@ -25,6 +25,7 @@ enum { STALL_MS = 5000 };
 static void over(struct body *body)
 {
 	body->is_put_active = false;
+	digest_lanes_leave(&body->request->loop->lanes);
 	request_body_fini(&body->source);
 	timer_cancel(body->request->loop->loop, &body->timer);
 	request_release(body->request);
@@ -198,6 +199,7 @@ enum s3_code body_start(struct body *body, struct request *request, const struct
 		return s3_error_from_err(err, S3_INTERNAL_ERROR);
 	}
 	body->is_put_active = true;
+	digest_lanes_enter(&request->loop->lanes);
 	request_hold(request);
 	body->received_ms = loop_now_ms(request->loop->loop);
 	timer_set(request->loop->loop, &body->timer, STALL_MS);

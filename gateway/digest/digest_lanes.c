@@ -11,9 +11,13 @@
  * MD5 of one stream leaves most of a CPU idle, and so does SHA-256; many streams at once take
  * little longer than one. So jobs are not done when they are submitted: the first one posts a task,
  * and when that runs, all jobs that came in meanwhile go through the lanes together, slice by
- * slice, so that each byte is fetched from memory once for all of its digests. Nothing waits
- * for company: while a batch is hashed the sockets of the other bodies fill, and so the next batch
- * is larger.
+ * slice, so that each byte is fetched from memory once for all of its digests.
+ *
+ * A small batch waits up to HOLD_MS for company, while at least twice as many bodies as it has are
+ * on their way: those that submitted a job in this window of WINDOW_MS or the one before, and no
+ * more than are open now. While the loop sleeps, clients have the CPU to send more. A hold that did
+ * not double its batch was a mistake, and is followed by twice as many batches without a hold as
+ * the last mistake was; so a fast body beside slow ones loses little.
  *
  * A body that has been the only one of its loop for a while (ALONE_COUNT jobs) has no use for lanes
  * and would hold up its loop for longest: its jobs go to a worker thread, as long as no other body
@@ -32,13 +36,19 @@
  * (I3) A turn hashes at most TURN_LEN bytes per stream and at most DIGEST_ACTIVE_MAX streams at a
  * time, so that the loop serves others in between; the task posts itself while jobs are left.
  *
- * (I4) The task is posted if and only if jobs are waiting or active.
+ * (I4) If and only if jobs are waiting or active, the task is posted or a hold is on: the timer is
+ * set, nothing is active, and all that waits is long.
  *
  * Nothing here can fail. */
 enum {
 	TURN_LEN = 128 * 1024,
 	ALONE_LEN_MIN = 64 * 1024, /* below, the way to a worker and back is not worth it */
 	ALONE_COUNT = 4,
+	HOLD_MS = 2,
+	HELD_LEN_MIN = 64 * 1024, /* shorter ones do not wait, nor does what is with them */
+	HOLD_GOAL_MAX = 8, /* more lanes than this save little */
+	HOLD_SKIPS_MAX = 4,
+	WINDOW_MS = 32,
 	JOB_MAGIC = 0x6a6f6264,
 };
 
@@ -101,8 +111,12 @@ static bool is_for_worker(const struct digest_lanes *lanes, const struct digest_
 
 static void fill_active(struct digest_lanes *lanes)
 {
-	while (lanes->active_count < lanes->active_max && lanes->waiting.first)
+	while (lanes->active_count < lanes->active_max && lanes->waiting.first) {
 		lanes->active[lanes->active_count++] = pop(&lanes->waiting);
+		lanes->waiting_count--;
+	}
+	if (!lanes->waiting.first)
+		lanes->has_short = false;
 }
 
 /* Moves what is through from active to finished. */
@@ -172,11 +186,77 @@ static void advance(struct digest_lanes *lanes)
 		post(lanes);
 }
 
+/* --- company -------------------------------------------------------------------------- */
+
+/* Counts the bodies of each window, each once. */
+static void note_body(struct digest_lanes *lanes, struct digest_job *job)
+{
+	uint64_t window = loop_now_ms(lanes->loop) / WINDOW_MS + 1; /* 0: never */
+	if (window != lanes->window) {
+		lanes->body_count_before = window == lanes->window + 1 ? lanes->body_count : 0;
+		lanes->body_count = 0;
+		lanes->window = window;
+	}
+	if (job->window != window)
+		lanes->body_count++;
+	job->window = window;
+}
+
+/* How many jobs are worth starting with. */
+static unsigned hold_goal(const struct digest_lanes *lanes)
+{
+	unsigned bodies = lanes->body_count > lanes->body_count_before ? lanes->body_count
+								       : lanes->body_count_before;
+	if (bodies > lanes->open_count)
+		bodies = lanes->open_count;
+	return bodies / 2 < HOLD_GOAL_MAX ? bodies / 2 : HOLD_GOAL_MAX;
+}
+
+/* Begins a hold if one is due. */
+static bool hold(struct digest_lanes *lanes)
+{
+	if (lanes->active_count > 0 || lanes->has_short || lanes->waiting_count >= hold_goal(lanes))
+		return false;
+	if (lanes->hold_skips > 0) {
+		lanes->hold_skips--;
+		return false;
+	}
+	lanes->is_held = true;
+	lanes->held_count = lanes->waiting_count;
+	timer_set(lanes->loop, &lanes->hold_timer, HOLD_MS);
+	return true;
+}
+
+static void end_hold(struct digest_lanes *lanes)
+{
+	lanes->is_held = false;
+	timer_cancel(lanes->loop, &lanes->hold_timer);
+	if (lanes->waiting_count >= 2 * lanes->held_count) {
+		lanes->mistake_skips = 0;
+	} else {
+		unsigned skips = 2 * lanes->mistake_skips + 1;
+		lanes->mistake_skips = skips < HOLD_SKIPS_MAX ? skips : HOLD_SKIPS_MAX;
+		lanes->hold_skips = lanes->mistake_skips;
+	}
+	lanes->is_hold_over = true;
+	post(lanes);
+}
+
+static void hold_timer_fired(struct timer *timer)
+{
+	struct digest_lanes *lanes = CONTAINER_OF(timer, struct digest_lanes, hold_timer);
+	assert(lanes->is_held);
+	end_hold(lanes);
+}
+
 static void run_task(struct task *task)
 {
 	struct digest_lanes *lanes = CONTAINER_OF(task, struct digest_lanes, task);
-	assert(lanes->is_posted);
+	assert(lanes->is_posted && !lanes->is_held);
 	lanes->is_posted = false;
+	if (!lanes->is_hold_over && hold(lanes))
+		return;
+	lanes->is_hold_over = false;
 	advance(lanes);
 
 	/* done() may submit: that goes to waiting and is not done before the next turn. */
@@ -188,7 +268,10 @@ static void run_task(struct task *task)
 
 void digest_lanes_init(struct digest_lanes *lanes, struct loop *loop, struct worker *worker)
 {
-	*lanes = (struct digest_lanes){.loop = loop, .worker = worker, .task.run = run_task};
+	*lanes = (struct digest_lanes){.loop = loop,
+		.worker = worker,
+		.task.run = run_task,
+		.hold_timer.fire = hold_timer_fired};
 	lanes->md5 = hash_lanes_choose_md5();
 	lanes->sha256 = hash_lanes_choose_sha256();
 	lanes->active_max = 2 * lanes->md5->lane_count;
@@ -197,7 +280,19 @@ void digest_lanes_init(struct digest_lanes *lanes, struct loop *loop, struct wor
 void digest_lanes_fini(struct digest_lanes *lanes)
 {
 	assert(lanes->in_flight == 0);
-	assert(!lanes->is_posted);
+	assert(!lanes->is_posted && !lanes->is_held);
+}
+
+void digest_lanes_enter(struct digest_lanes *lanes)
+{
+	assert(loop_is_current(lanes->loop));
+	lanes->open_count++;
+}
+
+void digest_lanes_leave(struct digest_lanes *lanes)
+{
+	assert(loop_is_current(lanes->loop) && lanes->open_count > 0);
+	lanes->open_count--;
 }
 
 void digest_lanes_submit(struct digest_lanes *lanes, struct digest_job *job)
@@ -213,6 +308,14 @@ void digest_lanes_submit(struct digest_lanes *lanes, struct digest_job *job)
 	lanes->same_count = job->stream == lanes->last_stream ? lanes->same_count + 1 : 1;
 	lanes->last_stream = job->stream;
 	lanes->in_flight++;
+	lanes->waiting_count++;
 	push(&lanes->waiting, job);
-	post(lanes);
+	if (job->len < HELD_LEN_MIN)
+		lanes->has_short = true;
+	else
+		note_body(lanes, job);
+	if (!lanes->is_held)
+		post(lanes);
+	else if (lanes->has_short || lanes->waiting_count >= hold_goal(lanes))
+		end_hold(lanes);
 }

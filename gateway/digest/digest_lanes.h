@@ -25,6 +25,7 @@ struct digest_job {
 
 	uint32_t magic;
 	size_t offset; /* where the work is at */
+	uint64_t window; /* the last one in which it was submitted */
 	struct digest_lanes *lanes;
 	struct digest_job *next;
 	struct work work;
@@ -52,6 +53,16 @@ struct digest_lanes {
 	unsigned active_count, active_max;
 	struct digest_job *active[DIGEST_ACTIVE_MAX];
 	struct digest_job_list waiting, finished;
+	unsigned waiting_count;
+	bool has_short; /* among those that wait */
+	/* Company: see digest_lanes.c. */
+	struct timer hold_timer;
+	bool is_held, is_hold_over;
+	unsigned held_count; /* jobs when the hold began */
+	unsigned hold_skips, mistake_skips;
+	uint64_t window;
+	unsigned open_count; /* bodies that entered and have not left */
+	unsigned body_count, body_count_before; /* of this window and the one before it */
 };
 
 /* Borrows loop and worker until digest_lanes_fini(). Chooses the fastest kernels of this machine.
@@ -61,9 +72,14 @@ void digest_lanes_init(struct digest_lanes *lanes, struct loop *loop, struct wor
 /* Nothing may be in flight. */
 void digest_lanes_fini(struct digest_lanes *lanes);
 
+/* A body that will submit jobs is there, is not there any more. */
+void digest_lanes_enter(struct digest_lanes *lanes);
+void digest_lanes_leave(struct digest_lanes *lanes);
+
 /* Takes job->len bytes (0 is allowed) of job->buf into job->stream, which may have no other job in
  * flight, and calls job->done() once, later, on the loop. What is submitted during one turn of the
- * loop is worked on together at its end. Does not block or fail. */
+ * loop is worked on together at its end or, when little came, up to 2 ms later. Does not block or
+ * fail. */
 void digest_lanes_submit(struct digest_lanes *lanes, struct digest_job *job);
 
 #endif

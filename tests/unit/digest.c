@@ -49,6 +49,8 @@ struct fake {
 	struct work *works[64];
 	size_t work_count;
 	unsigned worked_count;
+	struct timer *timer; /* at most one is set */
+	uint64_t now_ms;
 };
 
 static void fake_post(struct loop *loop, struct task *task)
@@ -68,6 +70,28 @@ static bool fake_is_current(struct loop *loop)
 	return true;
 }
 
+static void fake_timer_set(struct loop *loop, struct timer *timer, uint64_t delay_ms)
+{
+	struct fake *fake = CONTAINER_OF(loop, struct fake, loop);
+	ck_assert(!fake->timer);
+	fake->timer = timer;
+	timer->due_ms = fake->now_ms + delay_ms;
+	timer->is_set = true;
+}
+
+static void fake_timer_cancel(struct loop *loop, struct timer *timer)
+{
+	struct fake *fake = CONTAINER_OF(loop, struct fake, loop);
+	if (timer->is_set)
+		fake->timer = NULL;
+	timer->is_set = false;
+}
+
+static uint64_t fake_now_ms(struct loop *loop)
+{
+	return CONTAINER_OF(loop, struct fake, loop)->now_ms;
+}
+
 static void fake_submit(struct worker *worker, struct work *work)
 {
 	struct fake *fake = CONTAINER_OF(worker, struct fake, worker);
@@ -75,7 +99,11 @@ static void fake_submit(struct worker *worker, struct work *work)
 	fake->works[fake->work_count++] = work;
 }
 
-static const struct loop_ops fake_loop_ops = {.post = fake_post, .is_current = fake_is_current};
+static const struct loop_ops fake_loop_ops = {.post = fake_post,
+	.timer_set = fake_timer_set,
+	.timer_cancel = fake_timer_cancel,
+	.now_ms = fake_now_ms,
+	.is_current = fake_is_current};
 static const struct worker_ops fake_worker_ops = {.submit = fake_submit};
 
 static bool fake_run_task(struct fake *fake)
@@ -85,6 +113,18 @@ static bool fake_run_task(struct fake *fake)
 		return false;
 	fake->first = task->next;
 	task->run(task);
+	return true;
+}
+
+static bool fake_fire_timer(struct fake *fake)
+{
+	struct timer *timer = fake->timer;
+	if (!timer)
+		return false;
+	fake->timer = NULL;
+	fake->now_ms = timer->due_ms;
+	timer->is_set = false;
+	timer->fire(timer);
 	return true;
 }
 
@@ -175,8 +215,9 @@ static void run_uploads(const struct hash_kernel *md5, const struct hash_kernel 
 		upload_start(&uploads[i], &lanes, kinds, data + test_random(&random) % 1000, len,
 			piece_len_max > len / 50 ? piece_len_max : len / 50, seed + i);
 	}
-	while (test_random(&random) % 2 ? fake_run_task(&fake) || fake_run_work(&fake)
-					: fake_run_work(&fake) || fake_run_task(&fake))
+	while (test_random(&random) % 2
+			? fake_run_task(&fake) || fake_run_work(&fake) || fake_fire_timer(&fake)
+			: fake_run_work(&fake) || fake_run_task(&fake))
 		;
 	digest_lanes_fini(&lanes);
 	for (size_t i = 0; i < count; i++) {
@@ -252,6 +293,107 @@ START_TEST(a_body_long_alone_goes_to_a_worker_until_another_comes)
 	digest_lanes_fini(&lanes);
 	assert_upload(&uploads[0]);
 	assert_upload(&uploads[1]);
+}
+END_TEST
+
+static void submit_piece(struct upload *upload, size_t len)
+{
+	upload->job.stream = &upload->stream;
+	upload->job.buf = upload->data + upload->offset;
+	upload->job.len = len;
+	upload->job.done = upload_job_done;
+	upload->len = upload->offset += len;
+	digest_lanes_submit(upload->lanes, &upload->job);
+}
+
+static void start_uploads(struct fake *fake, struct digest_lanes *lanes, struct upload uploads[4])
+{
+	fake_init(fake);
+	digest_lanes_init(lanes, &fake->loop, &fake->worker);
+	for (size_t i = 0; i < 4; i++) {
+		uploads[i] = (struct upload){.lanes = lanes, .data = data};
+		digest_stream_init(&uploads[i].stream, DIGEST_MD5);
+		digest_lanes_enter(lanes);
+		submit_piece(&uploads[i], 64 * 1024);
+	}
+	while (fake_run_task(fake))
+		;
+	ck_assert(!fake->timer);
+}
+
+START_TEST(a_job_waits_for_half_of_the_bodies_that_are_on_their_way)
+{
+	struct fake fake;
+	struct digest_lanes lanes;
+	struct upload uploads[4];
+	start_uploads(&fake, &lanes, uploads);
+	submit_piece(&uploads[0], 64 * 1024);
+	ck_assert(fake_run_task(&fake));
+	ck_assert(fake.timer && !fake.first);
+	ck_assert_uint_eq(uploads[0].done_count, 1);
+	submit_piece(&uploads[1], 64 * 1024);
+	ck_assert(!fake.timer);
+	while (fake_run_task(&fake))
+		;
+	ck_assert_uint_eq(uploads[0].done_count, 2);
+	ck_assert_uint_eq(uploads[1].done_count, 2);
+	digest_lanes_fini(&lanes);
+}
+END_TEST
+
+START_TEST(a_job_does_not_wait_for_bodies_that_have_left)
+{
+	struct fake fake;
+	struct digest_lanes lanes;
+	struct upload uploads[4];
+	start_uploads(&fake, &lanes, uploads);
+	digest_lanes_leave(&lanes);
+	submit_piece(&uploads[0], 64 * 1024);
+	ck_assert(fake_run_task(&fake));
+	ck_assert(!fake.timer);
+	ck_assert_uint_eq(uploads[0].done_count, 2);
+	digest_lanes_fini(&lanes);
+}
+END_TEST
+
+START_TEST(a_short_job_does_not_wait_and_ends_the_wait_of_others)
+{
+	struct fake fake;
+	struct digest_lanes lanes;
+	struct upload uploads[4];
+	start_uploads(&fake, &lanes, uploads);
+	submit_piece(&uploads[0], 4096);
+	ck_assert(fake_run_task(&fake));
+	ck_assert_uint_eq(uploads[0].done_count, 2);
+	submit_piece(&uploads[1], 64 * 1024);
+	ck_assert(fake_run_task(&fake));
+	ck_assert(fake.timer);
+	submit_piece(&uploads[2], 4096);
+	ck_assert(!fake.timer && fake_run_task(&fake));
+	ck_assert_uint_eq(uploads[1].done_count, 2);
+	ck_assert_uint_eq(uploads[2].done_count, 2);
+	digest_lanes_fini(&lanes);
+}
+END_TEST
+
+START_TEST(waiting_in_vain_becomes_rare)
+{
+	struct fake fake;
+	struct digest_lanes lanes;
+	struct upload uploads[4];
+	unsigned waits = 0;
+	start_uploads(&fake, &lanes, uploads);
+	for (unsigned i = 0; i < 7; i++) {
+		submit_piece(&uploads[i % 2], 64 * 1024);
+		while (fake_run_task(&fake))
+			;
+		waits += fake.timer != NULL;
+		while (fake_fire_timer(&fake) || fake_run_task(&fake))
+			;
+		ck_assert_uint_eq(uploads[i % 2].done_count, 2 + i / 2);
+	}
+	ck_assert_uint_eq(waits, 3); /* the first, after 1 more, after 3 more */
+	digest_lanes_fini(&lanes);
 }
 END_TEST
 
@@ -448,6 +590,10 @@ static TCase *case_of_streams(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, lanes_of_every_kernel_give_what_openssl_gives);
 	tcase_add_test(tc, a_body_long_alone_goes_to_a_worker_until_another_comes);
+	tcase_add_test(tc, a_job_waits_for_half_of_the_bodies_that_are_on_their_way);
+	tcase_add_test(tc, a_job_does_not_wait_for_bodies_that_have_left);
+	tcase_add_test(tc, a_short_job_does_not_wait_and_ends_the_wait_of_others);
+	tcase_add_test(tc, waiting_in_vain_becomes_rare);
 	tcase_add_test(tc, long_jobs_leave_the_loop_its_turns);
 	tcase_add_test_raise_signal(tc, a_second_job_of_a_stream_in_flight_is_our_mistake, SIGABRT);
 	tcase_add_loop_test(tc, a_stream_in_any_pieces_gives_what_openssl_gives, 0, 4);
