@@ -186,7 +186,7 @@ static void advance(struct digest_lanes *lanes)
 		post(lanes);
 }
 
-/* --- company ------------------------------------------------------------------------------- */
+/* --- company -------------------------------------------------------------------------- */
 
 /* Counts the bodies of each window, each once. */
 static void note_body(struct digest_lanes *lanes, struct digest_job *job)
