@@ -37,7 +37,7 @@ passed=0 failed=0 child=''
 # Ends what is left of a part, found by the directory it was given, and unmounts what it mounted.
 sweep() {
 	for process in /proc/[0-9]*; do
-		tr '\0' '\n' <"$process/environ" 2>/dev/null | grep -qxF "TMPDIR=$TMPDIR" || continue
+		{ tr '\0' '\n' <"$process/environ"; } 2>/dev/null | grep -qxF "TMPDIR=$TMPDIR" || continue
 		test "${process#/proc/}" = $$ || kill -9 "${process#/proc/}" 2>/dev/null
 	done
 	awk -v dir="$TMPDIR/" 'index($2, dir) == 1 { print $2 }' /proc/mounts | sort -r |
@@ -94,11 +94,10 @@ part() {
 
 # The stamp of a test is its log. Those that the build file names, not whatever lies there.
 quick() {
-	stamps=$(ninja -t inputs "$builddir/release/check" "$builddir/debug/check" "$builddir/tsan/check" \
-		"$builddir/tidy.ok" tidy check | grep '\.ok$' | sort -u)
+	dir=$(sed -n 's/^builddir = //p' config.ninja)
+	stamps=$(ninja -t commands check "$dir/tsan/check" | sed -n 's/.*&& mv [^ ]*\.log \([^ ]*\.ok\) .*/\1/p' | sort -u)
 	for stamp in $stamps; do
-		name=${stamp#"$builddir/"}
-		name=${name#build/}
+		name=${stamp#"$dir/"}
 		if test -f "$stamp"; then echo "ok ${name%.ok}"; else echo "not ok ${name%.ok}"; fi
 	done | tee "$logs/quick"
 	count quick 0

@@ -25,7 +25,7 @@ import time
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
 from cases import Cases, equal, say
-from node import Node
+from node import Node, NodeEnded
 from wire import Wire
 
 BUCKET = "drives"
@@ -108,7 +108,10 @@ def layout(cases, build, count):
         with cases.case(f"of {count} drives one too many away is an error, and all is there afterwards"):
             too_many = list(itertools.combinations(drives, PARITY[count] + 1))
             for away in random.sample(too_many, min(3, len(too_many))):
-                with_drives_away(node, away, lambda: not_all_right(read_all(node, digests)))
+                if count > len(away):
+                    with_drives_away(node, away, lambda: not_all_right(read_all(node, digests)))
+                else:
+                    no_drive_left(node, away)
             node.start()
             all_right(read_all(node, digests))
 
@@ -119,6 +122,16 @@ def not_all_right(results):
     assert "refused" in results.values(), f"nothing was refused: {results}"
     inline = {key: r for key, r in results.items() if key.startswith("o1000-")}
     all_right(inline)
+
+
+def no_drive_left(node, away):
+    """A node without any drive does not start, and says why."""
+    try:
+        with_drives_away(node, away, lambda: None)
+    except NodeEnded as error:
+        assert "no drive is left" in str(error), error
+    else:
+        raise AssertionError("a node without drives serves")
 
 
 def with_drives_away(node, away, function):
@@ -150,8 +163,16 @@ class Image:
             file.truncate(mib << 20)
         subprocess.run(["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", self.file],
                        check=True)
-        os.makedirs(path, exist_ok=True)
+        self.move()
+
+    def move(self):
+        """What lies in the drive's directory moves into the image, which is mounted over it."""
+        old = self.path + ".old"
+        os.rename(self.path, old)
+        os.mkdir(self.path)
         self.mount()
+        subprocess.run(["cp", "-a", old + "/.", self.path], check=True)
+        subprocess.run(["rm", "-rf", old], check=True)
 
     def mount(self):
         subprocess.run(["mount", "-o", "loop,noatime", self.file, self.path], check=True)
@@ -173,7 +194,6 @@ def live(cases, build, count):
         node.start()
         paths = node.drive_paths()
         node.stop()
-        subprocess.run(["rm", "-rf", node.dir], check=True)
         images = [Image(parent, path, 400) for path in paths]
         try:
             with node:

@@ -19,6 +19,7 @@ from wire import Wire
 
 BUCKET = "full"
 REFUSALS = (500, 503, 507)
+SETTINGS = {"RUBUS_SEGMENT_MIB": "96", "RUBUS_RESERVE_MIB": "8"}
 
 
 class FileSystem:
@@ -68,8 +69,7 @@ def check_all(wire, digests):
 
 def test(cases, build, what, sizes, mib, limit, place):
     with tempfile.TemporaryDirectory(prefix="full-") as parent, FileSystem(parent, mib) as system:
-        environment = {"RUBUS_SEGMENT_MIB": "96", "RUBUS_RESERVE_MIB": "8"}
-        with Node(build, place(parent, system), 1, environment) as node:
+        with Node(build, place(build, parent, system), 1, SETTINGS) as node:
             wire = Wire(node)
             wire.make_bucket(BUCKET)
             digests = {}
@@ -99,15 +99,18 @@ def test(cases, build, what, sizes, mib, limit, place):
             wire.close()
 
 
-def drive_only(parent, system):
-    """The index has room, the drive has not: the drive's directory is a link to the small one."""
-    folder = os.path.join(parent, "demo")
-    os.mkdir(folder)
-    os.symlink(system.path, os.path.join(folder, "drive1"))
+def drive_only(build, parent, system):
+    """The index has room, the drive has not: the small file system is mounted over the drive."""
+    with Node(build, parent, 1, SETTINGS) as node:
+        drive = node.drive_paths()[0]
+    subprocess.run(["cp", "-a", drive + "/.", system.path], check=True)
+    system.__exit__()
+    system.path = drive
+    system.__enter__()
     return parent
 
 
-def everything(parent, system):
+def everything(_build, _parent, system):
     return system.path
 
 
@@ -117,9 +120,9 @@ def main():
     build = sys.argv[1]
     random.seed(20261121)
     cases = Cases()
-    test(cases, build, "a full drive", (30000, 200000, 1500000), 200, 3000, drive_only)
-    test(cases, build, "a full disk, index and all", (30000, 200000, 1500000), 400, 3000, everything)
-    test(cases, build, "a disk full of tiny objects", (3000, 4000), 256, 100000, everything)
+    test(cases, build, "a full drive", (30000, 200000, 1500000), 400, 3000, drive_only)
+    test(cases, build, "a full disk, index and all", (30000, 200000, 1500000), 600, 3000, everything)
+    test(cases, build, "a disk full of tiny objects", (3000, 4000), 512, 100000, everything)
     cases.end()
 
 
