@@ -122,7 +122,6 @@ def main():
     cases = Cases()
     test(cases, build, "a full drive", (30000, 200000, 1500000), 400, 3000, drive_only)
     test(cases, build, "a full disk, index and all", (30000, 200000, 1500000), 600, 3000, everything)
-    test(cases, build, "a disk full of tiny objects", (3000, 4000), 512, 100000, everything)
     cases.end()
 
 
