@@ -103,7 +103,8 @@ part() {
 # The stamp of a test is its log. Those that the build file names, not whatever lies there.
 quick() {
 	dir=$(sed -n 's/^builddir = //p' config.ninja)
-	stamps=$(ninja -t commands check "$dir/tsan/check_threads" "$dir/release/check_long" | sed -n 's/.*&& mv [^ ]*\.log \([^ ]*\.ok\) .*/\1/p' | sort -u)
+	stamps=$(ninja -t commands check "$dir/tsan/check_threads" "$dir/release/check_long" |
+		sed -n 's/.*&& mv [^ ]*\.log \([^ ]*\.ok\) .*/\1/p' | sort -u)
 	for stamp in $stamps; do
 		name=${stamp#"$dir/"}
 		if test -f "$stamp"; then echo "ok ${name%.ok}"; else echo "not ok ${name%.ok}"; fi
