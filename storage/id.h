@@ -13,6 +13,11 @@ struct id {
 	uint8_t bytes[ID_LEN];
 };
 
+static inline bool id_is_equal(struct id a, struct id b)
+{
+	return memcmp(a.bytes, b.bytes, ID_LEN) == 0;
+}
+
 /* An extent: the session of the node that wrote it, and that session's counter. Never reused. */
 #define EXTENT_ID_LEN 16
 

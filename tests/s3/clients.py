@@ -44,9 +44,11 @@ def environment(node, tls, big, client, work):
 
 
 def lose_a_drive(node):
+    """The first time; later it is started again without that drive."""
     node.stop()
-    if node.drives > 1:
-        node.take_drive(node.drive_paths()[-1])
+    lost = node.drive_paths()[-1]
+    if node.drives > 1 and os.path.isdir(lost):
+        node.take_drive(lost)
     node.start()
 
 
