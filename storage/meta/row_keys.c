@@ -189,6 +189,20 @@ void row_key_ring(struct row_key *key, uint8_t ring, uint64_t version, uint16_t 
 	row_key_u16(key, part);
 }
 
+void row_key_move(struct row_key *key, uint16_t slot, uint8_t shard)
+{
+	row_key_begin(key, TABLE_MOVE);
+	row_key_u16(key, slot);
+	row_key_u8(key, shard);
+}
+
+void row_key_span(struct row_key *key, uint16_t drive, uint16_t slot)
+{
+	row_key_begin(key, TABLE_SPAN);
+	row_key_u16(key, drive);
+	row_key_u16(key, slot);
+}
+
 /* Unescapes up to and over the end of an S3 key. */
 static enum err take_s3_key(struct bytes *in, uint8_t *key_buf, struct bytes *ret_key)
 {

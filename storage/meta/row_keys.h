@@ -36,8 +36,8 @@ enum row_table { /* numbers are kept on disk */
 	TABLE_GARBAGE = 0x52, /* log index, kind, id → row_garbage */
 	TABLE_DRIVE = 0x60, /* drive number → row_drive */
 	TABLE_RING = 0x61, /* ring, version, part → of ring.h; version 0: which is current */
-	TABLE_MOVE = 0x62, /* reserved: slot, shard → a pending move */
-	TABLE_SPAN = 0x63, /* reserved: drive, slot → a gone drive's shards */
+	TABLE_MOVE = 0x62, /* slot, shard → row_move, while it is pending */
+	TABLE_SPAN = 0x63, /* drive, slot → row_span of a gone drive */
 	TABLE_ACCESS_KEY = 0x70, /* access key id → row_access_key */
 	TABLE_SETTING = 0x71, /* name → blob */
 	TABLE_USER = 0x72, /* reserved */
@@ -86,6 +86,8 @@ void row_key_garbage(struct row_key *key, uint64_t log_index, uint8_t kind, uint
 void row_key_drive(struct row_key *key, uint16_t number);
 void row_key_slot(struct row_key *key, uint16_t slot);
 void row_key_ring(struct row_key *key, uint8_t ring, uint64_t version, uint16_t part);
+void row_key_move(struct row_key *key, uint16_t slot, uint8_t shard);
+void row_key_span(struct row_key *key, uint16_t drive, uint16_t slot);
 void row_key_name(struct row_key *key, enum row_table table, struct bytes name);
 
 /* What a version's or upload's key holds. The S3 key is unescaped into key_buf, which has

@@ -198,6 +198,22 @@ static const struct field access_key_list[] = {
 };
 static FIELDS(access_key_fields, struct row_access_key, access_key_list);
 
+static const struct field move_list[] = {
+	FIELD(1, FIELD_U16, struct row_move, from, 0),
+	FIELD(2, FIELD_U16, struct row_move, to, 0),
+	FIELD_OF(3, FIELD_STRUCT, struct row_move, cursor, 0, &row_extent_id_fields),
+	FIELD(4, FIELD_BOOL, struct row_move, is_ended, 0),
+	FIELD(5, FIELD_U64, struct row_move, began_ms, 0),
+};
+static FIELDS(move_fields, struct row_move, move_list);
+
+static const struct field span_list[] = {
+	FIELD(1, FIELD_U8, struct row_span, shard, 0),
+	FIELD_OF(2, FIELD_STRUCT, struct row_span, cursor, 0, &row_extent_id_fields),
+	FIELD(3, FIELD_U64, struct row_span, began_ms, 0),
+};
+static FIELDS(span_fields, struct row_span, span_list);
+
 static const struct field slot_counts_list[] = {
 	FIELD(1, FIELD_U64, struct row_slot_counts, extents, 0),
 	FIELD(2, FIELD_U64, struct row_slot_counts, len, 0),

@@ -373,6 +373,23 @@ struct row_access_key {
 	uint64_t expires_ms; /* 0: never */
 };
 
+/* A shard of a slot on its way from one drive to another, because the ring changed; at most one for
+ * each (slot, shard). Extents of the slot are moved in the order of their keys. */
+struct row_move {
+	uint16_t from; /* 0: no drive has it, it is made anew */
+	uint16_t to;
+	struct extent_id cursor; /* extents up to this one are on the target, or exceptions */
+	bool is_ended; /* the cursor has passed the last extent */
+	uint64_t began_ms;
+};
+
+/* The shards that a gone drive held in a slot: one row for them all. */
+struct row_span {
+	uint8_t shard;
+	struct extent_id cursor; /* extents up to this one were made anew, or are exceptions */
+	uint64_t began_ms; /* when the drive was given up */
+};
+
 /* Counts kept by apply for one slot of the ring. */
 struct row_slot_counts {
 	uint64_t extents;
@@ -399,6 +416,8 @@ struct row_slot_counts {
 	X(garbage) \
 	X(drive) \
 	X(access_key) \
+	X(move) \
+	X(span) \
 	X(slot_counts)
 
 #define X(name) \

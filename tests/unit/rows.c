@@ -144,7 +144,32 @@ START_TEST(every_table_reads_as_it_was_written)
 		ROW(drive, .number = 3, .drive = {"drive"}, .node = {"node"},
 			.weight = UINT64_C(1) << 41, .zone = text));
 	CHECK_STABLE(access_key, ROW(access_key, .secret = text, .owner = text, .state = 1));
+	CHECK_STABLE(move,
+		ROW(move, .from = 300, .to = 2, .cursor = {1 << 20, 7}, .is_ended = true,
+			.began_ms = 1700000000123));
+	CHECK_STABLE(span, ROW(span, .shard = 5, .cursor = {1 << 20, 7}, .began_ms = 9));
 	CHECK_STABLE(slot_counts, ROW(slot_counts, 300, 1 << 30, 5, 1));
+}
+END_TEST
+
+START_TEST(a_move_knows_how_far_it_is)
+{
+	struct row_move move = {.from = 300, .to = 65535, .cursor = {1 << 20, 7}, .began_ms = 9};
+	struct row_move got;
+	size_t len = row_move_encode(&move, buf);
+	ck_assert_ok(row_move_decode(bytes_make(buf, len), &got));
+	ck_assert_uint_eq(got.from, 300);
+	ck_assert_uint_eq(got.to, 65535);
+	ck_assert(extent_id_is_equal(got.cursor, move.cursor));
+	ck_assert(!got.is_ended);
+	ck_assert_uint_eq(got.began_ms, 9);
+	struct row_span span = {.shard = 31, .cursor = {3, UINT64_MAX}, .began_ms = 8};
+	struct row_span got_span;
+	len = row_span_encode(&span, buf);
+	ck_assert_ok(row_span_decode(bytes_make(buf, len), &got_span));
+	ck_assert_uint_eq(got_span.shard, 31);
+	ck_assert(extent_id_is_equal(got_span.cursor, span.cursor));
+	ck_assert_uint_eq(got_span.began_ms, 8);
 }
 END_TEST
 
@@ -308,6 +333,18 @@ START_TEST(a_key_gives_back_what_it_was_made_of)
 }
 END_TEST
 
+START_TEST(moves_are_filed_by_slot_and_spans_by_drive)
+{
+	struct row_key key;
+	row_key_move(&key, 0x0102, 3);
+	ck_assert_uint_eq(key.len, 4);
+	ck_assert_mem_eq(key.data, "\x62\x01\x02\x03", 4);
+	row_key_span(&key, 0x0102, 0x0304);
+	ck_assert_uint_eq(key.len, 5);
+	ck_assert_mem_eq(key.data, "\x63\x01\x02\x03\x04", 5);
+}
+END_TEST
+
 START_TEST(ids_are_in_the_order_of_the_log)
 {
 	struct version_id a = {7, row_position_make(511, 2047)};
@@ -328,6 +365,8 @@ int main(void)
 	tcase_add_test(tc, a_row_cut_anywhere_is_read_or_refused);
 	tcase_add_test(tc, what_is_zero_takes_no_room);
 	tcase_add_test(tc, every_table_reads_as_it_was_written);
+	tcase_add_test(tc, a_move_knows_how_far_it_is);
+	tcase_add_test(tc, moves_are_filed_by_slot_and_spans_by_drive);
 	tcase_add_test(tc, pieces_read_as_they_were_written);
 	tcase_add_test(tc, random_bytes_are_never_trusted);
 	tcase_add_test(tc, metadata_reads_as_it_was_appended);
