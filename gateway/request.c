@@ -342,6 +342,14 @@ static enum s3_code admit(struct request *request)
 	return S3_OK;
 }
 
+/* Refused before a byte of the body is asked for: what the index has no room for. */
+static bool has_no_room(const struct request *request)
+{
+	if ((request->route->flags & (ROUTE_WRITE | ROUTE_FREES)) != ROUTE_WRITE)
+		return false;
+	return !index_may_grow(request->loop->gateway->store->index);
+}
+
 static void run(struct request *request)
 {
 	const struct route *route = request->route;
@@ -350,6 +358,10 @@ static void run(struct request *request)
 	request->state = REQUEST_RUNNING;
 	if (!route->start) {
 		request_fail(request, route->refusal);
+		return;
+	}
+	if (has_no_room(request)) {
+		request_fail(request, S3_STORAGE_FULL);
 		return;
 	}
 	route->start(request);

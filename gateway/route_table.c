@@ -14,6 +14,7 @@
 
 #define LOOK ROUTE_BUCKET_MUST_BE
 #define EDIT (ROUTE_BUCKET_MUST_BE | ROUTE_WRITE)
+#define FREES (EDIT | ROUTE_FREES)
 #define CHECKED (EDIT | ROUTE_CHECKSUM)
 
 /* A route that is served. */
@@ -36,7 +37,7 @@
 
 /* What is deleted was never there. */
 #define UNSET_DELETE(name, right, param) \
-	STUB(name, right, DELETE, BUCKET, .params = {param}, .flags = EDIT, \
+	STUB(name, right, DELETE, BUCKET, .params = {param}, .flags = FREES, \
 		.start = op_stub_delete_nothing)
 
 /* One that is refused with 501. */
@@ -65,7 +66,7 @@ const struct route route_table[] = {
 		.flags = ROUTE_WRITE, .start = op_bucket_create,
 		.note = "without object lock; ACLs: private only"),
 	SERVED("HeadBucket", "ListBucket", HEAD, BUCKET, .flags = LOOK, .start = op_bucket_head),
-	SERVED("DeleteBucket", "DeleteBucket", DELETE, BUCKET, .flags = EDIT,
+	SERVED("DeleteBucket", "DeleteBucket", DELETE, BUCKET, .flags = FREES,
 		.start = op_bucket_delete),
 	SERVED("GetBucketLocation", "GetBucketLocation", GET, BUCKET, .params = {"location"},
 		.flags = LOOK, .start = op_bucket_location),
@@ -215,10 +216,11 @@ const struct route route_table[] = {
 		.note = "encryption and object lock headers are refused"),
 	SERVED("CopyObject", "PutObject", PUT, OBJECT, .header = COPY, .flags = EDIT,
 		.start = op_copy_start, .note = "by reference; ETag and checksum of the source"),
-	SERVED("DeleteObject", "DeleteObject", DELETE, OBJECT, .flags = EDIT,
+	SERVED("DeleteObject", "DeleteObject", DELETE, OBJECT, .flags = FREES,
 		.start = op_delete_start),
 	SERVED("DeleteObjects", "DeleteObject", POST, BUCKET, .params = {"delete"},
-		.body = ROUTE_BODY_XML, .flags = CHECKED, .start = op_delete_many_start),
+		.body = ROUTE_BODY_XML, .flags = CHECKED | ROUTE_FREES,
+		.start = op_delete_many_start),
 	REFUSED("GetObjectAttributes", "GetObjectAttributes", GET, OBJECT, .params = {"attributes"},
 		.flags = LOOK),
 	STUB("GetObjectAcl", "GetObjectAcl", GET, OBJECT, .params = {"acl"}, .flags = LOOK,
@@ -261,7 +263,7 @@ const struct route route_table[] = {
 		.body = ROUTE_BODY_XML, .flags = EDIT | ROUTE_OBJECT_CHECKSUM,
 		.start = op_upload_complete),
 	SERVED("AbortMultipartUpload", "AbortMultipartUpload", DELETE, OBJECT,
-		.params = {"uploadId"}, .flags = EDIT, .start = op_upload_abort),
+		.params = {"uploadId"}, .flags = FREES, .start = op_upload_abort),
 	SERVED("ListParts", "ListMultipartUploadParts", GET, OBJECT, .params = {"uploadId"},
 		.flags = LOOK, .start = op_upload_list_parts),
 };

@@ -206,6 +206,7 @@ static const struct cli_column drive_columns[] = {
 
 static const struct cli_column status_columns[] = {
 	{"state", "state", CLI_KIND_STATE},
+	{"why", "why", CLI_KIND_TEXT},
 	{"version", "version", CLI_KIND_TEXT},
 	{"started", "started_ms", CLI_KIND_TIME},
 	{"S3", "s3_address", CLI_KIND_TEXT},
@@ -216,6 +217,7 @@ static const struct cli_column status_columns[] = {
 	{"durability", "durability", CLI_KIND_TEXT},
 	{"drives", "drives_text", CLI_KIND_TEXT},
 	{"index size", "index_bytes", CLI_KIND_LEN},
+	{"free for it", "index_free", CLI_KIND_LEN},
 };
 
 static const struct cli_column space_columns[] = {
@@ -224,6 +226,9 @@ static const struct cli_column space_columns[] = {
 	{"still fits", "available", CLI_KIND_LEN},
 	{"on drives", "raw_used", CLI_KIND_LEN},
 	{"of", "raw_total", CLI_KIND_LEN},
+	{"free for the index", "index_free", CLI_KIND_LEN},
+	{"of at least", "index_free_wanted", CLI_KIND_LEN},
+	{"full", "why", CLI_KIND_TEXT},
 };
 
 enum cli_exit cli_run_drive_list(struct cli *cli)
@@ -248,6 +253,7 @@ static void add_status_texts(json_t *status)
 	json_object_set_new(status, "drives_text", json_string(text));
 	json_object_set_new(
 		status, "index_bytes", json_integer(number_at(status, "index", "bytes")));
+	json_object_set_new(status, "index_free", json_integer(number_at(status, "index", "free")));
 }
 
 enum cli_exit cli_run_status(struct cli *cli)

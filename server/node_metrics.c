@@ -84,6 +84,15 @@ static void write_index(const struct node *node, struct metrics_text *text)
 		METRICS_COUNTER, status.commands);
 	write_one(text, "rubus_index_bytes", "Bytes of the index file in use.", METRICS_GAUGE,
 		status.kv_used);
+	write_one(text, "rubus_index_space_free_bytes",
+		"Bytes free on the file system of the index, as of the last look.", METRICS_GAUGE,
+		status.space_free);
+	write_one(text, "rubus_index_space_wanted_bytes",
+		"Bytes that must be free there for writes to be taken.", METRICS_GAUGE,
+		status.space_wanted);
+	write_one(text, "rubus_index_writable",
+		"0: there is too little room for the index, only deletes are taken.", METRICS_GAUGE,
+		!status.is_space_low);
 	struct consensus_info info;
 	consensus_info(node->consensus, &info);
 	write_one(text, "rubus_log_groups_total", "Groups of commands made durable by one write.",

@@ -8,13 +8,17 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "storage/kv_lmdb.h"
 #include "storage/meta/consensus_single.h"
+#include "storage/meta/index_space.h"
 
 #define INDEX_MAP_LEN (UINT64_C(1) << 38) /* address space: 256 GiB */
 #define LOCATIONS_MAP_LEN (UINT64_C(1) << 34)
+#define INDEX_ROWS_MAX 16384
+#define INDEX_LOG_LEN (2 * (uint64_t)NODE_LOG_SEGMENT_LEN)
 
 /* --- the state directory ---------------------------------------------------------------------- */
 
@@ -33,6 +37,12 @@ enum err node_lock_state(struct node *node, char *message)
 			"%.300s is served by another process; stop it first",
 			node->config->state_dir);
 	return ERR_OK;
+}
+
+/* What commits of the index may need at once. */
+static uint64_t index_kv_len(void)
+{
+	return index_space_kv_len(INDEX_ROWS_MAX, BUFFER_ARENA_LEN_DEFAULT, sysconf(_SC_PAGESIZE));
 }
 
 static void index_failed(void *arg, enum err err)
@@ -74,6 +84,7 @@ enum err node_open_index(struct node *node, char *message)
 			node->config->state_dir, err_text(err));
 	struct index_setup setup = {
 		.kv = node->index_kv,
+		.disk = node->state_disk.disk,
 		.consensus = node->consensus,
 		.apply = server_loop_base(node->apply_loop),
 		.committer = server_loop_base(node->commit_loop),
@@ -81,7 +92,10 @@ enum err node_open_index(struct node *node, char *message)
 		.random = node->random,
 		.trace = node->trace,
 		.node = node->identity.node,
-		.settings = {.rows_max = 16384, .is_alone = true},
+		.settings = {.rows_max = INDEX_ROWS_MAX,
+			.is_alone = true,
+			.log_len = INDEX_LOG_LEN,
+			.kv_len = index_kv_len()},
 		.failed = index_failed,
 		.failed_arg = node,
 	};
@@ -119,6 +133,22 @@ static const char *drive_trouble(enum err err)
 	}
 }
 
+/* What a drive on the file system of the index leaves to it, so that shards fill their share and
+ * no more. */
+static enum err kept_for_index(const struct node *node, const char *path, uint64_t *ret_len)
+{
+	struct stat own, drive;
+	struct disk_space space;
+	if (stat(node->config->state_dir, &own) != 0 || stat(path, &drive) != 0)
+		return err_from_errno(errno);
+	enum err err = disk_space(node->state_disk.disk, &space);
+	if (!err)
+		*ret_len = own.st_dev != drive.st_dev
+			? 0
+			: index_space_kept(INDEX_LOG_LEN, index_kv_len(), space.total);
+	return err;
+}
+
 static enum err open_drive(struct node *node, struct node_drive *drive, unsigned index)
 {
 	char path[IDENTITY_PATH_LEN];
@@ -149,7 +179,8 @@ static enum err open_drive(struct node *node, struct node_drive *drive, unsigned
 	};
 	setup.settings.segment_len = (uint64_t)node->config->segment_mib << 20;
 	setup.settings.reserve_len = (uint64_t)node->config->reserve_mib << 20;
-	return drive_open(&setup, node->identity.cluster, &drive->drive);
+	err = kept_for_index(node, drive->path, &setup.settings.kept_len);
+	return err ? err : drive_open(&setup, node->identity.cluster, &drive->drive);
 }
 
 void node_close_drive(struct node_drive *drive)

@@ -120,6 +120,19 @@ static enum err count_objects(struct node *node, uint64_t *ret_objects, uint64_t
 	return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
+/* Why writes are refused, and what helps; empty while they are not. */
+static void format_full(
+	const struct node *node, const struct index_status *index, char *text, size_t cap)
+{
+	text[0] = '\0';
+	if (index->is_space_low)
+		snprintf(text, cap,
+			"only deletes are taken: the file system of %.200s has %llu MiB free, "
+			"writes need %llu MiB; delete objects, or give it more room",
+			node->config->state_dir, (unsigned long long)(index->space_free >> 20),
+			(unsigned long long)(index->space_wanted >> 20));
+}
+
 enum err node_status_space(
 	struct node *node, const json_t *request, json_t **ret_result, char *message)
 {
@@ -141,9 +154,17 @@ enum err node_status_space(
 	if (snapshot)
 		available = usable_free(node, ring_snapshot_ring(snapshot));
 	ring_snapshot_unref(snapshot);
-	*ret_result = json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "objects", (json_int_t)objects,
-		"bytes", (json_int_t)len, "raw_total", (json_int_t)total, "raw_used",
-		(json_int_t)used, "available", (json_int_t)available, "drives", drives_json(node));
+	struct index_status index;
+	index_status(node->index, &index);
+	char full[512];
+	format_full(node, &index, full, sizeof full);
+	if (index.is_space_low)
+		available = 0;
+	*ret_result = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "why", full,
+		"index_free", (json_int_t)index.space_free, "index_free_wanted",
+		(json_int_t)index.space_wanted, "objects", (json_int_t)objects, "bytes",
+		(json_int_t)len, "raw_total", (json_int_t)total, "raw_used", (json_int_t)used,
+		"available", (json_int_t)available, "drives", drives_json(node));
 	return ERR_OK;
 }
 
@@ -193,20 +214,25 @@ enum err node_status(struct node *node, const json_t *request, json_t **ret_resu
 	tls_fingerprint(node->tls, fingerprint);
 	char promise[256];
 	format_durability(node, ring, up, promise, sizeof promise);
+	char full[512];
+	format_full(node, &index, full, sizeof full);
 	const char *state = node->has_failed      ? "failed"
+		: index.is_space_low              ? "full"
 		: up < node->config->drives_count ? "degraded"
 						  : "ok";
 	*ret_result = json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:s, s:{s:i, s:i}, "
-		"s:{s:I, s:I, s:I, s:I}, s:o}",
-		"state", state, "version", RUBUS_VERSION, "s3_address", node->config->s3_address,
-		"admin_address", node->config->admin_address, "region", node->config->region,
-		"tls_fingerprint", fingerprint, "started_ms", (json_int_t)node->started_ms,
-		"drives_up", (int)up, "drives", (int)node->config->drives_count, "durability",
-		promise, "profile", "k", ring ? ring->profile.k : 0, "m",
-		ring ? ring->profile.m : 0, "index", "applied", (json_int_t)index.applied,
-		"committed", (json_int_t)index.committed, "bytes", (json_int_t)index.kv_used,
-		"commands", (json_int_t)index.commands, "drive_list", drives_json(node));
+		"{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:s, s:{s:i, s:i}, "
+		"s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:o}",
+		"state", state, "why", full, "version", RUBUS_VERSION, "s3_address",
+		node->config->s3_address, "admin_address", node->config->admin_address, "region",
+		node->config->region, "tls_fingerprint", fingerprint, "started_ms",
+		(json_int_t)node->started_ms, "drives_up", (int)up, "drives",
+		(int)node->config->drives_count, "durability", promise, "profile", "k",
+		ring ? ring->profile.k : 0, "m", ring ? ring->profile.m : 0, "index", "applied",
+		(json_int_t)index.applied, "committed", (json_int_t)index.committed, "bytes",
+		(json_int_t)index.kv_used, "commands", (json_int_t)index.commands, "free",
+		(json_int_t)index.space_free, "free_wanted", (json_int_t)index.space_wanted,
+		"drive_list", drives_json(node));
 	ring_snapshot_unref(snapshot);
 	return *ret_result ? ERR_OK : ERR_NO_MEMORY;
 }

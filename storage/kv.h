@@ -35,6 +35,7 @@ struct kv_ops {
 	enum err (*commit)(struct kv *kv);
 	void (*abort)(struct kv *kv);
 	uint64_t (*used)(struct kv *kv);
+	uint64_t (*spare)(struct kv *kv);
 	void (*close)(struct kv *kv);
 };
 
@@ -128,6 +129,12 @@ static inline void kv_abort(struct kv *kv)
 static inline uint64_t kv_used(struct kv *kv)
 {
 	return kv->ops->used(kv);
+}
+
+/* Bytes of the file that are not in use: commits take them before the file grows. Any thread. */
+static inline uint64_t kv_spare(struct kv *kv)
+{
+	return kv->ops->spare(kv);
 }
 
 static inline void kv_close(struct kv *kv)

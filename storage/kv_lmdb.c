@@ -199,6 +199,18 @@ static uint64_t lmdb_used(struct kv *kv)
 		(uint64_t)stat.ms_psize;
 }
 
+/* The rest of the pages that the file has, or will have once they are written. */
+static uint64_t lmdb_spare(struct kv *kv)
+{
+	MDB_envinfo info;
+	MDB_stat stat;
+	struct kv_lmdb *lmdb = lmdb_of(kv);
+	if (mdb_env_info(lmdb->env, &info) != 0 || mdb_env_stat(lmdb->env, &stat) != 0)
+		return 0;
+	uint64_t len = (info.me_last_pgno + 1) * (uint64_t)stat.ms_psize, used = lmdb_used(kv);
+	return len > used ? len - used : 0;
+}
+
 /* --- the environment -------------------------------------------------------------------------- */
 
 static void lmdb_close(struct kv *kv)
@@ -226,6 +238,7 @@ static const struct kv_ops lmdb_ops = {
 	.commit = lmdb_commit,
 	.abort = lmdb_abort,
 	.used = lmdb_used,
+	.spare = lmdb_spare,
 	.close = lmdb_close,
 };
 

@@ -60,6 +60,7 @@ struct drive_settings {
 	unsigned max_uncommitted; /* or when so many rows have changed */
 	uint8_t compact_percent; /* a sealed segment with less live than this is compacted */
 	uint64_t reserve_len; /* set aside for (D5); 0: 1 % of the file system, at most 1 GiB */
+	uint64_t kept_len; /* left free beside it, for others on the same file system */
 };
 
 static inline struct drive_settings drive_settings_default(void)

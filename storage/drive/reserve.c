@@ -223,7 +223,7 @@ static void look_at_space(struct drive *drive)
 	struct disk_space space;
 	if (disk_space(drive->setup.disk, &space) != ERR_OK)
 		return; /* what was seen last still stands */
-	uint64_t kept = margin(drive);
+	uint64_t kept = margin(drive) + drive->setup.settings.kept_len;
 	if (!atomic_load(&drive->has_reserve))
 		kept += drive->setup.settings.reserve_len;
 	atomic_store(&drive->total_len, space.total);
@@ -242,7 +242,8 @@ void reserve_refresh(struct drive *drive)
 			trace_event(drive->trace, TRACE_WARNING, 0,
 				"drive %s is full: its reserve is in use", drive_path(drive));
 		}
-	} else if (!atomic_load(&drive->has_reserve) && space.free > 2 * len) {
+	} else if (!atomic_load(&drive->has_reserve) &&
+		space.free > 2 * len + drive->setup.settings.kept_len) {
 		if (reserve_allocate(drive, len) == ERR_OK)
 			atomic_store(&drive->has_reserve, true);
 	}
@@ -260,7 +261,7 @@ static enum err make_now(struct drive *drive)
 	if (err != ERR_OK)
 		return err;
 	uint64_t need = making->is_new ? drive->segment_len : making->segment->punched_len;
-	if (space.free < need + margin(drive))
+	if (space.free < need + margin(drive) + drive->setup.settings.kept_len)
 		return ERR_NO_SPACE;
 	char name[SEGMENT_NAME_LEN];
 	segment_name_format(making->life.number, name);

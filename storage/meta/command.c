@@ -78,6 +78,25 @@ void command_stamp(uint8_t *bytes, uint64_t session, uint64_t sequence, uint64_t
 	put_le64(bytes + AT_RESULT_LOW, result_low);
 }
 
+bool command_is_growth(const uint8_t *bytes)
+{
+	switch (bytes[AT_TYPE]) {
+	case COMMAND_BUCKET_CREATE:
+	case COMMAND_BUCKET_UPDATE:
+	case COMMAND_OBJECT_PUT:
+	case COMMAND_OBJECT_COPY:
+	case COMMAND_OBJECT_UPDATE:
+	case COMMAND_UPLOAD_CREATE:
+	case COMMAND_UPLOAD_PART:
+	case COMMAND_UPLOAD_PART_COPY:
+	case COMMAND_UPLOAD_COMPLETE:
+	case COMMAND_BODY_STAGE:
+		return true;
+	default:
+		return false;
+	}
+}
+
 enum err command_encode(const struct command *command, uint8_t *buf, size_t cap, size_t *ret_len)
 {
 	assert(command->type < COMMAND_TYPE_COUNT);

@@ -484,6 +484,10 @@ MUST_USE enum err command_decode(struct bytes in, struct command *ret_command);
 /* Sets session, sequence and result_low in the bytes of an encoded command. */
 void command_stamp(uint8_t *bytes, uint64_t session, uint64_t sequence, uint64_t result_low);
 
+/* Does the encoded command make the index grow for long? It is refused when space is low; what
+ * deletes, aborts, repairs, or is one of the few things that administrators do is not. */
+bool command_is_growth(const uint8_t *bytes);
+
 /* Lists inside commands. The appenders set out->is_full when there is no room; the takers' errors:
  * ERR_END, ERR_INVALID. */
 void command_extent_append(struct fields_out *out, const struct command_extent *extent);

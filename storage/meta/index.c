@@ -173,6 +173,7 @@ static void buffer_committed(void *arg, uint64_t sequence)
 {
 	struct index *index = arg;
 	consensus_release(index->setup.consensus, place_complete(sequence));
+	index_space_look(&index->space);
 }
 
 static void buffer_failed(void *arg, enum err err)
@@ -251,6 +252,20 @@ static enum err replay(struct index *index)
 	return ERR_OK;
 }
 
+static void open_space(struct index *index)
+{
+	struct index_space_setup setup = {
+		.disk = index->setup.disk,
+		.kv = index->setup.kv,
+		.loop = index->setup.committer,
+		.clock = index->setup.clock,
+		.trace = index->setup.trace,
+		.log_len = index->setup.settings.log_len,
+		.kv_len = index->setup.settings.kv_len,
+	};
+	index_space_init(&index->space, &setup);
+}
+
 static void index_free(struct index *index)
 {
 	buffer_view_close(&index->apply.view);
@@ -280,6 +295,7 @@ enum err index_open(const struct index_setup *setup, struct index **ret_index)
 		index_free(index);
 		return err;
 	}
+	open_space(index);
 	*ret_index = index;
 	return ERR_OK;
 }
@@ -345,6 +361,9 @@ void index_status(struct index *index, struct index_status *ret_status)
 		.proposals = proposals,
 		.commands = atomic_load(&index->commands),
 		.time_ms = atomic_load(&index->time_ms),
+		.is_space_low = atomic_load(&index->space.is_low),
+		.space_free = atomic_load(&index->space.free),
+		.space_wanted = atomic_load(&index->space.wanted),
 	};
 }
 

@@ -43,10 +43,13 @@ struct index_settings {
 	size_t rows_max; /* 0: the default */
 	uint64_t idle_ms; /* uncommitted rows are committed after so long; 0: 1000 */
 	bool is_alone; /* the only member: reads need not ask anybody */
+	/* What must be free on setup.disk for writes to be taken, as in index_space.h. */
+	uint64_t log_len, kv_len;
 };
 
 struct index_setup {
 	struct kv *kv; /* borrowed */
+	struct disk *disk; /* borrowed; whose space the kv and the log use; NULL: not looked at */
 	struct consensus *consensus; /* borrowed; opened, not started */
 	struct loop *apply; /* the loop that applies */
 	struct loop *committer; /* commits to the kv; may block */
@@ -85,6 +88,8 @@ struct index_status {
 	size_t proposals; /* in flight */
 	uint64_t commands; /* applied since start */
 	uint64_t time_ms; /* cluster time of the last group */
+	bool is_space_low; /* growth is refused: less is free than is wanted */
+	uint64_t space_free, space_wanted; /* bytes, as of the last look; 0: not looked at */
 };
 void index_status(struct index *index, struct index_status *ret_status); /* any thread */
 
@@ -100,7 +105,8 @@ struct index_proposal {
 	void (*done)(struct index_proposal *proposal);
 
 	/* In done(): */
-	enum err err; /* ERR_OK: result holds. ERR_UNAVAILABLE: it was not done. ERR_UNKNOWN: it may
+	enum err err; /* ERR_OK: result holds. ERR_UNAVAILABLE, ERR_NO_SPACE: it was not done; the
+		       * latter for commands that need what is low. ERR_UNKNOWN: it may
 		       * or may not be done; a write hold is then kept while the session lives.
 		       * ERR_CLOSED: the session was closed; not done. */
 	struct command_result result;
@@ -116,6 +122,10 @@ struct index_proposal {
 /* Proposes a command, exactly once. At most COMMAND_IN_FLIGHT_MAX are in flight; more wait inside.
  * Never calls back before it returns. Any loop. */
 void index_propose(struct index *index, struct index_proposal *proposal);
+
+/* May commands be proposed that make the index grow (command_is_growth())? false: they would be
+ * refused with ERR_NO_SPACE. Any thread. */
+bool index_may_grow(struct index *index);
 
 /* --- reading -------------------------------------------------------------------------------------
  */

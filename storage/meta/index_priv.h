@@ -7,6 +7,7 @@
 
 #include "storage/meta/apply.h"
 #include "storage/meta/index.h"
+#include "storage/meta/index_space.h"
 
 /* Shared by index.c (opening, applying), index_propose.c (proposals, the session), index_reader.c
  * (views, holds), index_find.c, index_body.c and index_list.c (lookups). */
@@ -38,6 +39,7 @@ struct index {
 	uint32_t magic;
 	struct index_setup setup;
 	struct buffer *buffer;
+	struct index_space space;
 	_Atomic int err; /* enum err */
 
 	/* Of the apply loop. */

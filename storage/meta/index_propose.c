@@ -77,6 +77,11 @@ static void send_waiting(struct index *index)
 	}
 }
 
+bool index_may_grow(struct index *index)
+{
+	return index_space_ask(&index->space);
+}
+
 void index_propose(struct index *index, struct index_proposal *proposal)
 {
 	assert(index->magic == INDEX_MAGIC);
@@ -84,6 +89,10 @@ void index_propose(struct index *index, struct index_proposal *proposal)
 	assert(proposal->len >= COMMAND_HEADER_LEN && proposal->len <= COMMAND_LEN_MAX);
 	proposal->index = index;
 	proposal->err = ERR_OK;
+	if (command_is_growth(proposal->bytes) && !index_may_grow(index)) {
+		end_unsent(proposal, ERR_NO_SPACE);
+		return;
+	}
 	pthread_mutex_lock(&index->lock);
 	bool has_failed = index_err(index) != ERR_OK;
 	if (!has_failed) {

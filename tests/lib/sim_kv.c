@@ -336,6 +336,13 @@ static void close_kv(struct kv *base)
 	kv->is_open = false;
 }
 
+/* Its bytes are on no disk. */
+static uint64_t spare(struct kv *base)
+{
+	(void)base;
+	return 0;
+}
+
 static const struct kv_ops ops = {
 	.reader_open = reader_open,
 	.reader_close = reader_close,
@@ -350,6 +357,7 @@ static const struct kv_ops ops = {
 	.commit = commit,
 	.abort = abort_write,
 	.used = used,
+	.spare = spare,
 	.close = close_kv,
 };
 

@@ -7,7 +7,7 @@
 #include "tests/lib/test.h"
 
 enum {
-	LOG_SEGMENT_LEN = 64 * 1024,
+	LOG_SEGMENT_LEN = SIM_STORE_LOG_LEN / 2,
 	SEGMENT_LEN = 1 << 20,
 	POOL_LEN = 2 << 20,
 	WAIT_MS = 60000,
@@ -154,6 +154,7 @@ static enum err open_index(struct sim_store *rig)
 	rig->kv = sim_kv_open(rig->index_kv);
 	struct index_setup setup = {
 		.kv = rig->kv,
+		.disk = sim_disk_base(rig->state),
 		.consensus = rig->consensus,
 		.apply = rig->apply_loop,
 		.committer = rig->commit_loop,
@@ -161,7 +162,7 @@ static enum err open_index(struct sim_store *rig)
 		.random = sim_node_random(rig->node),
 		.trace = sim_node_trace(rig->node),
 		.node = node_id,
-		.settings = {.is_alone = true, .idle_ms = 200},
+		.settings = {.is_alone = true, .idle_ms = 200, .log_len = SIM_STORE_LOG_LEN},
 		.failed = index_failed,
 		.failed_arg = rig,
 	};

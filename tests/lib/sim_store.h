@@ -13,6 +13,7 @@
 #define SIM_STORE_LOOPS 2 /* that serve clients */
 #define SIM_STORE_DRIVES_MAX 8
 #define SIM_STORE_SLOTS 16
+#define SIM_STORE_LOG_LEN (128u * 1024) /* that has to be free on the state disk */
 
 struct sim_store_options {
 	unsigned drive_count;

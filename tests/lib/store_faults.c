@@ -82,10 +82,25 @@ static void be_slow(struct store_faults *faults)
 		sim_disk_per_mille(disk)[call][SIM_SLOW] = per_mille;
 }
 
+/* The state disk is full, or nearly so: the index refuses what makes it grow, or has to stop. */
+static void fill_state(struct store_faults *faults)
+{
+	struct sim_disk *state = faults->rig->state;
+	struct disk_space space;
+	sim_disk_set_capacity(state, 0);
+	if (disk_space(sim_disk_base(state), &space) == ERR_OK)
+		sim_disk_set_capacity(
+			state, space.total - space.free + below(faults, 2 * SIM_STORE_LOG_LEN));
+}
+
 /* The state disk, or the index in its map: the node has to start anew. */
 static void stop_index(struct store_faults *faults)
 {
 	static const enum sim_call calls[] = {SIM_WRITE, SIM_SYNC, SIM_READ, SIM_ANY_CALL};
+	if (chance(faults, 30)) {
+		fill_state(faults);
+		return;
+	}
 	if (chance(faults, 50)) {
 		sim_disk_fail_nth(faults->rig->state, calls[below(faults, ARRAY_COUNT(calls))],
 			1 + below(faults, 40), chance(faults, 20) ? SIM_SLOW : SIM_EIO);
@@ -121,6 +136,7 @@ void store_faults_heal(struct store_faults *faults)
 		sim_kv_heal(rig->drives[i].locations);
 	}
 	sim_disk_heal(rig->state);
+	sim_disk_set_capacity(rig->state, 0);
 	sim_kv_heal(rig->index_kv);
 }
 

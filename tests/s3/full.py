@@ -121,7 +121,8 @@ def main():
     random.seed(20261121)
     cases = Cases()
     test(cases, build, "a full drive", (30000, 200000, 1500000), 400, 3000, drive_only)
-    test(cases, build, "a full disk, index and all", (30000, 200000, 1500000), 600, 3000, everything)
+    test(cases, build, "a full disk, index and all", (30000, 200000, 1500000), 1200, 3000, everything)
+    test(cases, build, "a disk full of tiny objects", (3000, 4000), 640, 100000, everything)
     cases.end()
 
 

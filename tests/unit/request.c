@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/request.h"
 
+#include "storage/meta/index_priv.h"
 #include "tests/lib/gateway_rig.h"
 #include "tests/lib/test.h"
 
@@ -248,6 +249,52 @@ START_TEST(a_client_that_goes_away_leaves_nothing_behind)
 }
 END_TEST
 
+static enum err find_little_space(struct disk *disk, struct disk_space *ret_space)
+{
+	(void)disk;
+	*ret_space = (struct disk_space){.total = 1000, .free = 99};
+	return ERR_OK;
+}
+
+/* Has the index see a file system with less room than its log wants. */
+static void fill_disk(void)
+{
+	static const struct disk_ops ops = {.space = find_little_space};
+	static struct disk disk = {.ops = &ops, .path = "full"};
+	struct index *index = rig.rig.index;
+	struct index_space_setup setup = {.disk = &disk,
+		.kv = index->setup.kv,
+		.loop = &rig.rig.loop.loop,
+		.clock = &rig.clock,
+		.trace = index->setup.trace,
+		.log_len = 100};
+	index_space_init(&index->space, &setup);
+}
+
+START_TEST(without_room_for_the_index_a_body_is_refused_before_it_is_read)
+{
+	gateway_rig_bucket(&rig, "garden");
+	fill_disk();
+	ck_assert_uint_eq(gateway_rig_send(&rig, "PUT", "/garden/rose", "red"), 507);
+	ck_assert_str_eq(gateway_rig_code(&rig), "XRubusStorageFull");
+	ck_assert_uint_eq(rig.fake.reads, 0);
+	assert_error("POST", "/garden/rose?uploads", 507, "XRubusStorageFull");
+	assert_error("PUT", "/meadow", 507, "XRubusStorageFull");
+}
+END_TEST
+
+START_TEST(without_room_for_the_index_reads_and_deletes_are_served)
+{
+	uint64_t bucket = gateway_rig_bucket(&rig, "garden");
+	gateway_rig_put(&rig, bucket, "rose", "red");
+	fill_disk();
+	ck_assert_uint_eq(gateway_rig_ask(&rig, "GET", "/garden"), 200);
+	ck_assert_uint_eq(gateway_rig_ask(&rig, "HEAD", "/garden/rose"), 200);
+	ck_assert_uint_eq(gateway_rig_ask(&rig, "DELETE", "/garden/rose"), 204);
+	ck_assert_uint_eq(gateway_rig_ask(&rig, "DELETE", "/garden"), 204);
+}
+END_TEST
+
 START_TEST(counters_know_the_route)
 {
 	gateway_rig_ask(&rig, "GET", "/");
@@ -295,6 +342,8 @@ int main(void)
 	tcase_add_test(form, a_target_that_is_no_path_is_an_invalid_uri);
 	tcase_add_test(form, more_requests_than_may_be_wait_for_their_turn);
 	tcase_add_test(form, a_client_that_goes_away_leaves_nothing_behind);
+	tcase_add_test(form, without_room_for_the_index_a_body_is_refused_before_it_is_read);
+	tcase_add_test(form, without_room_for_the_index_reads_and_deletes_are_served);
 	tcase_add_test(form, counters_know_the_route);
 	return test_run(suite);
 }
