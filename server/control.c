@@ -16,6 +16,8 @@
 #include "server/node.h"
 #include "server/thread.h"
 
+#define ACCEPT_RETRY_MS 100
+
 struct control {
 	struct node *node;
 	int fd;
@@ -60,8 +62,13 @@ static void *run(void *arg)
 		if (!fds[0].revents)
 			continue;
 		int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC);
-		if (fd < 0)
+		if (fd < 0) {
+			/* Most often no descriptor is free; who asks is still there after a while.
+			 */
+			if (poll(&fds[1], 1, ACCEPT_RETRY_MS) > 0)
+				break;
 			continue;
+		}
 		answer(control, fd);
 		close(fd);
 	}

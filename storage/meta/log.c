@@ -73,6 +73,8 @@ static void house_run(struct work *work)
 	struct log *log = CONTAINER_OF(house, struct log, house);
 	house->segment_err = ERR_OK;
 	house->state_err = ERR_OK;
+	for (struct log_segment *s; (s = log_segments_pop(&house->removed));)
+		log_segment_remove(log->setup.disk, s);
 	if (house->makes_segment)
 		house->segment_err = log_segment_make(
 			log->setup.disk, house->number, log->setup.segment_len, &house->segment);
@@ -111,7 +113,7 @@ static void keep_house(struct log *log)
 		die(log, ERR_NO_SPACE);
 		return;
 	}
-	if (house->is_running || (!wants_segment && !house->wants_state))
+	if (house->is_running || (!wants_segment && !house->wants_state && !log->odd.first))
 		return;
 	house->makes_segment = wants_segment && count < LOG_SEGMENTS_MAX;
 	house->writes_state = house->wants_state;
@@ -119,6 +121,8 @@ static void keep_house(struct log *log)
 	house->number = house->makes_segment ? log->next_number++ : 0;
 	house->state = (struct log_state){log->setup.node, log->id, log->durable.sequence};
 	house->segment = NULL;
+	house->removed = log->odd;
+	log->odd = (struct log_segments){0};
 	house->is_running = true;
 	worker_submit(log->setup.worker, &house->work);
 }
@@ -472,6 +476,7 @@ static void log_free(struct log *log)
 	close_segments(&log->live);
 	close_segments(&log->dropped);
 	close_segments(&log->free);
+	close_segments(&log->odd);
 	free(log->runs);
 	free(log->buf);
 	log->magic = 0;

@@ -60,6 +60,14 @@ void log_segment_close(struct log_segment *segment)
 	free(segment);
 }
 
+void log_segment_remove(struct disk *disk, struct log_segment *segment)
+{
+	char name[LOG_NAME_LEN];
+	make_name(segment->number, name);
+	log_segment_close(segment);
+	err_ignore(disk_remove(disk, name)); /* by the next start then */
+}
+
 enum err log_segment_open(struct disk *disk, uint64_t number, struct log_segment **ret_segment)
 {
 	char name[LOG_NAME_LEN];

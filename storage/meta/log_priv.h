@@ -59,6 +59,7 @@ struct log_house {
 	bool makes_segment, writes_state;
 	uint64_t number;
 	struct log_state state;
+	struct log_segments removed;
 	struct log_segment *segment;
 	enum err segment_err, state_err;
 };
@@ -73,6 +74,7 @@ struct log {
 	struct log_segments live; /* in the order of generations; the last one may be written */
 	struct log_segments dropped; /* freed, but no durable frame says so yet (F4) */
 	struct log_segments free;
+	struct log_segments odd; /* of no use; removed when the log is first written to */
 	bool is_active; /* the last live segment is of this life */
 	uint64_t offset; /* in it, where the next frame goes */
 	uint64_t generation; /* the highest */
@@ -110,6 +112,10 @@ MUST_USE enum err log_segment_open(
 MUST_USE enum err log_segment_make(
 	struct disk *disk, uint64_t number, uint64_t len, struct log_segment **ret_segment);
 void log_segment_close(struct log_segment *segment);
+
+/* Closes the segment and removes its file; what cannot be removed is tried again by the next start.
+ * Takes the segment. Blocks. */
+void log_segment_remove(struct disk *disk, struct log_segment *segment);
 
 /* Errors of reading: ERR_NOT_FOUND, ERR_CORRUPT, ERR_VERSION, ERR_IO. Block. */
 MUST_USE enum err log_state_read(struct disk *disk, struct log_state *ret_state);

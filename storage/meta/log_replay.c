@@ -376,26 +376,20 @@ static enum err search_rest(
 	return ERR_OK;
 }
 
-/* Searches the files that are not of the log; keeps those that can be used. */
+/* Searches the files that are not of the log; sorts out those that cannot be used: they were cut
+ * off while they were made, or are of another length than segments now. Nothing is removed before
+ * the log is known to be whole, and a start may still be refused after that. */
 static enum err search_free(struct log *log, struct window *window)
 {
-	struct log_segments kept = {0};
+	struct log_segments all = log->free;
 	enum err err = ERR_OK;
-	for (struct log_segment *s; (s = log_segments_pop(&log->free));) {
+	log->free = (struct log_segments){0};
+	for (struct log_segment *s; (s = log_segments_pop(&all));) {
 		if (err == ERR_OK)
 			err = search_rest(log, window, s, 0);
-		if (s->len == log->setup.segment_len) {
-			log_segments_push(&kept, s);
-			continue;
-		}
-		/* It was cut off while it was made, or is of another length than segments now. */
-		char name[LOG_NAME_LEN];
-		snprintf(name, sizeof name, LOG_DIR "/%016" PRIx64, s->number);
-		log_segment_close(s);
-		if (err == ERR_OK)
-			err = disk_remove(log->setup.disk, name);
+		bool is_odd = s->len != log->setup.segment_len;
+		log_segments_push(is_odd ? &log->odd : &log->free, s);
 	}
-	log->free = kept;
 	return err;
 }
 

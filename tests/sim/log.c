@@ -243,6 +243,29 @@ START_TEST(a_log_whose_file_is_cut_off_anywhere_is_damaged)
 	ck_assert_ok(disk_truncate(file, lens[_i]));
 	disk_close(file);
 	ck_assert_err(log_open(&rig.setup, NULL, NULL, &rig.log), ERR_CORRUPT);
+	/* What is left of it is left. */
+	ck_assert_ok(disk_open(rig.setup.disk, "log/0000000000000000", 0, &file));
+	disk_close(file);
+}
+END_TEST
+
+START_TEST(a_file_that_is_of_no_use_goes_when_the_log_is_written_to)
+{
+	static const char name[] = "log/00000000000000ff";
+	struct disk_file *file;
+	log_rig_close_log(&rig);
+	ck_assert_ok(disk_open(rig.setup.disk, name, DISK_CREATE, &file));
+	ck_assert_ok(disk_truncate(file, 5000));
+	disk_close(file);
+	ck_assert_ok(log_open(&rig.setup, NULL, NULL, &rig.log));
+	ck_assert_ok(disk_open(rig.setup.disk, name, 0, &file));
+	disk_close(file);
+	log_rig_give_some(&rig, 3, false);
+	sim_run_until(rig.sim, log_rig_is_idle, &rig, 60000);
+	ck_assert_err(disk_open(rig.setup.disk, name, 0, &file), ERR_NOT_FOUND);
+	log_rig_close_log(&rig);
+	ck_assert_ok(log_open(&rig.setup, NULL, NULL, &rig.log));
+	log_rig_ck_prefix(&rig);
 }
 END_TEST
 
@@ -323,6 +346,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, a_log_of_another_node_is_foreign);
 	tcase_add_loop_test(tcase, a_log_that_lost_a_file_is_damaged, 0, 3);
 	tcase_add_loop_test(tcase, a_log_whose_file_is_cut_off_anywhere_is_damaged, 0, 5);
+	tcase_add_test(tcase, a_file_that_is_of_no_use_goes_when_the_log_is_written_to);
 	tcase_add_loop_test(tcase, a_frame_that_was_replaced_by_another_is_damage, 0, 2);
 	tcase_add_test(tcase, a_released_log_stays_small);
 	tcase_add_test(tcase, reading_a_range_gives_the_range);

@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "server/node.h"
@@ -172,6 +174,37 @@ START_TEST(a_request_has_a_bound)
 }
 END_TEST
 
+static uint64_t cpu_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return now.tv_sec * UINT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+START_TEST(without_descriptors_it_waits_and_answers_later)
+{
+	ck_assert_ok(control_open(&node, message, &control));
+	struct control_place place;
+	ck_assert_ok(control_place_open(state_dir, &place));
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct rlimit limit;
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	struct rlimit none = {.rlim_cur = fd + 1, .rlim_max = limit.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	uint64_t before = cpu_ms();
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&place.address, sizeof place.address), 0);
+	usleep(400000);
+	ck_assert_uint_lt(cpu_ms() - before, 200);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	ck_assert_int_eq(send(fd, "{}\n", 3, MSG_NOSIGNAL), 3);
+	char *line = NULL;
+	ck_assert_ok(control_line_read(fd, CONTROL_ANSWER_LEN_MAX, &line));
+	free(line);
+	close(fd);
+	control_place_close(&place);
+}
+END_TEST
+
 START_TEST(a_client_that_says_nothing_holds_up_a_stop_only_shortly)
 {
 	struct control_place place;
@@ -200,6 +233,7 @@ int main(void)
 	tcase_add_test(tcase, a_path_longer_than_an_address_will_do);
 	tcase_add_test(tcase, bytes_that_are_no_request_do_no_harm);
 	tcase_add_test(tcase, a_request_has_a_bound);
+	tcase_add_test(tcase, without_descriptors_it_waits_and_answers_later);
 	tcase_add_test(tcase, a_client_that_says_nothing_holds_up_a_stop_only_shortly);
 	suite_add_tcase(suite, tcase);
 	return test_run(suite);
