@@ -14,9 +14,7 @@
  *
  * (R1) The drives of a slot are in different domains, as far as the ring reaches: width of them.
  * (R2) Every slot is full; every drive is known and in, with a weight above 0.
- * (R3) Slots of a drive are in proportion to its weight, within one slot per position where the
- *      domains allow it.
- * (R4) The same drives, weights and profile always give the same table.
+ * How often a drive is chosen, and what may move from one ring to the next: ring_plan.h.
  *
  * Bytes: a format byte and fields; the slots are 2 bytes for each drive number, little-endian, slot
  * by slot. In the index they are kept in parts of at most RING_PART_LEN bytes.
@@ -87,7 +85,7 @@ size_t ring_domain_count(
 /* The level of the domains by default: nodes if the drives are on several, else drives. */
 enum ring_domain ring_domain_default(const struct ring_drive_info *drives, size_t drive_count);
 
-/* Plans a first table. slots gets slot_count * (k + m) * 2 bytes and is borrowed by ret_ring. The
+/* Plans a first table, of the storage class STANDARD (ring_plan.h). slots gets slot_count * (k + m) * 2 bytes and is borrowed by ret_ring. The
  * version is 1. Errors: ERR_QUORUM, fewer domains than k + m; ERR_INVALID, numbers out of range;
  * ERR_NO_MEMORY. */
 MUST_USE enum err ring_plan_initial(const struct ring_drive_info *drives, size_t drive_count,

@@ -1,312 +1,259 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The planner of first tables.
- *
- * Each domain gets a share of all positions in proportion to its weight, but no more than one
- * position in each slot; what a domain cannot take is shared among the others. Shares are whole
- * numbers that add up (largest remainder). Then slot by slot the domains with the most left of
- * their share are taken; a domain that must be in every slot that is left has the most left, so
- * this never runs into a corner. Ties are broken by a hash of slot and drive, so that the drives
- * that share slots with one drive are many: all of them help when it is rebuilt.
- */
+/* The way of a plan: which drives may be chosen, the best capacity, the bounds that follow for each
+ * drive (ring_plan_share.c); which drives each slot gets (ring_plan_flow.c); then, here, drives
+ * that are new in their slots change places with each other, and each gets a position. */
+#include "storage/ring/ring_plan.h"
+
 #include <stdlib.h>
 
-#include "erasure/checksum.h"
-#include "storage/ring/ring.h"
+#include "storage/ring/ring_plan_priv.h"
 
-struct plan_domain {
-	uint64_t weight;
-	uint32_t share; /* positions to get */
-	uint32_t left; /* of them */
-	bool is_full; /* one in every slot */
-	size_t first; /* drive that stands for it */
-};
+#define MIX_ROUNDS 8
+#define NUMBERS (UINT16_MAX + 1)
 
-struct plan_drive {
-	const struct ring_drive_info *info;
-	size_t domain;
-	uint32_t left;
-	uint32_t *at_position; /* how often it is at each position */
-};
+/* --- what there was --------------------------------------------------------------------------- */
 
-struct plan {
-	struct plan_drive *drives; /* those with a weight */
-	size_t drive_count;
-	struct plan_domain *domains;
-	size_t domain_count;
-	uint32_t *at_positions;
-	uint32_t slot_count;
-	uint8_t width;
-};
-
-static bool is_same_domain(
-	const struct ring_drive_info *a, const struct ring_drive_info *b, enum ring_domain domain)
+static uint8_t kept_width(const struct plan *plan)
 {
-	switch (domain) {
-	case RING_DOMAIN_ZONE:
-		if (a->zone.len > 0 || b->zone.len > 0)
-			return bytes_is_equal(a->zone, b->zone);
-		/* fall through */
-	case RING_DOMAIN_NODE:
-		return memcmp(&a->node, &b->node, sizeof a->node) == 0;
-	default:
-		return a->number == b->number;
-	}
+	if (!plan->old)
+		return 0;
+	return plan->old->width < plan->width ? plan->old->width : plan->width;
 }
 
-size_t ring_domain_count(
-	const struct ring_drive_info *drives, size_t drive_count, enum ring_domain domain)
+/* The drive that was at a position, if it may be chosen; else PLAN_NONE. */
+static uint32_t old_drive(const struct plan *plan, uint32_t slot, uint8_t position)
 {
-	size_t count = 0;
-	for (size_t i = 0; i < drive_count; i++) {
-		bool is_new = drives[i].weight > 0;
-		for (size_t j = 0; j < i && is_new; j++)
-			is_new = drives[j].weight == 0 ||
-				!is_same_domain(&drives[i], &drives[j], domain);
-		count += is_new;
-	}
-	return count;
+	return plan->by_number[ring_drive(plan->old, slot, position)];
 }
 
-enum ring_domain ring_domain_default(const struct ring_drive_info *drives, size_t drive_count)
+static void note_old(struct plan *plan)
 {
-	return ring_domain_count(drives, drive_count, RING_DOMAIN_NODE) > 1 ? RING_DOMAIN_NODE
-									    : RING_DOMAIN_DRIVE;
-}
-
-static int compare_numbers(const void *a, const void *b)
-{
-	const struct plan_drive *x = a, *y = b;
-	return x->info->number < y->info->number ? -1 : x->info->number > y->info->number;
-}
-
-/* Drives in the order of their numbers (R4), and the domains they make. */
-static void find_domains(struct plan *plan, const struct ring_drive_info *drives,
-	size_t drive_count, enum ring_domain level)
-{
-	for (size_t i = 0; i < drive_count; i++) {
-		if (drives[i].weight > 0)
-			plan->drives[plan->drive_count++].info = &drives[i];
-	}
-	qsort(plan->drives, plan->drive_count, sizeof *plan->drives, compare_numbers);
-	for (size_t i = 0; i < plan->drive_count; i++) {
-		struct plan_drive *drive = &plan->drives[i];
-		drive->at_position = plan->at_positions + i * RING_WIDTH_MAX;
-		while (drive->domain < plan->domain_count &&
-			!is_same_domain(plan->drives[plan->domains[drive->domain].first].info,
-				drive->info, level))
-			drive->domain++;
-		if (drive->domain == plan->domain_count)
-			plan->domains[plan->domain_count++].first = i;
-		plan->domains[drive->domain].weight += drive->info->weight;
-	}
-}
-
-/* --- shares ----------------------------------------------------------------------------------- */
-
-/* Domains whose proportion is more than every slot get every slot; the rest share what is left,
- * which may make others full. */
-static void fill_domains(struct plan *plan, uint64_t *ret_positions, uint64_t *ret_weight)
-{
-	for (;;) {
-		uint64_t positions = (uint64_t)plan->slot_count * plan->width;
-		uint64_t weight = 0;
-		for (size_t i = 0; i < plan->domain_count; i++) {
-			if (plan->domains[i].is_full)
-				positions -= plan->slot_count;
-			else
-				weight += plan->domains[i].weight;
-		}
-		*ret_positions = positions;
-		*ret_weight = weight;
-		bool is_changed = false;
-		for (size_t i = 0; i < plan->domain_count; i++) {
-			struct plan_domain *domain = &plan->domains[i];
-			if (domain->is_full ||
-				(unsigned __int128)domain->weight * positions <
-					(unsigned __int128)plan->slot_count * weight)
-				continue;
-			domain->is_full = true;
-			is_changed = true;
-		}
-		if (!is_changed)
-			return;
-	}
-}
-
-/* Splits positions in proportion to weights, in whole numbers that add up: first all floors, then
- * one more for those with the largest remainders. */
-struct split {
-	uint64_t weight;
-	uint32_t share;
-	uint64_t remainder; /* in 2^-32 */
-};
-
-static void split_positions(struct split *parts, size_t count, uint64_t positions, uint64_t weight)
-{
-	uint64_t given = 0;
-	for (size_t i = 0; i < count; i++) {
-		unsigned __int128 exact = ((unsigned __int128)parts[i].weight * positions << 32) /
-			weight;
-		parts[i].share = exact >> 32;
-		parts[i].remainder = (uint32_t)exact + 1;
-		given += parts[i].share;
-	}
-	for (; given < positions; given++) {
-		size_t best = 0;
-		for (size_t i = 1; i < count; i++) {
-			if (parts[i].remainder > parts[best].remainder)
-				best = i;
-		}
-		parts[best].share++;
-		parts[best].remainder = 0;
-	}
-}
-
-static void share_domains(struct plan *plan, struct split *parts)
-{
-	uint64_t positions, weight;
-	fill_domains(plan, &positions, &weight);
-	size_t count = 0;
-	for (size_t i = 0; i < plan->domain_count; i++) {
-		if (!plan->domains[i].is_full)
-			parts[count++] = (struct split){.weight = plan->domains[i].weight};
-	}
-	if (count > 0)
-		split_positions(parts, count, positions, weight);
-	count = 0;
-	for (size_t i = 0; i < plan->domain_count; i++) {
-		struct plan_domain *domain = &plan->domains[i];
-		domain->share = domain->is_full ? plan->slot_count : parts[count++].share;
-		domain->left = domain->share;
-	}
-}
-
-static void share_drives(struct plan *plan, struct split *parts)
-{
-	for (size_t i = 0; i < plan->domain_count; i++) {
-		size_t count = 0;
-		for (size_t j = 0; j < plan->drive_count; j++) {
-			if (plan->drives[j].domain == i)
-				parts[count++] = (struct split){
-					.weight = plan->drives[j].info->weight};
-		}
-		split_positions(parts, count, plan->domains[i].share, plan->domains[i].weight);
-		count = 0;
-		for (size_t j = 0; j < plan->drive_count; j++) {
-			if (plan->drives[j].domain == i)
-				plan->drives[j].left = parts[count++].share;
-		}
-	}
-}
-
-/* --- slots ------------------------------------------------------------------------------------ */
-
-static uint64_t tie(uint32_t slot, uint16_t number)
-{
-	uint8_t bytes[6];
-	put_le32(bytes, slot);
-	put_le16(bytes + 4, number);
-	return checksum(bytes, sizeof bytes, 0);
-}
-
-/* The domain with the most left that is not taken yet. */
-static size_t pick_domain(const struct plan *plan, uint32_t slot, const bool *is_taken)
-{
-	size_t best = SIZE_MAX;
-	uint64_t best_tie = 0;
-	for (size_t i = 0; i < plan->domain_count; i++) {
-		const struct plan_domain *domain = &plan->domains[i];
-		if (is_taken[i] || (best != SIZE_MAX && domain->left < plan->domains[best].left))
-			continue;
-		uint64_t t = tie(slot, plan->drives[domain->first].info->number);
-		if (best == SIZE_MAX || domain->left > plan->domains[best].left || t > best_tie) {
-			best = i;
-			best_tie = t;
-		}
-	}
-	assert(best != SIZE_MAX);
-	return best;
-}
-
-static size_t pick_drive(const struct plan *plan, uint32_t slot, size_t domain)
-{
-	size_t best = SIZE_MAX;
-	uint64_t best_tie = 0;
-	for (size_t i = plan->domains[domain].first; i < plan->drive_count; i++) {
-		const struct plan_drive *drive = &plan->drives[i];
-		if (drive->domain != domain ||
-			(best != SIZE_MAX && drive->left < plan->drives[best].left))
-			continue;
-		uint64_t t = tie(slot, drive->info->number);
-		if (best == SIZE_MAX || drive->left > plan->drives[best].left || t > best_tie) {
-			best = i;
-			best_tie = t;
-		}
-	}
-	assert(best != SIZE_MAX);
-	return best;
-}
-
-/* Orders the drives of a slot so that each is at each position about equally often. */
-static void place(struct plan *plan, size_t *chosen, uint8_t *slot_row)
-{
-	for (uint8_t position = 0; position < plan->width; position++) {
-		size_t best = position;
-		for (size_t i = position + 1; i < plan->width; i++) {
-			if (plan->drives[chosen[i]].at_position[position] <
-				plan->drives[chosen[best]].at_position[position])
-				best = i;
-		}
-		size_t drive = chosen[best];
-		chosen[best] = chosen[position];
-		chosen[position] = drive;
-		plan->drives[drive].at_position[position]++;
-		put_le16(slot_row + 2 * position, plan->drives[drive].info->number);
-	}
-}
-
-static void fill_slots(struct plan *plan, bool *is_taken, uint8_t *slots)
-{
+	for (uint32_t number = 0; number < NUMBERS; number++)
+		plan->by_number[number] = PLAN_NONE;
+	for (uint32_t i = 0; i < plan->drive_count; i++)
+		plan->by_number[plan->drives[i].info->number] = i;
 	for (uint32_t slot = 0; slot < plan->slot_count; slot++) {
-		size_t chosen[RING_WIDTH_MAX];
-		memset(is_taken, 0, plan->domain_count);
-		for (uint8_t i = 0; i < plan->width; i++) {
-			size_t domain = pick_domain(plan, slot, is_taken);
-			is_taken[domain] = true;
-			plan->domains[domain].left--;
-			chosen[i] = pick_drive(plan, slot, domain);
-			plan->drives[chosen[i]].left--;
+		for (uint8_t i = 0; i < kept_width(plan); i++) {
+			uint32_t drive = old_drive(plan, slot, i);
+			if (drive != PLAN_NONE)
+				plan_bit_set(plan->was_there, plan->drive_words, slot, drive);
 		}
-		place(plan, chosen, slots + 2 * (size_t)slot * plan->width);
 	}
 }
 
-static bool is_request(size_t drive_count, struct ring_profile profile, uint32_t slot_count)
+/* --- mixing ----------------------------------------------------------------------------------- */
+
+/* May a slot have one drive in place of another? */
+static bool is_exchangeable(const struct plan *plan, uint32_t slot, uint32_t out, uint32_t in)
 {
-	return drive_count <= RING_DRIVES_MAX && profile.k >= 1 &&
-		profile.k + profile.m <= RING_WIDTH_MAX && slot_count >= 1 &&
-		slot_count <= RING_SLOTS_MAX && (slot_count & (slot_count - 1)) == 0;
+	uint32_t domain = plan->drives[in].domain;
+	return domain == plan->drives[out].domain ||
+		!plan_bit(plan->has_domain, plan->domain_words, slot, domain);
 }
 
-static enum err make_plan(struct plan *plan, const struct ring_drive_info *drives,
-	size_t drive_count, enum ring_domain domain, uint8_t *slots)
+static void exchange(struct plan *plan, uint32_t a, uint32_t b)
 {
-	struct split *parts = calloc(drive_count + 1, sizeof *parts);
-	bool *is_taken = calloc(drive_count + 1, sizeof *is_taken);
-	enum err err = ERR_NO_MEMORY;
-	if (!parts || !is_taken || !plan->drives || !plan->domains || !plan->at_positions)
-		goto out;
-	find_domains(plan, drives, drive_count, domain);
-	err = ERR_QUORUM;
-	if (plan->domain_count < plan->width)
-		goto out;
-	share_domains(plan, parts);
-	share_drives(plan, parts);
-	fill_slots(plan, is_taken, slots);
-	err = ERR_OK;
-out:
-	free(parts);
-	free(is_taken);
+	uint32_t slot_a = a / plan->width;
+	uint32_t slot_b = b / plan->width;
+	uint32_t drive_a = plan->entries[a];
+	uint32_t drive_b = plan->entries[b];
+	uint32_t domain_a = plan->drives[drive_a].domain;
+	uint32_t domain_b = plan->drives[drive_b].domain;
+	if (slot_a == slot_b || !is_exchangeable(plan, slot_a, drive_a, drive_b) ||
+		!is_exchangeable(plan, slot_b, drive_b, drive_a))
+		return;
+	plan_bit_clear(plan->has_domain, plan->domain_words, slot_a, domain_a);
+	plan_bit_clear(plan->has_domain, plan->domain_words, slot_b, domain_b);
+	plan_bit_set(plan->has_domain, plan->domain_words, slot_a, domain_b);
+	plan_bit_set(plan->has_domain, plan->domain_words, slot_b, domain_a);
+	plan->entries[a] = drive_b;
+	plan->entries[b] = drive_a;
+}
+
+/* The flow gives slots that it looked at together the same drives. Exchanges of drives that are new
+ * in both slots, by chance, undo that and cost nothing (N7). */
+static enum err mix(struct plan *plan)
+{
+	uint32_t entry_count = plan->slot_count * plan->width;
+	uint32_t *new = calloc(entry_count, sizeof *new);
+	if (!new)
+		return ERR_NO_MEMORY;
+	uint32_t count = 0;
+	for (uint32_t entry = 0; entry < entry_count; entry++) {
+		if (!plan_bit(plan->was_there, plan->drive_words, entry / plan->width,
+			    plan->entries[entry]))
+			new[count++] = entry;
+	}
+	uint64_t state = count;
+	for (uint64_t i = 0; i < (uint64_t)MIX_ROUNDS * count; i++) {
+		state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+		exchange(plan, new[i % count], new[(state >> 33) % count]);
+	}
+	free(new);
+	return ERR_OK;
+}
+
+/* --- positions -------------------------------------------------------------------------------- */
+
+static void place_at(
+	struct plan *plan, uint32_t slot, uint8_t position, uint32_t *entry, uint8_t *slots)
+{
+	size_t width = plan->width;
+	plan->at_position[*entry * width + position]++;
+	put_le16(slots + 2 * (slot * width + position), plan->drives[*entry].info->number);
+	*entry = PLAN_NONE;
+}
+
+/* Who was in the slot keeps its position. */
+static void place_kept(struct plan *plan, uint32_t slot, uint8_t *slots)
+{
+	uint32_t *row = plan->entries + (size_t)slot * plan->width;
+	for (uint8_t position = 0; position < kept_width(plan); position++) {
+		uint32_t drive = old_drive(plan, slot, position);
+		for (uint8_t i = 0; i < plan->width && drive != PLAN_NONE; i++) {
+			if (row[i] != drive)
+				continue;
+			place_at(plan, slot, position, &row[i], slots);
+			break;
+		}
+	}
+}
+
+/* The rest is placed so that each drive is at each position about equally often. */
+static void place_new(struct plan *plan, uint32_t slot, uint8_t *slots)
+{
+	uint32_t *row = plan->entries + (size_t)slot * plan->width;
+	for (uint8_t position = 0; position < plan->width; position++) {
+		if (get_le16(slots + 2 * ((size_t)slot * plan->width + position)) != 0)
+			continue;
+		uint32_t *best = NULL;
+		uint32_t best_count = 0;
+		for (uint8_t i = 0; i < plan->width; i++) {
+			if (row[i] == PLAN_NONE)
+				continue;
+			uint32_t count = plan->at_position[(size_t)row[i] * plan->width + position];
+			if (best && count >= best_count)
+				continue;
+			best = &row[i];
+			best_count = count;
+		}
+		assert(best);
+		place_at(plan, slot, position, best, slots);
+	}
+}
+
+static void place(struct plan *plan, uint8_t *slots)
+{
+	memset(slots, 0, 2 * (size_t)plan->slot_count * plan->width);
+	for (uint32_t slot = 0; slot < plan->slot_count; slot++)
+		place_kept(plan, slot, slots);
+	for (uint32_t slot = 0; slot < plan->slot_count; slot++)
+		place_new(plan, slot, slots);
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
+static bool is_request(const struct ring_plan_request *request)
+{
+	struct ring_profile profile = request->profile;
+	uint32_t slot_count = request->slot_count;
+	if (request->old && request->old->slot_count != slot_count)
+		return false;
+	return request->drive_count <= RING_DRIVES_MAX && profile.k >= 1 &&
+		profile.k + profile.m <= RING_WIDTH_MAX && slot_count >= 1 &&
+		slot_count <= RING_SLOTS_MAX && (slot_count & (slot_count - 1)) == 0 &&
+		request->domain <= RING_DOMAIN_ZONE;
+}
+
+static void fini_plan(struct plan *plan)
+{
+	free(plan->infos);
+	free(plan->drives);
+	free(plan->domains);
+	free(plan->entries);
+	free(plan->has_domain);
+	free(plan->was_there);
+	free(plan->by_number);
+	free(plan->at_position);
+}
+
+/* Chooses drives and finds the best; the plan is the caller's to end, also on failure. */
+static enum err begin_plan(struct plan *plan, const struct ring_plan_request *request)
+{
+	*plan = (struct plan){0};
+	if (!is_request(request))
+		return ERR_INVALID;
+	plan->old = request->old;
+	plan->slot_count = request->slot_count;
+	plan->width = request->profile.k + request->profile.m;
+	plan->info_count = request->drive_count;
+	plan->infos = calloc(plan->info_count + 1, sizeof *plan->infos);
+	plan->drives = calloc(plan->info_count + 1, sizeof *plan->drives);
+	plan->domains = calloc(plan->info_count + 1, sizeof *plan->domains);
+	if (!plan->infos || !plan->drives || !plan->domains)
+		return ERR_NO_MEMORY;
+	if (plan->info_count > 0)
+		memcpy(plan->infos, request->drives, plan->info_count * sizeof *plan->infos);
+	enum err err = plan_choose_drives(plan, request->domain, request->drive_class);
+	if (err == ERR_OK)
+		plan_find_best(plan);
+	return err;
+}
+
+static enum err fill_plan(struct plan *plan)
+{
+	size_t slot_count = plan->slot_count;
+	plan->domain_words = (plan->domain_count + 63) / 64;
+	plan->drive_words = (plan->drive_count + 63) / 64;
+	plan->entries = calloc(slot_count * plan->width, sizeof *plan->entries);
+	plan->has_domain = calloc(slot_count * plan->domain_words, sizeof *plan->has_domain);
+	plan->was_there = calloc(slot_count * plan->drive_words, sizeof *plan->was_there);
+	plan->by_number = calloc(NUMBERS, sizeof *plan->by_number);
+	plan->at_position = calloc(
+		(size_t)plan->drive_count * plan->width, sizeof *plan->at_position);
+	if (!plan->entries || !plan->has_domain || !plan->was_there || !plan->by_number ||
+		!plan->at_position)
+		return ERR_NO_MEMORY;
+	note_old(plan);
+	plan_share(plan);
+	enum err err = plan_fill(plan);
+	return err == ERR_OK ? mix(plan) : err;
+}
+
+enum err ring_plan(const struct ring_plan_request *request, uint8_t *slots, struct ring *ret_ring)
+{
+	struct plan plan;
+	enum err err = begin_plan(&plan, request);
+	if (err == ERR_OK)
+		err = fill_plan(&plan);
+	if (err == ERR_OK) {
+		place(&plan, slots);
+		*ret_ring = (struct ring){
+			.class = request->class,
+			.version = request->old ? request->old->version + 1 : 1,
+			.slot_count = plan.slot_count,
+			.width = plan.width,
+			.domain = request->domain,
+			.drive_class = request->drive_class,
+			.profile = request->profile,
+			.slots = slots,
+			.slots_len = 2 * (size_t)plan.slot_count * plan.width,
+		};
+	}
+	fini_plan(&plan);
+	return err;
+}
+
+enum err ring_plan_best(const struct ring_plan_request *request, uint64_t *ret_len)
+{
+	struct plan plan;
+	enum err err = begin_plan(&plan, request);
+	if (err == ERR_OK) {
+		plan_wide len = plan.best * plan.slot_count * request->profile.k;
+		len >>= PLAN_FRACTION_BITS;
+		*ret_len = len < UINT64_MAX ? len : UINT64_MAX;
+	}
+	fini_plan(&plan);
 	return err;
 }
 
@@ -314,30 +261,13 @@ enum err ring_plan_initial(const struct ring_drive_info *drives, size_t drive_co
 	struct ring_profile profile, enum ring_domain domain, uint32_t slot_count, uint8_t *slots,
 	struct ring *ret_ring)
 {
-	if (!is_request(drive_count, profile, slot_count))
-		return ERR_INVALID;
-	struct plan plan = {
-		.drives = calloc(drive_count + 1, sizeof *plan.drives),
-		.domains = calloc(drive_count + 1, sizeof *plan.domains),
-		.at_positions = calloc(drive_count + 1, RING_WIDTH_MAX * sizeof(uint32_t)),
-		.slot_count = slot_count,
-		.width = profile.k + profile.m,
-	};
-	enum err err = make_plan(&plan, drives, drive_count, domain, slots);
-	free(plan.drives);
-	free(plan.domains);
-	free(plan.at_positions);
-	if (err != ERR_OK)
-		return err;
-	*ret_ring = (struct ring){
-		.class = RING_STANDARD,
-		.version = 1,
-		.slot_count = slot_count,
-		.width = plan.width,
-		.domain = domain,
+	struct ring_plan_request request = {
+		.drives = drives,
+		.drive_count = drive_count,
 		.profile = profile,
-		.slots = slots,
-		.slots_len = 2 * (size_t)slot_count * plan.width,
+		.domain = domain,
+		.class = RING_STANDARD,
+		.slot_count = slot_count,
 	};
-	return ERR_OK;
+	return ring_plan(&request, slots, ret_ring);
 }
