@@ -213,6 +213,7 @@ static const struct loop_ops loop_ops = {.post = post, .is_current = is_current,
 static const struct worker_ops worker_ops = {.submit = submit};
 
 struct lanes_call {
+	struct digest_hall hall;
 	struct digest_lanes lanes;
 	unsigned stream_count;
 	size_t len;
@@ -245,7 +246,8 @@ static void bench_lanes(const char *what, unsigned kinds, size_t len)
 	static struct lanes_call call;
 	for (size_t i = 0; i < ARRAY_COUNT(stream_counts); i++) {
 		char name[100];
-		digest_lanes_init(&call.lanes, &loop, &worker);
+		digest_hall_init(&call.hall);
+		digest_lanes_init(&call.lanes, &call.hall, &loop, &worker);
 		call.stream_count = stream_counts[i];
 		call.len = len;
 		for (unsigned j = 0; j < call.stream_count; j++)
@@ -254,6 +256,7 @@ static void bench_lanes(const char *what, unsigned kinds, size_t len)
 		snprintf(name, sizeof name, "lanes_%s_%zu_x%u", what, len, call.stream_count);
 		print(name, speed, "GB/s");
 		digest_lanes_fini(&call.lanes);
+		digest_hall_fini(&call.hall);
 	}
 }
 

@@ -22,10 +22,17 @@
  */
 enum { STALL_MS = 5000 };
 
+static void leave_lanes(struct body *body)
+{
+	if (body->is_in_lanes)
+		digest_lanes_leave(&body->request->loop->lanes);
+	body->is_in_lanes = false;
+}
+
 static void over(struct body *body)
 {
 	body->is_put_active = false;
-	digest_lanes_leave(&body->request->loop->lanes);
+	leave_lanes(body);
 	request_body_fini(&body->source);
 	timer_cancel(body->request->loop->loop, &body->timer);
 	request_release(body->request);
@@ -68,10 +75,13 @@ static void digest_done(struct digest_job *job)
 	struct body *body = CONTAINER_OF(job, struct body, job);
 	struct put_frame *frame = body->first;
 	body->first = frame->owner_data;
-	if (body->first)
+	if (body->first) {
 		submit_frame(body);
-	else
+	} else {
+		if (body->is_received || body->progress != BODY_GOING)
+			leave_lanes(body);
 		request_advance_soon(body->request);
+	}
 	put_frame_done(&body->put, frame);
 }
 
@@ -199,6 +209,7 @@ enum s3_code body_start(struct body *body, struct request *request, const struct
 		return s3_error_from_err(err, S3_INTERNAL_ERROR);
 	}
 	body->is_put_active = true;
+	body->is_in_lanes = true;
 	digest_lanes_enter(&request->loop->lanes);
 	request_hold(request);
 	body->received_ms = loop_now_ms(request->loop->loop);

@@ -36,6 +36,7 @@ struct body {
 	bool is_discarding;
 	bool is_received; /* the source is at its end */
 	bool is_durable;
+	bool is_in_lanes; /* entered the digest lanes and has not left */
 	uint64_t received_ms; /* when bytes came last */
 	struct timer timer;
 

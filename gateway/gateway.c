@@ -22,7 +22,7 @@ enum err gateway_loop_init(struct gateway_loop *loop, struct gateway *gateway, s
 	enum err err = auth_keys_init(&loop->keys);
 	if (err != ERR_OK)
 		return err;
-	digest_lanes_init(&loop->lanes, on, gateway->worker);
+	digest_lanes_init(&loop->lanes, &gateway->hall, on, gateway->worker);
 	request_loop_init(loop);
 	pool_init(&loop->text_pool, on, "text", gateway->settings.text_len_max);
 	return ERR_OK;

@@ -32,6 +32,7 @@ struct gateway {
 	struct worker *worker;
 	struct clock *clock;
 	struct trace *trace;
+	struct digest_hall hall; /* the gateway's own: digest_hall_init() makes it */
 };
 
 #define GATEWAY_ROUTES_MAX 128

@@ -178,6 +178,7 @@ enum err node_start(
 	node->logger = logger;
 	node->trace = logger_trace(logger);
 	node->lock_fd = -1;
+	digest_hall_init(&node->gateway.hall);
 	message[0] = '\0';
 	enum err err = assemble(node, message);
 	if (err) {
@@ -443,5 +444,6 @@ void node_stop(struct node *node)
 		close(node->lock_fd);
 	secret_box_fini(&node->box);
 	identity_fini(&node->identity);
+	digest_hall_fini(&node->gateway.hall);
 	free(node);
 }

@@ -43,8 +43,7 @@ printf '%s\n' "$sources" "$scripts" build.ninja modules.ninja | xargs awk '
 
 # A file tells one story in 600 lines. Those that are longer stand here with their length, and may
 # only get shorter.
-longest='
-tests/unit/digest.c 626'
+longest=''
 printf '%s\n' "$sources" | xargs awk -v longest="$longest" '
 	BEGIN { n = split(longest, words); for (i = 1; i < n; i += 2) bound[words[i]] = words[i + 1] }
 	{ count[FILENAME] = FNR }

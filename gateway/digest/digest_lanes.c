@@ -6,70 +6,47 @@
 #include "gateway/digest/digest_stream_priv.h"
 #include "gateway/digest/hash_lanes.h"
 
-/* Digest lanes: how a loop hashes the bodies that it receives.
+/* Digest lanes: how the loops hash the bodies that they receive.
  *
  * MD5 of one stream leaves most of a CPU idle, and so does SHA-256; many streams at once take
- * little longer than one. So jobs are not done when they are submitted: the first one posts a task,
- * and when that runs, all jobs that came in meanwhile go through the lanes together, slice by
- * slice, so that each byte is fetched from memory once for all of its digests.
+ * little longer than one. So jobs are not done when they are submitted. Short ones (below LONG_LEN)
+ * wait for the end of the turn and go through the lanes of their loop together. Long ones wait in
+ * the hall (digest_hall.c) for those of all loops; the loop that finds enough of them there takes
+ * them all as its batch. Slices of all streams take turns, so that each byte is fetched from memory
+ * once for all of its digests. What comes meanwhile does not join a batch: it would leave the other
+ * lanes empty at the batch's end, and a batch of its own is soon there.
  *
- * A small batch waits up to HOLD_MS for company, while at least twice as many bodies as it has are
- * on their way: those that submitted a job in this window of WINDOW_MS or the one before, and no
- * more than are open now. While the loop sleeps, clients have the CPU to send more. A hold that did
- * not double its batch was a mistake, and is followed by twice as many batches without a hold as
- * the last mistake was; so a fast body beside slow ones loses little.
+ * A body that has been the only one for a while has no use for lanes and would hold up its loop for
+ * longest: its jobs go to a worker thread, as long as no other body submits a long one. A job that
+ * is alone only now stays: on a worker it would cost as much as it does here, and those that come
+ * in meanwhile would be alone too.
  *
- * A body that has been the only one of its loop for a while (ALONE_COUNT jobs) has no use for lanes
- * and would hold up its loop for longest: its jobs go to a worker thread, as long as no other body
- * submits one. A job that is alone only now stays: on a worker it would cost as much as it does
- * here, and those that come in meanwhile would be alone too.
- *
- * A job is waiting (in the queue), active (at most twice as many as there are lanes: the next
- * slices are theirs), lent to a worker, or finished (until the end of the turn).
+ * A job is waiting (in the queue or in the hall), active (the next slices are theirs), lent to a
+ * worker, or finished (until the end of the turn, and until its own loop is told).
  *
  * (I1) A stream has at most one job in flight; is_busy says so. So what the slices of one turn
  * touch are different streams, and the order within a stream is that of submission.
  *
- * (I2) done() is called once per job, by the task or by the worker's answer, never inside
- * digest_lanes_submit(), and after that nothing here touches the job.
+ * (I2) done() is called once per job, on the loop that submitted it, by a task or by the worker's
+ * answer, never inside digest_lanes_submit(), and after that nothing here touches the job.
  *
  * (I3) A turn hashes at most TURN_LEN bytes per stream and at most DIGEST_ACTIVE_MAX streams at a
  * time, so that the loop serves others in between; the task posts itself while jobs are left.
  *
- * (I4) If and only if jobs are waiting or active, the task is posted or a hold is on: the timer is
- * set, nothing is active, and all that waits is long.
+ * (I4) If jobs are waiting in the queue or active, the task is posted; (H1) is for the hall.
  *
  * Nothing here can fail. */
 enum {
 	TURN_LEN = 128 * 1024,
-	ALONE_LEN_MIN = 64 * 1024, /* below, the way to a worker and back is not worth it */
-	ALONE_COUNT = 4,
-	HOLD_MS = 2,
-	HELD_LEN_MIN = 64 * 1024, /* shorter ones do not wait, nor does what is with them */
-	HOLD_GOAL_MAX = 8, /* more lanes than this save little */
-	HOLD_SKIPS_MAX = 4,
-	WINDOW_MS = 32,
+	LONG_LEN = 64 * 1024, /* below, neither a hold nor the way to a worker is worth it */
 	JOB_MAGIC = 0x6a6f6264,
 };
 
-static_assert((int)DIGEST_ACTIVE_MAX == 2 * (int)HASH_LANES_MAX, "short jobs leave room");
+static_assert((int)DIGEST_ACTIVE_MAX == 2 * (int)HASH_LANES_MAX, "long ones and short ones");
 
-static void push(struct digest_job_list *list, struct digest_job *job)
+static bool is_long(const struct digest_job *job)
 {
-	job->next = NULL;
-	if (list->first)
-		list->last->next = job;
-	else
-		list->first = job;
-	list->last = job;
-}
-
-static struct digest_job *pop(struct digest_job_list *list)
-{
-	struct digest_job *job = list->first;
-	if (job)
-		list->first = job->next;
-	return job;
+	return job->len >= LONG_LEN;
 }
 
 static void finish(struct digest_lanes *lanes, struct digest_job *job)
@@ -99,24 +76,54 @@ static void lend_to_worker(struct digest_lanes *lanes, struct digest_job *job)
 {
 	job->work.run = run_on_worker;
 	job->work.done = worker_done;
-	job->work.loop = lanes->loop;
+	job->work.loop = job->lanes->loop;
 	worker_submit(lanes->worker, &job->work);
 }
 
-static bool is_for_worker(const struct digest_lanes *lanes, const struct digest_job *job)
+static void answer(struct task *task)
 {
-	return lanes->same_count >= ALONE_COUNT && job->len - job->offset >= ALONE_LEN_MIN &&
-		(job->stream->kinds & ~DIGEST_CRCS) != 0;
+	struct digest_job *job = CONTAINER_OF(task, struct digest_job, answer);
+	finish(job->lanes, job);
 }
 
-static void fill_active(struct digest_lanes *lanes)
+/* Calls done() of what is through, or has its own loop call it. done() may submit: that is not done
+ * before the next turn. */
+static void finish_all(struct digest_lanes *lanes)
 {
-	while (lanes->active_count < lanes->active_max && lanes->waiting.first) {
-		lanes->active[lanes->active_count++] = pop(&lanes->waiting);
-		lanes->waiting_count--;
+	struct digest_job_list finished = lanes->finished;
+	lanes->finished = (struct digest_job_list){NULL, NULL};
+	for (struct digest_job *job; (job = digest_job_pop(&finished));) {
+		if (job->lanes == lanes) {
+			finish(lanes, job);
+		} else {
+			job->answer.run = answer;
+			loop_post(job->lanes->loop, &job->answer);
+		}
 	}
-	if (!lanes->waiting.first)
-		lanes->has_short = false;
+}
+
+static void take_short(struct digest_lanes *lanes)
+{
+	while (lanes->active_count - lanes->long_count < lanes->lane_count && lanes->waiting.first)
+		lanes->active[lanes->active_count++] = digest_job_pop(&lanes->waiting);
+}
+
+/* Looks into the hall for a batch. */
+static void take_long(struct digest_lanes *lanes)
+{
+	struct digest_take take;
+	digest_hall_take(lanes->hall, lanes, lanes->lane_count, loop_now_ms(lanes->loop), &take);
+	struct digest_job *first = take.jobs.first;
+	if (take.hold_ms > 0)
+		timer_set(lanes->loop, &lanes->hold_timer, take.hold_ms);
+	if (take.is_alone && first && (first->stream->kinds & ~DIGEST_CRCS) != 0) {
+		lend_to_worker(lanes, first);
+		return;
+	}
+	for (struct digest_job *job; (job = digest_job_pop(&take.jobs));) {
+		lanes->active[lanes->active_count++] = job;
+		lanes->long_count++;
+	}
 }
 
 /* Moves what is through from active to finished. */
@@ -125,10 +132,12 @@ static void drop_finished(struct digest_lanes *lanes)
 	unsigned kept = 0;
 	for (unsigned i = 0; i < lanes->active_count; i++) {
 		struct digest_job *job = lanes->active[i];
-		if (job->offset == job->len)
-			push(&lanes->finished, job);
-		else
+		if (job->offset < job->len) {
 			lanes->active[kept++] = job;
+			continue;
+		}
+		lanes->long_count -= is_long(job);
+		digest_job_push(&lanes->finished, job);
 	}
 	lanes->active_count = kept;
 }
@@ -168,131 +177,68 @@ static void post(struct digest_lanes *lanes)
 	loop_post(lanes->loop, &lanes->task);
 }
 
+/* Goes on with what is active, for a turn. */
 static void advance(struct digest_lanes *lanes)
 {
 	for (size_t turn_len = 0; turn_len < TURN_LEN; turn_len += DIGEST_SLICE_LEN) {
-		fill_active(lanes);
+		take_short(lanes);
 		if (lanes->active_count == 0)
 			return;
-		if (lanes->active_count == 1 && is_for_worker(lanes, lanes->active[0])) {
-			lend_to_worker(lanes, lanes->active[0]);
-			lanes->active_count = 0;
-			return;
-		}
 		run_slices(lanes);
 		drop_finished(lanes);
 	}
-	if (lanes->active_count > 0 || lanes->waiting.first)
-		post(lanes);
-}
-
-/* --- company -------------------------------------------------------------------------- */
-
-/* Counts the bodies of each window, each once. */
-static void note_body(struct digest_lanes *lanes, struct digest_job *job)
-{
-	uint64_t window = loop_now_ms(lanes->loop) / WINDOW_MS + 1; /* 0: never */
-	if (window != lanes->window) {
-		lanes->body_count_before = window == lanes->window + 1 ? lanes->body_count : 0;
-		lanes->body_count = 0;
-		lanes->window = window;
-	}
-	if (job->window != window)
-		lanes->body_count++;
-	job->window = window;
-}
-
-/* How many jobs are worth starting with. */
-static unsigned hold_goal(const struct digest_lanes *lanes)
-{
-	unsigned bodies = lanes->body_count > lanes->body_count_before ? lanes->body_count
-								       : lanes->body_count_before;
-	if (bodies > lanes->open_count)
-		bodies = lanes->open_count;
-	return bodies / 2 < HOLD_GOAL_MAX ? bodies / 2 : HOLD_GOAL_MAX;
-}
-
-/* Begins a hold if one is due. */
-static bool hold(struct digest_lanes *lanes)
-{
-	if (lanes->active_count > 0 || lanes->has_short || lanes->waiting_count >= hold_goal(lanes))
-		return false;
-	if (lanes->hold_skips > 0) {
-		lanes->hold_skips--;
-		return false;
-	}
-	lanes->is_held = true;
-	lanes->held_count = lanes->waiting_count;
-	timer_set(lanes->loop, &lanes->hold_timer, HOLD_MS);
-	return true;
-}
-
-static void end_hold(struct digest_lanes *lanes)
-{
-	lanes->is_held = false;
-	timer_cancel(lanes->loop, &lanes->hold_timer);
-	if (lanes->waiting_count >= 2 * lanes->held_count) {
-		lanes->mistake_skips = 0;
-	} else {
-		unsigned skips = 2 * lanes->mistake_skips + 1;
-		lanes->mistake_skips = skips < HOLD_SKIPS_MAX ? skips : HOLD_SKIPS_MAX;
-		lanes->hold_skips = lanes->mistake_skips;
-	}
-	lanes->is_hold_over = true;
-	post(lanes);
-}
-
-static void hold_timer_fired(struct timer *timer)
-{
-	struct digest_lanes *lanes = CONTAINER_OF(timer, struct digest_lanes, hold_timer);
-	assert(lanes->is_held);
-	end_hold(lanes);
 }
 
 static void run_task(struct task *task)
 {
 	struct digest_lanes *lanes = CONTAINER_OF(task, struct digest_lanes, task);
-	assert(lanes->is_posted && !lanes->is_held);
+	assert(lanes->is_posted);
 	lanes->is_posted = false;
-	if (!lanes->is_hold_over && hold(lanes))
-		return;
-	lanes->is_hold_over = false;
+	if (lanes->long_count == 0)
+		take_long(lanes);
+	bool had_batch = lanes->long_count > 0;
 	advance(lanes);
-
-	/* done() may submit: that goes to waiting and is not done before the next turn. */
-	struct digest_job_list finished = lanes->finished;
-	lanes->finished = (struct digest_job_list){NULL, NULL};
-	for (struct digest_job *job; (job = pop(&finished));)
-		finish(lanes, job);
+	if (had_batch && lanes->long_count == 0)
+		take_long(lanes); /* what came meanwhile (H1) */
+	if (lanes->active_count > 0 || lanes->waiting.first)
+		post(lanes);
+	finish_all(lanes);
 }
 
-void digest_lanes_init(struct digest_lanes *lanes, struct loop *loop, struct worker *worker)
+static void hold_timer_fired(struct timer *timer)
 {
-	*lanes = (struct digest_lanes){.loop = loop,
+	post(CONTAINER_OF(timer, struct digest_lanes, hold_timer));
+}
+
+void digest_lanes_init(struct digest_lanes *lanes, struct digest_hall *hall, struct loop *loop,
+	struct worker *worker)
+{
+	*lanes = (struct digest_lanes){.hall = hall,
+		.loop = loop,
 		.worker = worker,
 		.task.run = run_task,
 		.hold_timer.fire = hold_timer_fired};
 	lanes->md5 = hash_lanes_choose_md5();
 	lanes->sha256 = hash_lanes_choose_sha256();
-	lanes->active_max = 2 * lanes->md5->lane_count;
+	lanes->lane_count = lanes->md5->lane_count;
 }
 
 void digest_lanes_fini(struct digest_lanes *lanes)
 {
-	assert(lanes->in_flight == 0);
-	assert(!lanes->is_posted && !lanes->is_held);
+	assert(lanes->in_flight == 0 && lanes->active_count == 0);
+	assert(!lanes->is_posted);
+	if (lanes->hold_timer.is_set)
+		timer_cancel(lanes->loop, &lanes->hold_timer);
 }
 
 void digest_lanes_enter(struct digest_lanes *lanes)
 {
-	assert(loop_is_current(lanes->loop));
-	lanes->open_count++;
+	digest_hall_enter(lanes->hall);
 }
 
 void digest_lanes_leave(struct digest_lanes *lanes)
 {
-	assert(loop_is_current(lanes->loop) && lanes->open_count > 0);
-	lanes->open_count--;
+	digest_hall_leave(lanes->hall);
 }
 
 void digest_lanes_submit(struct digest_lanes *lanes, struct digest_job *job)
@@ -305,17 +251,10 @@ void digest_lanes_submit(struct digest_lanes *lanes, struct digest_job *job)
 	job->stream->is_busy = true;
 	job->offset = 0;
 	job->lanes = lanes;
-	lanes->same_count = job->stream == lanes->last_stream ? lanes->same_count + 1 : 1;
-	lanes->last_stream = job->stream;
 	lanes->in_flight++;
-	lanes->waiting_count++;
-	push(&lanes->waiting, job);
-	if (job->len < HELD_LEN_MIN)
-		lanes->has_short = true;
+	if (is_long(job))
+		digest_hall_add(lanes->hall, job, loop_now_ms(lanes->loop));
 	else
-		note_body(lanes, job);
-	if (!lanes->is_held)
-		post(lanes);
-	else if (lanes->has_short || lanes->waiting_count >= hold_goal(lanes))
-		end_hold(lanes);
+		digest_job_push(&lanes->waiting, job);
+	post(lanes);
 }

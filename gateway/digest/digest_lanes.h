@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gateway/digest/digest_hall.h"
 #include "gateway/digest/digest_stream.h"
 #include "storage/loop.h"
 #include "storage/worker.h"
@@ -28,58 +29,65 @@ struct digest_job {
 	uint64_t window; /* the last one in which it was submitted */
 	struct digest_lanes *lanes;
 	struct digest_job *next;
-	struct work work;
+	union {
+		struct work work; /* lent to a worker */
+		struct task answer; /* back from another loop */
+	};
 };
 
-/* Jobs whose slices are worked on together, at most: twice as many as there are lanes, because some
- * are short. */
+/* Jobs whose slices are worked on together, at most: half of them long ones, half short ones. */
 enum { DIGEST_ACTIVE_MAX = 32 };
-
-struct digest_job_list {
-	struct digest_job *first, *last;
-};
 
 /* One per loop, embedded in it; only the loop's thread touches it. */
 struct digest_lanes {
+	struct digest_hall *hall; /* shared */
 	struct loop *loop;
 	struct worker *worker;
 	const struct hash_kernel *md5, *sha256;
 	struct task task;
 	bool is_posted;
+	struct timer hold_timer; /* when to look into the hall; it may be set in vain */
 	unsigned in_flight; /* jobs submitted and not done */
-	const struct digest_stream
-		*last_stream; /* of the last job; an address, not to be followed */
-	unsigned same_count; /* jobs in a row that were of last_stream */
-	unsigned active_count, active_max;
+	unsigned lane_count; /* so many long and so many short jobs at most */
+	unsigned active_count, long_count;
 	struct digest_job *active[DIGEST_ACTIVE_MAX];
-	struct digest_job_list waiting, finished;
-	unsigned waiting_count;
-	bool has_short; /* among those that wait */
-	/* Company: see digest_lanes.c. */
-	struct timer hold_timer;
-	bool is_held, is_hold_over;
-	unsigned held_count; /* jobs when the hold began */
-	unsigned hold_skips, mistake_skips;
-	uint64_t window;
-	unsigned open_count; /* bodies that entered and have not left */
-	unsigned body_count, body_count_before; /* of this window and the one before it */
+	struct digest_job_list waiting; /* short ones */
+	struct digest_job_list finished;
 };
 
-/* Borrows loop and worker until digest_lanes_fini(). Chooses the fastest kernels of this machine.
- */
-void digest_lanes_init(struct digest_lanes *lanes, struct loop *loop, struct worker *worker);
+/* Borrows all until digest_lanes_fini(). Chooses the fastest kernels of this machine. */
+void digest_lanes_init(struct digest_lanes *lanes, struct digest_hall *hall, struct loop *loop,
+	struct worker *worker);
 
-/* Nothing may be in flight. */
+/* Nothing may be in flight, on any loop. */
 void digest_lanes_fini(struct digest_lanes *lanes);
 
-/* A body that will submit jobs is there, is not there any more. */
+/* A body that will submit jobs is there; will submit no more. */
 void digest_lanes_enter(struct digest_lanes *lanes);
 void digest_lanes_leave(struct digest_lanes *lanes);
 
 /* Takes job->len bytes (0 is allowed) of job->buf into job->stream, which may have no other job in
- * flight, and calls job->done() once, later, on the loop. What is submitted during one turn of the
- * loop is worked on together at its end or, when little came, up to 2 ms later. Does not block or
- * fail. */
+ * flight, and calls job->done() once, later, on this loop. Short jobs that are submitted during one
+ * turn of the loop are worked on together at its end, long ones with those of other loops up to 3
+ * ms later, and on any of them. Does not block or fail. */
 void digest_lanes_submit(struct digest_lanes *lanes, struct digest_job *job);
+
+static inline void digest_job_push(struct digest_job_list *list, struct digest_job *job)
+{
+	job->next = NULL;
+	if (list->first)
+		list->last->next = job;
+	else
+		list->first = job;
+	list->last = job;
+}
+
+static inline struct digest_job *digest_job_pop(struct digest_job_list *list)
+{
+	struct digest_job *job = list->first;
+	if (job)
+		list->first = job->next;
+	return job;
+}
 
 #endif

@@ -205,7 +205,7 @@ static void call_room(struct put *put)
 
 static bool is_extent_streamed(const struct put *put)
 {
-	return put->stripes_written == put->stripe_count && !put_stripe_is_any(put);
+	return put->stripes_written == put->stripe_count && !put_stripe_is_writing(put);
 }
 
 /* An extent is durable, or it failed; says what comes next. */
@@ -240,6 +240,7 @@ void put_advance(struct put *put)
 	assert(put->magic == PUT_MAGIC);
 	if (put->is_advance_posted)
 		return; /* that one sees this fact too, and nothing is posted when the put ends */
+	put_stripe_settle(put);
 	if ((put->err || put->is_discarded) && put->state != PUT_UNWINDING)
 		move(put, PUT_UNWINDING);
 
@@ -436,6 +437,7 @@ void put_filled(struct put *put, size_t len)
 	if (put_stripe_is_full(stripe)) {
 		pad_stripe(put, stripe);
 		put->filling = NULL;
+		advance_soon(put);
 	}
 	if (put_stripe_is_full(stripe) || stripe->filled_len % stripe->unit_len == 0)
 		show_frame(put, stripe, unit);
@@ -453,7 +455,11 @@ void put_frame_done(struct put *put, struct put_frame *frame)
 	struct put_stripe *stripe = &put->stripes[frame >= put->stripes[1].frames];
 	assert(stripe->is_used && stripe->frames_out > 0);
 	stripe->frames_out--;
-	if (stripe->frames_out == 0)
+	if (stripe->frames_out > 0)
+		return;
+	if (put->state == PUT_DURABLE && !put->is_discarded)
+		put_stripe_settle(put); /* put_fini() may be next */
+	else
 		advance_soon(put);
 }
 

@@ -9,16 +9,16 @@
  *
  * The owner asks for room with put_buffer(), receives into it, says how much came with
  * put_filled(), and so on until all len bytes were there. Each full frame (a data unit, or the
- * rest at the end) is shown to the owner with frame(), so that it can be digested while it is in
- * cache; it stays until put_frame_done(). A stripe whose frames are done is coded and written to
- * its shards. When all is durable, durable() is called and put_body() says what the index has to be
- * told; the owner then proposes a command with that, or calls put_discard().
+ * rest at the end) is shown to the owner with frame(), so that it can be digested; it stays until
+ * put_frame_done(). A full stripe is coded and written to its shards meanwhile. When all is
+ * durable, durable() is called and put_body() says what the index has to be told; the owner, when
+ * it has all digests too, proposes a command with that, or calls put_discard().
  *
  * (U1) durable(ERR_OK) means that every extent of the body has k+1 durable shards on distinct
  *      drives (k when its code has m = 0), each flushed.
  * (U2) The put holds one stripe, and a second one while the pool has it to spare.
  * (U3) Callbacks never come inside a call; durable() is the last but for discarded(), and comes
- *      only when nothing is in flight.
+ *      only when nothing is in flight but, with ERR_OK, frames that the owner has.
  * (U4) Where drives of a slot are missing when an extent begins, it is written with a narrower code
  *      on those that are there. One that falls below k+1 shards while it is written fails the put
  *      (ERR_QUORUM); the client's next try is narrowed.
@@ -155,7 +155,7 @@ void put_discard(struct put *put);
 void put_body(const struct put *put, struct command_body *body);
 
 /* The index took the body over, or its answer is not known; returns memory. Only after
- * durable(ERR_OK). */
+ * durable(ERR_OK), with all frames given back. */
 void put_fini(struct put *put);
 
 #endif

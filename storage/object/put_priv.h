@@ -48,7 +48,13 @@ MUST_USE enum err put_stripe_take(struct put *put);
 
 void put_stripe_give(struct put_stripe *stripe);
 
-/* Writes the stripes whose turn it is, gives back those that were written. */
+/* Is there one on its way to the shards? */
+bool put_stripe_is_writing(const struct put *put);
+
+/* Gives back the stripes that were written and whose frames came back. */
+void put_stripe_settle(struct put *put);
+
+/* Writes the stripes whose turn it is. */
 void put_stripe_advance(struct put *put);
 
 #endif

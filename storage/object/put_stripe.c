@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The stripes of a put: the memory they are filled in, their coding and their way to the shards.
- * Stripes are written in their order, each when it is full and its frames were digested. */
+ * Stripes are written in their order, each when it is full; the owner may have its frames for
+ * longer, and has them still when the extent is sealed. The memory is given back when both are
+ * done. */
 #include <assert.h>
 
 #include "erasure/checksum.h"
@@ -14,6 +16,14 @@ unsigned put_stripe_units(const struct put *put)
 bool put_stripe_is_any(const struct put *put)
 {
 	return put->stripes[0].is_used || put->stripes[1].is_used;
+}
+
+bool put_stripe_is_writing(const struct put *put)
+{
+	for (unsigned i = 0; i < PUT_STRIPES_MAX; i++)
+		if (put->stripes[i].is_used && put->stripes[i].appends_in_flight > 0)
+			return true;
+	return false;
 }
 
 enum err put_stripe_take(struct put *put)
@@ -94,18 +104,22 @@ static void write_stripe(struct put *put, struct put_stripe *stripe)
 	}
 }
 
+void put_stripe_settle(struct put *put)
+{
+	for (unsigned i = 0; i < PUT_STRIPES_MAX; i++) {
+		struct put_stripe *stripe = &put->stripes[i];
+		if (stripe->is_used && stripe->is_written && stripe->appends_in_flight == 0 &&
+			stripe->frames_out == 0)
+			put_stripe_give(stripe);
+	}
+}
+
 void put_stripe_advance(struct put *put)
 {
 	for (unsigned i = 0; i < PUT_STRIPES_MAX; i++) {
 		struct put_stripe *stripe = &put->stripes[i];
-		if (!stripe->is_used || !stripe->is_written || stripe->appends_in_flight > 0)
-			continue;
-		put_stripe_give(stripe);
-	}
-	for (unsigned i = 0; i < PUT_STRIPES_MAX; i++) {
-		struct put_stripe *stripe = &put->stripes[i];
 		if (stripe->is_used && !stripe->is_written && put_stripe_is_full(stripe) &&
-			stripe->frames_out == 0 && stripe->number == put->stripes_written) {
+			stripe->number == put->stripes_written) {
 			put->stripes_written++;
 			write_stripe(put, stripe);
 			i = -1; /* the other one may be next */

@@ -143,6 +143,7 @@ void gateway_rig_open(struct gateway_rig *rig)
 		.clock = &rig->clock,
 		.trace = &rig->rig.trace,
 	};
+	digest_hall_init(&rig->gateway.hall);
 	ck_assert_ok(gateway_loop_init(
 		&rig->loop, &rig->gateway, &rig->rig.loop.loop, &rig->store_loop));
 	gateway_rig_key(rig, "alice", ACCESS_KEY_ENABLED, AUTH_ROLE_OWNER, 0, "");
@@ -163,6 +164,7 @@ void gateway_rig_close(struct gateway_rig *rig)
 	drop_fake(rig);
 	ck_assert_uint_eq(rig->loop.text_pool.lent_len, 0);
 	gateway_loop_fini(&rig->loop);
+	digest_hall_fini(&rig->gateway.hall);
 	rig_close(&rig->rig);
 }
 

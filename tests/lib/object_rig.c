@@ -202,6 +202,7 @@ static void init_loop(void *arg)
 	pool_init(&store->put_pool, rig->client, "put", 32 << 20);
 	pool_init(&store->get_pool, rig->client, "get", 32 << 20);
 	pool_init(&store->decode_pool, rig->client, "decode", 32 << 20);
+	digest_hall_init(&rig->gateway.hall);
 	ck_assert_ok(gateway_loop_init(&rig->loop, &rig->gateway, rig->client, store));
 }
 
@@ -267,6 +268,7 @@ static void fini_loop(void *arg)
 	ck_assert_uint_eq(store->open_puts, 0);
 	ck_assert_uint_eq(rig->loop.counters.in_progress, 0);
 	gateway_loop_fini(&rig->loop);
+	digest_hall_fini(&rig->gateway.hall);
 	pool_fini(&store->put_pool);
 	pool_fini(&store->get_pool);
 	pool_fini(&store->decode_pool);

@@ -177,6 +177,10 @@ static void on_durable(struct put *put, enum err err)
 {
 	struct client *client = CONTAINER_OF(put, struct client, put);
 	ck_assert(!client->is_discarded);
+	if (err == ERR_OK && client->frame_count > 0) {
+		client->is_durable = true; /* the timer goes on when they are digested */
+		return;
+	}
 	if (client->timer.is_set)
 		timer_cancel(client->store->loop, &client->timer);
 	ck_assert_uint_eq(client->frame_count, 0);
@@ -196,7 +200,7 @@ static void on_discarded(struct put *put)
 void client_start_body(struct client *client, uint64_t len)
 {
 	client->filled = 0;
-	client->is_discarded = false;
+	client->is_discarded = client->is_durable = false;
 	client->cancel_at = client_chance(client, 4) ? client_below(client, len + 1) : UINT64_MAX;
 	if (client->cancel_at == len)
 		client->cancel_at = UINT64_MAX;
@@ -381,7 +385,10 @@ static void timer_fired(struct timer *timer)
 		}
 	} else {
 		give_frames(client);
-		pump(client);
+		if (client->is_durable)
+			put_is_durable(client);
+		else
+			pump(client);
 	}
 }
 

@@ -56,7 +56,7 @@ struct client {
 	struct put put;
 	struct get get;
 	struct timer timer;
-	bool is_slow, is_proposed, is_discarded;
+	bool is_slow, is_proposed, is_discarded, is_durable;
 	uint64_t filled, cancel_at; /* bytes; the client goes away there */
 	struct put_frame *frames[2 * CODE_DATA_MAX + 1]; /* being digested */
 	unsigned frame_count;
