@@ -87,7 +87,7 @@ struct peer_call {
 	struct task task;
 };
 
-/* --- serving ------------------------------------------------------------------------------------ */
+/* --- serving --------------------------------------------------------------------------------- */
 
 /* A note or a call of another node, lent to the handler until it is answered. */
 struct peer_request {
@@ -121,7 +121,7 @@ struct peer_service {
 	void *arg;
 };
 
-/* --- who is there ------------------------------------------------------------------------------- */
+/* --- who is there ---------------------------------------------------------------------------- */
 
 struct peer_info {
 	bool is_linked; /* a call would be sent now */
