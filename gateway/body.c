@@ -165,7 +165,8 @@ static enum s3_code read_promises(struct body *body, const struct body_setup *se
 		source, request, setup->kinds | DIGEST_MD5, settings->object_len_max);
 	if (code != S3_OK)
 		return code;
-	if (!source->has_len)
+	/* Empty is said with a length of 0; who says nothing at all may have lost a body. */
+	if (!source->has_len || (!source->is_aws_chunked && !request->exchange->has_body_len))
 		return S3_MISSING_CONTENT_LENGTH;
 	if (setup->wants_crc64 && source->checksum_kind == 0)
 		source->kinds |= DIGEST_CRC64NVME;

@@ -67,7 +67,7 @@ struct exchange {
 	const struct http_header *headers; /* all of them, in order, Host too */
 	size_t header_count;
 	bool has_body; /* Content-Length > 0 or Transfer-Encoding: chunked */
-	bool has_body_len;
+	bool has_body_len; /* Content-Length, of 0 too */
 	uint64_t body_len; /* bytes on the wire; the gateway decodes aws-chunked itself */
 	bool is_tls;
 	const char *peer; /* address of the client, for logs and policies */

@@ -277,26 +277,55 @@ enum err listing_token_decode(struct bytes token, uint8_t *buf, struct bytes *re
 	return ERR_OK;
 }
 
+/* What S3 says of a count that is none. Only the first of them is spelt two ways. */
+static const struct count_words {
+	const char *name, *argument;
+	const char *negative, *other;
+} count_words[] = {
+	{"max-keys", "maxKeys", "Argument maxKeys must be an integer between 0 and 2147483647",
+		"Provided max-keys not an integer or within integer range"},
+	{"max-parts", "max-parts", "Argument max-parts must be an integer between 0 and 2147483647",
+		"Provided max-parts not an integer or within integer range"},
+	{"max-uploads", "max-uploads",
+		"Argument max-uploads must be an integer between 0 and 2147483647",
+		"Provided max-uploads not an integer or within integer range"},
+};
+
+static enum s3_code refuse_count(
+	const char *name, struct bytes text, bool is_negative, struct s3_error_detail *ret_detail)
+{
+	const struct count_words *words = count_words;
+	while (strcmp(words->name, name) != 0) {
+		words++;
+		assert(words < count_words + ARRAY_COUNT(count_words));
+	}
+	s3_error_add(
+		ret_detail, "ArgumentName", bytes_of(is_negative ? words->argument : words->name));
+	s3_error_add(ret_detail, "ArgumentValue", text);
+	ret_detail->message = is_negative ? words->negative : words->other;
+	return S3_INVALID_ARGUMENT;
+}
+
 enum s3_code listing_parse_count(const char *name, struct bytes text, uint32_t *ret_count,
 	struct s3_error_detail *ret_detail)
 {
-	uint32_t count = 0;
-	bool is_number = text.len > 0;
-	for (size_t i = 0; i < text.len; i++) {
+	bool is_negative = text.len > 0 && text.data[0] == '-';
+	bool is_number = text.len > is_negative;
+	uint64_t count = 0;
+	for (size_t i = is_negative; i < text.len; i++) {
 		unsigned digit = text.data[i] - (unsigned)'0';
-		is_number = is_number && digit <= 9;
-		count = count * 10 + digit;
-		if (count > LISTING_COUNT_MAX)
-			count = LISTING_COUNT_MAX + 1;
+		is_number = is_number && digit <= 9 && count <= INT32_MAX;
+		if (is_number)
+			count = count * 10 + digit;
 	}
 	if (!text.data) {
-		count = LISTING_COUNT_MAX;
-	} else if (!is_number) {
-		s3_error_add(ret_detail, "ArgumentName", bytes_of(name));
-		s3_error_add(ret_detail, "ArgumentValue", text);
-		ret_detail->message = "Provided value is not a number between 0 and 2147483647";
-		return S3_INVALID_ARGUMENT;
+		*ret_count = LISTING_COUNT_MAX;
+		return S3_OK;
 	}
+	is_negative = is_negative && count > 0;
+	if (!is_number || is_negative || count > INT32_MAX)
+		return refuse_count(name, text,
+			is_number && is_negative && count <= UINT64_C(1) + INT32_MAX, ret_detail);
 	*ret_count = count < LISTING_COUNT_MAX ? count : LISTING_COUNT_MAX;
 	return S3_OK;
 }

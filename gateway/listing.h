@@ -101,8 +101,8 @@ size_t listing_token_encode(struct bytes last_key, uint8_t *ret_token);
 enum err listing_token_decode(
 	struct bytes token, uint8_t *buf, struct bytes *ret_last_key) MUST_USE;
 
-/* max-keys, max-uploads, max-parts...: absent (data NULL) or above 1000 is 1000. S3_OK, or
- * S3_INVALID_ARGUMENT with its detail, which names the parameter. */
+/* The value of max-keys, max-parts or max-uploads (name): absent (data NULL) or above 1000 is 1000.
+ * S3_OK, or S3_INVALID_ARGUMENT with its detail for what is not from 0 to 2147483647. */
 enum s3_code listing_parse_count(const char *name, struct bytes text, uint32_t *ret_count,
 	struct s3_error_detail *ret_detail) MUST_USE;
 

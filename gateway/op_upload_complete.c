@@ -19,7 +19,10 @@
  * (I2) A part that does not fit is only remembered until the list is over: the upload may have been
  *      completed by the same request before, and then the parts are gone and the answer is the
  *      earlier one.
- * (I3) The ETags of the list are kept as their digest. That is enough to compare them again. */
+ * (I3) The list is not kept, but a digest of what was compared: number, ETag, and the checksum
+ *where the list has one of the upload's algorithm. The same digest of the rows compares them again.
+ *      Another digest, of all that the list says, tells a repeated Complete from a new one.
+ */
 enum { READING, PROPOSING };
 enum { TRIES_MAX = 8 };
 #define PART_LEN_MIN (UINT64_C(5) << 20)
@@ -28,8 +31,8 @@ enum { TRIES_MAX = 8 };
 struct sum {
 	uint64_t change_count; /* of the upload; 0: nothing was looked at */
 	bool is_mixed; /* parts of several states were looked at */
+	bool is_named; /* the upload was begun with an algorithm */
 	struct checksum_s3_whole checksum;
-	struct digest_stream md5; /* of the parts' MD5s, as the rows have them */
 	uint64_t len;
 	uint64_t last_len; /* of the last part */
 	uint16_t last_number;
@@ -56,10 +59,11 @@ struct op_complete {
 
 	/* The list. */
 	struct digest_stream etags; /* MD5 of the parts' MD5s, as the client has them */
-	struct digest_stream hash; /* of numbers and ETags */
+	struct digest_stream said, compared; /* (I3) */
 	uint8_t md5[MD5_LEN]; /* of the list's end */
 	uint64_t parts_hash;
 	uint32_t part_count;
+	uint8_t has_checksum[(ROW_PART_MAX + 7) / 8]; /* bit i: the i-th part's was compared */
 	uint8_t numbers[2 * ROW_PART_MAX];
 
 	struct sum sum;
@@ -68,16 +72,22 @@ struct op_complete {
 	struct checksum whole; /* of the object */
 };
 
+static enum s3_code refuse(struct op_complete *op, enum s3_code code, const char *message)
+{
+	op->request->error.message = message;
+	return code;
+}
+
 /* --- parts ------------------------------------------------------------------------------------ */
 
 static void start_sum(struct sum *sum, const struct row_upload *upload)
 {
 	memset(sum, 0, sizeof *sum);
 	sum->change_count = upload->change_count;
+	sum->is_named = upload->checksum_algorithm != CHECKSUM_NONE;
 	checksum_s3_whole_init(&sum->checksum, op_upload_algorithm(upload),
 		upload->checksum_algorithm != CHECKSUM_NONE ? upload->checksum_type
 							    : CHECKSUM_FULL_OBJECT);
-	digest_stream_init(&sum->md5, DIGEST_MD5);
 }
 
 static void refuse_part(struct sum *sum, enum s3_code code, uint16_t number)
@@ -94,7 +104,6 @@ static void add_part(struct sum *sum, uint16_t number, const struct row_part *ro
 		sum->small_len = sum->last_len;
 		refuse_part(sum, S3_ENTITY_TOO_SMALL, sum->last_number);
 	}
-	digest_stream_update(&sum->md5, row->etag.md5, sizeof row->etag.md5);
 	checksum_s3_whole_add(&sum->checksum, &row->checksum, row->len);
 	sum->len += row->len;
 	sum->last_len = row->len;
@@ -116,8 +125,8 @@ static enum err find_part(
 	return err;
 }
 
-/* Does the checksum that the list has of a part equal the part's? */
-static bool is_checksum_right(const struct xml_part *part, const struct row_part *row)
+/* The checksum that the list has of a part, or CHECKSUM_NONE. False: it is none, or one of many. */
+static bool read_part_checksum(const struct xml_part *part, struct checksum *ret_checksum)
 {
 	static const enum checksum_algorithm algorithms[XML_CHECKSUM_COUNT] = {
 		[XML_CHECKSUM_CRC32] = CHECKSUM_CRC32,
@@ -126,16 +135,69 @@ static bool is_checksum_right(const struct xml_part *part, const struct row_part
 		[XML_CHECKSUM_SHA1] = CHECKSUM_SHA1,
 		[XML_CHECKSUM_SHA256] = CHECKSUM_SHA256,
 	};
+	*ret_checksum = (struct checksum){.algorithm = CHECKSUM_NONE};
 	for (unsigned i = 0; i < XML_CHECKSUM_COUNT; i++) {
-		uint8_t value[DIGEST_LEN_MAX];
-		size_t len;
-		if (!part->checksums[i].data || algorithms[i] != row->checksum.algorithm)
+		uint32_t part_count;
+		if (part->checksums[i].len == 0)
 			continue;
-		if (base64_decode(part->checksums[i], value, sizeof value, &len) != ERR_OK ||
-			len != row->checksum.len || memcmp(value, row->checksum.value, len) != 0)
+		if (ret_checksum->algorithm != CHECKSUM_NONE ||
+			checksum_s3_parse(part->checksums[i], algorithms[i], ret_checksum,
+				&part_count) != ERR_OK ||
+			part_count != 0)
 			return false;
 	}
 	return true;
+}
+
+static bool is_checksum_equal(const struct checksum *a, const struct checksum *b)
+{
+	return a->algorithm == b->algorithm && a->len == b->len &&
+		memcmp(a->value, b->value, a->len) == 0;
+}
+
+/* What is said of one part (I3). */
+static void hash_part(struct digest_stream *hash, uint16_t number, const struct etag *etag,
+	const struct checksum *checksum)
+{
+	uint8_t head[2];
+	put_le16(head, number);
+	digest_stream_update(hash, head, sizeof head);
+	digest_stream_update(hash, &etag->md5, sizeof etag->md5);
+	put_le16(head, etag->part_count);
+	digest_stream_update(hash, head, sizeof head);
+	digest_stream_update(hash, &checksum->algorithm, sizeof checksum->algorithm);
+	digest_stream_update(hash, checksum->value, checksum->len);
+}
+
+/* The upload's checksum of a part, if the list is to have compared it, or none. An upload that was
+ * begun without an algorithm has CRC64NVME; what the list has of others is then passed over, since
+ * parts could be sent with any. */
+static bool is_compared(const struct op_complete *op, const struct checksum *checksum)
+{
+	return checksum->algorithm != CHECKSUM_NONE &&
+		(op->sum.is_named || checksum->algorithm == op->sum.checksum.checksum.algorithm);
+}
+
+/* Compares a part with its row. */
+static enum err compare_part(struct op_complete *op, uint32_t index, uint16_t number,
+	const struct etag *etag, const struct checksum *checksum)
+{
+	static const struct checksum none = {.algorithm = CHECKSUM_NONE};
+	struct row_part row;
+	bool is_there;
+	if (!is_compared(op, checksum))
+		checksum = &none;
+	else
+		op->has_checksum[index / 8] |= 1u << index % 8;
+	hash_part(&op->compared, number, etag, checksum);
+	enum err err = find_part(op, number, &row, &is_there);
+	if (err || !is_there)
+		return err;
+	if (!etag_is_equal(&row.etag, etag) ||
+		(checksum != &none && !is_checksum_equal(&row.checksum, checksum)))
+		refuse_part(&op->sum, S3_INVALID_PART, number);
+	add_part(&op->sum, number, &row);
+	return ERR_OK;
 }
 
 /* One part of the list, under a view. */
@@ -143,27 +205,20 @@ static enum s3_code take_part(void *context, const struct xml_part *part)
 {
 	struct op_complete *op = context;
 	struct etag etag;
+	struct checksum checksum;
 	assert(part->number > 0 && part->number <= ROW_PART_MAX && op->part_count < ROW_PART_MAX);
-	uint8_t *number = op->numbers + 2 * op->part_count++;
-	put_le16(number, part->number);
+	if (!read_part_checksum(part, &checksum))
+		return refuse(op, S3_INVALID_ARGUMENT,
+			"Invalid Base64 or multiple checksums present in request");
+	uint32_t index = op->part_count++;
+	put_le16(op->numbers + 2 * index, part->number);
 	op_put_conditions_parse_etag(part->etag, &etag);
 	digest_stream_update(&op->etags, etag.md5, sizeof etag.md5);
-	digest_stream_update(&op->hash, number, 2);
-	digest_stream_update(&op->hash, &etag.md5, sizeof etag.md5);
+	hash_part(&op->said, part->number, &etag, &checksum);
 	if (!op->is_open)
 		return S3_OK;
-
-	struct row_part row;
-	bool is_there;
-	enum err err = find_part(op, part->number, &row, &is_there);
-	if (err)
-		return s3_error_from_err(err, S3_INTERNAL_ERROR);
-	if (!is_there)
-		return S3_OK;
-	if (!etag_is_equal(&row.etag, &etag) || !is_checksum_right(part, &row))
-		refuse_part(&op->sum, S3_INVALID_PART, part->number);
-	add_part(&op->sum, part->number, &row);
-	return S3_OK;
+	enum err err = compare_part(op, index, part->number, &etag, &checksum);
+	return err ? s3_error_from_err(err, S3_INTERNAL_ERROR) : S3_OK;
 }
 
 /* Looks at the upload, under a view. */
@@ -201,21 +256,28 @@ static enum s3_code take_piece(struct request_document *document, struct bytes p
 /* Looks at all parts in one state of the upload, under a view. */
 static enum err look_again(struct op_complete *op, const struct row_upload *upload)
 {
+	static const struct checksum none = {.algorithm = CHECKSUM_NONE};
+	struct digest_stream rows;
 	start_sum(&op->sum, upload);
+	digest_stream_init(&rows, DIGEST_SHA256);
 	for (uint32_t i = 0; i < op->part_count; i++) {
 		uint16_t number = get_le16(op->numbers + 2 * i);
+		bool has_checksum = op->has_checksum[i / 8] >> i % 8 & 1;
 		struct row_part row;
 		bool is_there;
 		enum err err = find_part(op, number, &row, &is_there);
 		if (err)
 			return err;
-		if (is_there)
-			add_part(&op->sum, number, &row);
+		if (!is_there)
+			continue;
+		hash_part(&rows, number, &row.etag, has_checksum ? &row.checksum : &none);
+		add_part(&op->sum, number, &row);
 	}
-	struct digest_stream md5 = op->sum.md5;
-	struct digest_values values;
-	digest_stream_final(&md5, &values);
-	if (memcmp(values.md5, op->md5, sizeof op->md5) != 0)
+	struct digest_stream compared = op->compared;
+	struct digest_values was, is;
+	digest_stream_final(&compared, &was);
+	digest_stream_final(&rows, &is);
+	if (memcmp(was.sha256, is.sha256, sizeof was.sha256) != 0)
 		refuse_part(&op->sum, S3_INVALID_PART, 0); /* (I3) */
 	return ERR_OK;
 }
@@ -225,7 +287,7 @@ static void finish_list(struct op_complete *op)
 	struct digest_values values;
 	digest_stream_final(&op->etags, &values);
 	memcpy(op->md5, values.md5, sizeof op->md5);
-	digest_stream_final(&op->hash, &values);
+	digest_stream_final(&op->said, &values);
 	op->parts_hash = get_le64(values.sha256);
 }
 
@@ -243,12 +305,6 @@ static enum s3_code explain_part(struct op_complete *op)
 		s3_error_add_uint(&request->error, "MinSizeAllowed", PART_LEN_MIN);
 	}
 	return sum->code;
-}
-
-static enum s3_code refuse(struct op_complete *op, enum s3_code code, const char *message)
-{
-	op->request->error.message = message;
-	return code;
 }
 
 /* Compares what the client says of the whole with what its parts come to. */
@@ -528,9 +584,11 @@ void op_upload_complete(struct request *request)
 	op->invocation = op_put_conditions_invocation(request);
 	op->tries = 0;
 	op->part_count = 0;
+	memset(op->has_checksum, 0, sizeof op->has_checksum);
 	memset(&op->sum, 0, sizeof op->sum);
 	digest_stream_init(&op->etags, DIGEST_MD5);
-	digest_stream_init(&op->hash, DIGEST_SHA256);
+	digest_stream_init(&op->said, DIGEST_SHA256);
+	digest_stream_init(&op->compared, DIGEST_SHA256);
 	code = request_document_init(&op->document, request, XML_IN_DOCUMENT_LEN_MAX, take_piece);
 	if (code != S3_OK) {
 		request_fail(request, code);

@@ -347,14 +347,14 @@ unsigned object_rig_send(struct object_rig *rig, const char *method, const char 
 	const void *body, size_t len)
 {
 	object_rig_make(rig, method, target);
-	if (len > 0)
-		fake_exchange_body(&rig->fake, body, len);
+	fake_exchange_body(&rig->fake, body, len);
 	return object_rig_run(rig, NULL);
 }
 
 unsigned object_rig_ask(struct object_rig *rig, const char *method, const char *target)
 {
-	return object_rig_send(rig, method, target, NULL, 0);
+	object_rig_make(rig, method, target);
+	return object_rig_run(rig, NULL);
 }
 
 const char *object_rig_header(struct object_rig *rig, const char *name)

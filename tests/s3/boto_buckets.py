@@ -71,6 +71,8 @@ def a_listing_goes_in_pages(c):
     equal((page["KeyCount"], page["IsTruncated"]), (0, False))
     page = c.s3.list_objects_v2(Bucket=c.bucket, MaxKeys=5000)
     equal(len(page["Contents"]), 1000)
+    for count in (-1, 1 << 31, 1 << 64):
+        refused(400, "InvalidArgument", c.s3.list_objects_v2, Bucket=c.bucket, MaxKeys=count)
 
 
 @case

@@ -175,6 +175,20 @@ def ranges_of_objects_become_parts(c):
 
 
 @case
+def the_checksums_of_parts_are_compared_at_the_end(c):
+    upload = start(c, ChecksumAlgorithm="CRC32")
+    part = c.s3.upload_part(Bucket=c.bucket, Key="k", UploadId=upload, PartNumber=1, Body=b"hello",
+                            ChecksumAlgorithm="CRC32")
+    right = {"PartNumber": 1, "ETag": part["ETag"], "ChecksumCRC32": part["ChecksumCRC32"]}
+    wrong = dict(right, ChecksumCRC32="AAAAAA==")
+    refused(400, "InvalidPart", complete, c=c, upload=upload, parts=[wrong])
+    refused(400, "InvalidArgument", complete, c=c, upload=upload, parts=[dict(right, ChecksumCRC32="AAAA")])
+    complete(c, upload, [right])
+    complete(c, upload, [right])
+    refused(404, "NoSuchUpload", complete, c=c, upload=upload, parts=[wrong])
+
+
+@case
 def a_complete_can_be_conditional(c):
     c.s3.put_object(Bucket=c.bucket, Key="k", Body=b"there")
     upload = start(c)

@@ -17,7 +17,7 @@ import zlib
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cases import Cases, equal
 from node import Node
-from wire import EMPTY, UNSIGNED, Answer, Wire, escape
+from wire import EMPTY, UNSIGNED, Answer, Wire, canonical_query, escape
 
 BUCKET = "hostile"
 SIGNED_CHUNKS = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
@@ -55,13 +55,15 @@ class Hostile:
                 pass
             return answer
 
-    def signed_head(self, key, payload, headers):
+    def signed_head(self, key, payload, headers, query=()):
         """The bytes of a signed PUT up to its body, and stamp and signature for its chunks."""
         headers = {"host": f"127.0.0.1:{self.node.s3_port}", "connection": "close", **headers}
         path = "/" + BUCKET + "/" + escape(key)
         stamp, signature = self.wire.signer.sign(
-            "PUT", path, [], headers, payload, unsigned=("connection", "content-length", "transfer-encoding"))
-        lines = [f"PUT {path} HTTP/1.1"] + [f"{name}: {value}" for name, value in headers.items()]
+            "PUT", path, query, headers, payload,
+            unsigned=("connection", "content-length", "transfer-encoding"))
+        target = path + ("?" + canonical_query(query) if query else "")
+        lines = [f"PUT {target} HTTP/1.1"] + [f"{name}: {value}" for name, value in headers.items()]
         return ("\r\n".join(lines) + "\r\n\r\n").encode(), stamp, signature
 
     def chunked(self, key, chunks, spoil=None, decoded=None):
@@ -188,6 +190,12 @@ def a_streaming_mode_that_is_unknown_is_not_stored(h):
 def a_put_without_a_length_is_refused(h):
     head, _, _ = h.signed_head("length", UNSIGNED, {"transfer-encoding": "chunked"})
     h.refused(parse(h.raw(head + b"5\r\nhello\r\n0\r\n\r\n")), 411, "MissingContentLength")
+    upload = h.wire.start_upload(BUCKET, "length")
+    for query in ((), [("partNumber", "1"), ("uploadId", upload)]):
+        head, _, _ = h.signed_head("length", UNSIGNED, {}, query)
+        h.refused(parse(h.raw(head)), 411, "MissingContentLength")
+        head, _, _ = h.signed_head("length", UNSIGNED, {"transfer-encoding": "chunked"}, query)
+        h.refused(parse(h.raw(head + b"0\r\n\r\n")), 411, "MissingContentLength")
     head, _, _ = h.signed_head("length", TRAILER, {"content-length": "5"})
     h.refused(parse(h.raw(head + b"hello")), 411, "MissingContentLength")
     head, _, _ = h.signed_head("length", UNSIGNED, {"content-length": str(6 << 40)})
@@ -318,6 +326,20 @@ def parameters_that_make_no_sense_are_refused(h):
     h.absent("k")
 
 
+def counts_that_are_none_are_refused(h):
+    upload = h.wire.start_upload(BUCKET, "count")
+    for path, name, argument, query in (
+            ("", "max-keys", "maxKeys", []), ("", "max-keys", "maxKeys", [("list-type", "2")]),
+            ("", "max-uploads", "max-uploads", [("uploads", "")]),
+            ("/count", "max-parts", "max-parts", [("uploadId", upload)])):
+        for value, said in (("-1", argument), ("2147483648", name), ("9" * 30, name), ("1x", name), ("-x", name)):
+            answer = h.wire.request("GET", f"/{BUCKET}{path}", query=[*query, (name, value)])
+            h.refused(answer, 400, "InvalidArgument")
+            assert b"<ArgumentName>%s</ArgumentName>" % said.encode() in answer.body, answer.body
+            assert b"<ArgumentValue>%s</ArgumentValue>" % value.encode() in answer.body, answer.body
+        equal(h.wire.request("GET", f"/{BUCKET}{path}", query=[*query, (name, "2147483647")]).status, 200)
+
+
 def a_method_that_is_unknown_is_refused(h):
     for method in ("PATCH", "FOO", "TRACE", "OPTIONS"):
         answer = h.wire.request(method, f"/{BUCKET}/k")
@@ -352,6 +374,7 @@ CASES = [
     names_that_are_odd_are_kept_or_refused,
     escapes_that_are_broken_are_refused,
     parameters_that_make_no_sense_are_refused,
+    counts_that_are_none_are_refused,
     a_method_that_is_unknown_is_refused,
     a_hundred_broken_handshakes_cost_nothing,
 ]

@@ -396,9 +396,10 @@ START_TEST(counts_are_numbers_capped_at_1000)
 	static const struct {
 		const char *text;
 		uint32_t count;
-	} good[] = {
-		{"0", 0}, {"1", 1}, {"1000", 1000}, {"1001", 1000}, {"99999999999999999999", 1000}};
-	static const char *const bad[] = {"", "-1", "a", "1a", " 1"};
+	} good[] = {{"0", 0}, {"1", 1}, {"1000", 1000}, {"1001", 1000}, {"2147483647", 1000},
+		{"-0", 0}};
+	static const char *const bad[] = {"", "-", "a", "1a", "-1a", " 1", "--1", "2147483648",
+		"-2147483649", "99999999999999999999", "18446744073709551617"};
 	struct s3_error_detail detail;
 	uint32_t count;
 	s3_error_detail_init(&detail);
@@ -411,10 +412,35 @@ START_TEST(counts_are_numbers_capped_at_1000)
 			S3_OK);
 		ck_assert_uint_eq(count, good[i].count);
 	}
-	for (size_t i = 0; i < ARRAY_COUNT(bad); i++)
+	for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+		s3_error_detail_init(&detail);
 		ck_assert_int_eq(listing_parse_count("max-keys", bytes_of(bad[i]), &count, &detail),
 			S3_INVALID_ARGUMENT);
-	ck_assert(bytes_is_text(detail.fields[0].value, "max-keys"));
+		ck_assert(bytes_is_text(detail.fields[0].value, "max-keys"));
+		ck_assert(bytes_is_text(detail.fields[1].value, bad[i]));
+	}
+}
+END_TEST
+
+START_TEST(a_negative_count_has_words_of_its_own)
+{
+	static const char *const names[][2] = {{"max-keys", "maxKeys"}, {"max-parts", "max-parts"},
+		{"max-uploads", "max-uploads"}};
+	static const char *const bad[] = {"-1", "-2147483648"};
+	for (size_t i = 0; i < ARRAY_COUNT(names) * ARRAY_COUNT(bad); i++) {
+		struct s3_error_detail detail;
+		char message[80];
+		uint32_t count;
+		const char *const *name = names[i / ARRAY_COUNT(bad)];
+		s3_error_detail_init(&detail);
+		ck_assert_int_eq(listing_parse_count(name[0], bytes_of(bad[i % ARRAY_COUNT(bad)]),
+					 &count, &detail),
+			S3_INVALID_ARGUMENT);
+		ck_assert(bytes_is_text(detail.fields[0].value, name[1]));
+		snprintf(message, sizeof message,
+			"Argument %s must be an integer between 0 and 2147483647", name[1]);
+		ck_assert_str_eq(detail.message, message);
+	}
 }
 END_TEST
 
@@ -434,6 +460,7 @@ int main(void)
 	tcase_add_test(tc, tokens_give_the_key_back);
 	tcase_add_test(tc, garbage_is_no_token_but_the_empty_one_is_the_start);
 	tcase_add_test(tc, counts_are_numbers_capped_at_1000);
+	tcase_add_test(tc, a_negative_count_has_words_of_its_own);
 	suite_add_tcase(suite, tc);
 	return test_run(suite);
 }

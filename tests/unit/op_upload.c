@@ -483,6 +483,90 @@ START_TEST(a_part_has_the_algorithm_of_its_upload)
 }
 END_TEST
 
+/* A list of part 1 that has this as the part's checksum. */
+static const char *list_with(const char *element, const char *checksum)
+{
+	snprintf(document, sizeof document,
+		"<CompleteMultipartUpload><Part><%s>%s</%s><ETag>%s</ETag>"
+		"<PartNumber>1</PartNumber></Part></CompleteMultipartUpload>",
+		element, checksum, element, etags[1]);
+	return document;
+}
+
+START_TEST(the_checksum_that_a_list_has_of_a_part_is_compared)
+{
+	char right[64];
+	create("x-amz-checksum-algorithm", "CRC32", NULL, NULL);
+	put_part(1, 0, 100);
+	snprintf(right, sizeof right, "%s", checksum_of(DIGEST_CRC32, data, 100));
+	ck_assert_uint_eq(complete(list_with("ChecksumCRC32", "AAAAAA==")), 400);
+	ck_assert_str_eq(object_rig_code(&rig), "InvalidPart");
+	ck_assert_uint_eq(complete(list_with("ChecksumCRC32C", right)), 400);
+	ck_assert_str_eq(object_rig_code(&rig), "InvalidPart");
+	ck_assert_uint_eq(complete(list_with("ChecksumCRC32", "AAAA")), 400);
+	ck_assert_str_eq(object_rig_code(&rig), "InvalidArgument");
+	ck_assert_uint_eq(complete(list_with("ChecksumCRC32", "never base64")), 400);
+	ck_assert_str_eq(object_rig_code(&rig), "InvalidArgument");
+	ck_assert_uint_eq(complete(list_with("ChecksumCRC32", right)), 200);
+	ck_assert_uint_eq(complete(list_with("ChecksumCRC32", right)), 200); /* once more */
+	ck_assert_uint_eq(complete(list_with("ChecksumCRC32", "AAAAAA==")), 404);
+	ck_assert_str_eq(object_rig_code(&rig), "NoSuchUpload");
+}
+END_TEST
+
+START_TEST(an_upload_without_an_algorithm_passes_over_the_checksums_of_others)
+{
+	create(NULL, NULL, NULL, NULL);
+	put_part(1, 0, 100);
+	ck_assert_uint_eq(complete(list_with("ChecksumCRC64NVME", "AAAAAAAAAAA=")), 400);
+	ck_assert_str_eq(object_rig_code(&rig), "InvalidPart");
+	ck_assert_uint_eq(complete(list_with("ChecksumCRC32", "AAAAAA==")), 200);
+}
+END_TEST
+
+static void give_the_rest(void *arg)
+{
+	struct fake_exchange *fake = arg;
+	fake->body_err = ERR_OK;
+	fake->body.len = strlen(document);
+	fake->x.readable(&fake->x);
+}
+
+/* Completes with the document, while another part comes between its first half and its second. */
+static unsigned complete_meanwhile(struct fake_exchange *fake)
+{
+	static char at[256]; /* as long as the request */
+	snprintf(at, sizeof at, "/bkt/key?uploadId=%s", upload);
+	fake_exchange_init(fake, rig.client, "POST", at);
+	fake_exchange_body(fake, document, strlen(document));
+	fake->body.len /= 2;
+	fake->body_err = ERR_BUSY;
+	rig.sign.wall_ms = clock_wall_ms(sim_node_clock(rig.node));
+	sign_request(fake, &rig.sign, "UNSIGNED-PAYLOAD");
+	object_rig_start(&rig, fake);
+	sim_run_ms(rig.sim, 10);
+	put_part(2, 0, 7);
+	sim_call(rig.sim, rig.client, give_the_rest, fake);
+	object_rig_wait(&rig, fake);
+	return fake->response.status;
+}
+
+START_TEST(parts_are_compared_again_when_the_upload_changes_meanwhile)
+{
+	static struct fake_exchange fake;
+	create("x-amz-checksum-algorithm", "CRC32", NULL, NULL);
+	put_part(1, 0, 100);
+	list_with("ChecksumCRC32", "AAAAAA==");
+	ck_assert_uint_eq(complete_meanwhile(&fake), 400);
+	ck_assert_str_eq(fake_exchange_element(&fake, "Code"), "InvalidPart");
+	fake_exchange_fini(&fake);
+	list_with("ChecksumCRC32", checksum_of(DIGEST_CRC32, data, 100));
+	ck_assert_uint_eq(complete_meanwhile(&fake), 200);
+	fake_exchange_fini(&fake);
+	assert_object(data, 100);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("op_upload");
@@ -503,6 +587,9 @@ int main(void)
 	tcase_add_test(tcase, full_checksums_of_parts_become_that_of_the_whole);
 	tcase_add_test(tcase, composite_checksums_are_of_the_checksums);
 	tcase_add_test(tcase, a_part_has_the_algorithm_of_its_upload);
+	tcase_add_test(tcase, the_checksum_that_a_list_has_of_a_part_is_compared);
+	tcase_add_test(tcase, an_upload_without_an_algorithm_passes_over_the_checksums_of_others);
+	tcase_add_test(tcase, parts_are_compared_again_when_the_upload_changes_meanwhile);
 	suite_add_tcase(suite, tcase);
 	return test_run(suite);
 }
