@@ -8,7 +8,8 @@
 
 /* The seam through which commands pass: many loops propose, one loop applies, and what is between
  * makes them durable and puts them in one order. With one member it is a log
- * (storage/meta/consensus_single.h); with more it will be a group of them.
+ * (storage/meta/consensus_single.h); with more it is a group of them
+ * (storage/meta/consensus_raft.h).
  *
  *   proposal (any loop) --> group --> log(s) --> committed() on the apply loop --> proposal's
  * done()
@@ -16,8 +17,13 @@
  * Commands that wait while a group is being written make up the next group, so that there is one
  * flush for each group, not for each command. A group is one entry of the log:
  *
- *   version 1 (1 byte), 0 (3), count of commands (4), cluster time in ms (8),
- *   then for each command: length (4), its bytes            all little-endian, nothing between
+ *   version 1 (1 byte), kind (1), 0 (2), count of commands (4), cluster time in ms (8),
+ *   then for each command: length (4), 0 (4), origin (8), number (8), its bytes
+ *                                                           all little-endian, nothing between
+ *
+ * Kind 0 is commands. Kinds 1 and 2 are of the members among themselves: a group without commands,
+ * in which kind 2 has a configuration after the header. Origin and number tell a member which of
+ * its proposals a command is; origins are random for each life of a member, 0 with one member.
  *
  * (N1) committed() is called for every group that is in the log after the first index asked for, in
  *      the order of indices, without a gap, one at a time: the next follows group_applied().
@@ -34,6 +40,7 @@
 #define GROUP_LEN_MAX (1024 * 1024)
 #define GROUP_COMMANDS_MAX 512
 #define GROUP_HEADER_LEN 16
+#define GROUP_COMMAND_HEAD_LEN 24
 #define GROUPS_MAX 8 /* on their way from the first command to group_applied() */
 #define PROPOSAL_RESULT_LEN 256
 
@@ -54,14 +61,22 @@ struct proposal {
 	struct consensus *consensus;
 	struct task task;
 	struct proposal *next;
+	uint64_t number, term, due_ms;
 };
 
 /* Ends a proposal: done() runs on its loop. By whoever has it: the apply side those that came with
  * a group, after writing the result. Any thread. */
 void proposal_end(struct proposal *proposal, enum err err);
 
+enum group_kind { /* in the log */
+	GROUP_COMMANDS = 0,
+	GROUP_BARRIER = 1,
+	GROUP_CHANGE = 2,
+};
+
 struct group_command {
 	struct bytes bytes; /* borrowed until group_applied() or the proposal's end */
+	uint64_t origin, number; /* as in the log */
 	struct proposal *proposal; /* of this process, to be ended by the apply side; else NULL */
 };
 
@@ -72,8 +87,22 @@ struct group {
 	const struct group_command *commands;
 };
 
-/* Encodes the header of a group, and the length before each command. */
-void group_encode_header(uint8_t out[GROUP_HEADER_LEN], uint64_t time_ms, size_t count);
+/* Encode the header of a group, and the head of each command. */
+void group_encode_header(
+	uint8_t out[GROUP_HEADER_LEN], enum group_kind kind, uint64_t time_ms, size_t count);
+void group_encode_command_head(
+	uint8_t out[GROUP_COMMAND_HEAD_LEN], size_t len, uint64_t origin, uint64_t number);
+
+/* Decodes the commands that follow a header, or are on their way to one. Errors: ERR_CORRUPT. */
+MUST_USE enum err group_decode_commands(
+	struct bytes bytes, size_t count, struct group_command *commands);
+
+/* The kind of an entry that has a header, unchecked. */
+static inline uint8_t group_kind(struct bytes entry)
+{
+	assert(entry.len >= GROUP_HEADER_LEN);
+	return entry.data[1];
+}
 
 /* Decodes an entry into commands, of which there is room for GROUP_COMMANDS_MAX; index and term of
  * the group are the caller's to set. Refuses bytes after the last command. Errors: ERR_CORRUPT,

@@ -22,7 +22,6 @@
 
 enum {
 	FIRST_TERM = 1,
-	COMMAND_HEAD_LEN = 4,
 };
 
 struct single_group {
@@ -32,7 +31,7 @@ struct single_group {
 	struct log_op op;
 	struct task task; /* on its way to the apply loop, and back */
 	uint8_t header[GROUP_HEADER_LEN];
-	uint8_t heads[GROUP_COMMANDS_MAX][COMMAND_HEAD_LEN];
+	uint8_t heads[GROUP_COMMANDS_MAX][GROUP_COMMAND_HEAD_LEN];
 	struct bytes parts[1 + 2 * GROUP_COMMANDS_MAX];
 	struct group_command commands[GROUP_COMMANDS_MAX];
 };
@@ -198,15 +197,17 @@ static void fill(struct single *single, struct single_group *group)
 	size_t count = 0, len = GROUP_HEADER_LEN;
 	while (single->first && count < GROUP_COMMANDS_MAX) {
 		struct proposal *proposal = single->first;
-		size_t more = COMMAND_HEAD_LEN + proposal->command.len;
+		size_t more = GROUP_COMMAND_HEAD_LEN + proposal->command.len;
 		if (len + more > single->len_max)
 			break;
 		len += more;
 		single->first = proposal->next;
-		put_le32(group->heads[count], proposal->command.len);
-		group->parts[1 + 2 * count] = bytes_make(group->heads[count], COMMAND_HEAD_LEN);
+		group_encode_command_head(group->heads[count], proposal->command.len, 0, 0);
+		group->parts[1 + 2 * count] = bytes_make(
+			group->heads[count], GROUP_COMMAND_HEAD_LEN);
 		group->parts[2 + 2 * count] = proposal->command;
-		group->commands[count] = (struct group_command){proposal->command, proposal};
+		group->commands[count] = (struct group_command){
+			.bytes = proposal->command, .proposal = proposal};
 		count++;
 	}
 	if (!single->first)
@@ -215,7 +216,7 @@ static void fill(struct single *single, struct single_group *group)
 	int64_t now_ms = clock_wall_ms(single->setup.clock);
 	if (now_ms > 0 && (uint64_t)now_ms > single->time_ms)
 		single->time_ms = now_ms;
-	group_encode_header(group->header, single->time_ms, count);
+	group_encode_header(group->header, GROUP_COMMANDS, single->time_ms, count);
 	group->parts[0] = bytes_make(group->header, GROUP_HEADER_LEN);
 	group->group = (struct group){
 		.index = log_next_index(single->log),
@@ -264,7 +265,7 @@ static void propose_run(struct task *task)
 		proposal_end(proposal, ERR_UNAVAILABLE);
 		return;
 	}
-	if (GROUP_HEADER_LEN + COMMAND_HEAD_LEN + proposal->command.len > single->len_max) {
+	if (GROUP_HEADER_LEN + GROUP_COMMAND_HEAD_LEN + proposal->command.len > single->len_max) {
 		proposal_end(proposal, ERR_LIMIT);
 		return;
 	}

@@ -42,9 +42,13 @@ static void decode_group(struct bytes entry)
 	struct group group;
 	if (group_decode(entry, commands, &group) != ERR_OK)
 		return;
+	if (group_kind(entry) == GROUP_CHANGE) {
+		assert(group.count == 0);
+		return;
+	}
 	size_t sum = GROUP_HEADER_LEN;
 	for (size_t i = 0; i < group.count; i++)
-		sum += 4 + group.commands[i].bytes.len;
+		sum += GROUP_COMMAND_HEAD_LEN + group.commands[i].bytes.len;
 	assert(sum == entry.len);
 }
 

@@ -91,7 +91,7 @@ static void log_run(struct task *task)
 		memcpy(copy, proposal->command.data, proposal->command.len);
 		entry.commands[entry.count] = bytes_make(copy, proposal->command.len);
 		log->commands[entry.count] = (struct group_command){
-			entry.commands[entry.count], proposal};
+			.bytes = entry.commands[entry.count], .proposal = proposal};
 		entry.count++;
 	}
 	if (!log->first)
@@ -119,7 +119,7 @@ static enum err log_replay(struct consensus *consensus, uint64_t after,
 	for (size_t i = after; i < log->count; i++) {
 		struct rig_entry *entry = &log->entries[i];
 		for (size_t j = 0; j < entry->count; j++)
-			log->commands[j] = (struct group_command){entry->commands[j], NULL};
+			log->commands[j] = (struct group_command){.bytes = entry->commands[j]};
 		log->group = (struct group){
 			.index = i + 1,
 			.term = 1,

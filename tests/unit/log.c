@@ -142,20 +142,41 @@ START_TEST(a_group_is_read_as_it_was_written)
 {
 	struct group_command commands[GROUP_COMMANDS_MAX];
 	struct group group;
-	group_encode_header(buf, 1234567890123, 2);
-	put_le32(buf + 16, 3);
-	memcpy(buf + 20, "abc", 3);
-	put_le32(buf + 23, 0);
-	ck_assert_ok(group_decode(bytes_make(buf, 27), commands, &group));
+	group_encode_header(buf, GROUP_COMMANDS, 1234567890123, 2);
+	group_encode_command_head(buf + 16, 3, 7, 8);
+	memcpy(buf + 40, "abc", 3);
+	group_encode_command_head(buf + 43, 0, 9, 10);
+	ck_assert_ok(group_decode(bytes_make(buf, 67), commands, &group));
 	ck_assert_uint_eq(group.time_ms, 1234567890123);
 	ck_assert_uint_eq(group.count, 2);
 	ck_assert(bytes_is_text(group.commands[0].bytes, "abc"));
+	ck_assert_uint_eq(group.commands[0].origin, 7);
+	ck_assert_uint_eq(group.commands[0].number, 8);
 	ck_assert_uint_eq(group.commands[1].bytes.len, 0);
-	for (size_t len = 0; len < 27; len++)
+	ck_assert_uint_eq(group.commands[1].number, 10);
+	for (size_t len = 0; len < 67; len++)
 		ck_assert_err(group_decode(bytes_make(buf, len), commands, &group), ERR_CORRUPT);
-	ck_assert_err(group_decode(bytes_make(buf, 28), commands, &group), ERR_CORRUPT);
+	ck_assert_err(group_decode(bytes_make(buf, 68), commands, &group), ERR_CORRUPT);
 	buf[0] = 2;
-	ck_assert_err(group_decode(bytes_make(buf, 27), commands, &group), ERR_VERSION);
+	ck_assert_err(group_decode(bytes_make(buf, 67), commands, &group), ERR_VERSION);
+}
+END_TEST
+
+START_TEST(a_group_of_members_has_no_commands)
+{
+	struct group_command commands[GROUP_COMMANDS_MAX];
+	struct group group;
+	group_encode_header(buf, GROUP_BARRIER, 5, 0);
+	ck_assert_ok(group_decode(bytes_make(buf, 16), commands, &group));
+	ck_assert_uint_eq(group.time_ms, 5);
+	ck_assert_err(group_decode(bytes_make(buf, 17), commands, &group), ERR_CORRUPT);
+	group_encode_header(buf, GROUP_CHANGE, 5, 0);
+	ck_assert_ok(group_decode(bytes_make(buf, 17), commands, &group));
+	ck_assert_uint_eq(group.count, 0);
+	group_encode_header(buf, GROUP_CHANGE, 5, 1);
+	ck_assert_err(group_decode(bytes_make(buf, 40), commands, &group), ERR_CORRUPT);
+	buf[1] = GROUP_CHANGE + 1;
+	ck_assert_err(group_decode(bytes_make(buf, 16), commands, &group), ERR_VERSION);
 }
 END_TEST
 
@@ -171,6 +192,7 @@ int main(void)
 	tcase_add_test(tcase, records_are_read_in_the_order_they_were_written);
 	tcase_add_test(tcase, a_record_cut_off_is_refused);
 	tcase_add_test(tcase, a_group_is_read_as_it_was_written);
+	tcase_add_test(tcase, a_group_of_members_has_no_commands);
 	suite_add_tcase(suite, tcase);
 	return test_run(suite);
 }
