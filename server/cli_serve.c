@@ -11,6 +11,7 @@
 
 #include "server/cli_priv.h"
 #include "server/node.h"
+#include "storage/kv_lmdb.h"
 
 #define FILES_BESIDE_CONNECTIONS 512 /* segments, maps, logs, epolls, io_urings */
 
@@ -27,23 +28,39 @@ static void block_signals(sigset_t *ret_signals)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+static struct sigaction earlier_segv, earlier_abort; /* of a sanitizer, or the default ones */
+
 /* A page of a mapped file that cannot be read. Nothing is lost: the map is only written through its
  * file, and the log has what it lacks; the process ends before it acts on anything half-read. */
 static void end_by_sigbus(int number)
 {
 	static const char line[] =
-		"rubus: a page of the index or of a drive's table could not be read (SIGBUS); the "
-		"drive failed or is full; see dmesg, then start again\n";
+		"rubus: a page of the index or of a drive's table could not be read (SIGBUS): the "
+		"drive failed, is full, or the file was cut off; see dmesg, then start again: the "
+		"start checks the file and says what to do\n";
 	(void)number;
+	kv_lmdb_mark_all();
 	if (write(STDERR_FILENO, line, sizeof line - 1) < 0)
 		_exit(CLI_FAILED); /* nobody to tell */
 	_exit(CLI_FAILED);
 }
 
-static void catch_sigbus(void)
+/* It may be our mistake or damage in a map: the next start reads all maps before it trusts them. */
+static void mark_and_crash(int number)
 {
-	struct sigaction action = {.sa_handler = end_by_sigbus};
-	sigaction(SIGBUS, &action, NULL);
+	kv_lmdb_mark_all();
+	sigaction(number, number == SIGSEGV ? &earlier_segv : &earlier_abort, NULL);
+	if (number == SIGABRT)
+		raise(number); /* a SIGSEGV comes again by itself */
+}
+
+static void catch_crashes(void)
+{
+	struct sigaction end = {.sa_handler = end_by_sigbus};
+	struct sigaction mark = {.sa_handler = mark_and_crash};
+	sigaction(SIGBUS, &end, NULL);
+	sigaction(SIGSEGV, &mark, &earlier_segv);
+	sigaction(SIGABRT, &mark, &earlier_abort);
 }
 
 /* Each connection is a file, and the usual bound of a shell is 1024. */
@@ -117,7 +134,7 @@ enum cli_exit cli_serve(struct cli *cli, const struct cli_service *service)
 	struct node *node;
 	char message[NODE_MESSAGE_LEN];
 	block_signals(&signals);
-	catch_sigbus();
+	catch_crashes();
 	umask(0077);
 	enum err err = open_logger(service->config, &logger);
 	if (err)

@@ -65,6 +65,11 @@ enum err node_open_index(struct node *node, char *message)
 		err = node_open_disk(node, node->config->state_dir, &node->state_disk);
 	if (!err)
 		err = kv_lmdb_open(path, INDEX_MAP_LEN, &node->index_kv);
+	if (err == ERR_CORRUPT)
+		return node_refuse(message, err,
+			"the index in %.300s is damaged and was not touched; put back a copy of "
+			"%.300s, with its log, and look at the drive below it",
+			path, node->config->state_dir);
 	if (err)
 		return node_refuse(message, err, "the index in %.300s: %s", path, err_text(err));
 	struct consensus_single_setup consensus_setup = {
@@ -149,21 +154,15 @@ static enum err kept_for_index(const struct node *node, const char *path, uint64
 	return err;
 }
 
-static enum err open_drive(struct node *node, struct node_drive *drive, unsigned index)
+static enum err open_locations(struct node_drive *drive)
 {
 	char path[IDENTITY_PATH_LEN];
-	enum err err = node_open_disk(node, drive->path, &drive->disk);
-	struct drive_identity identity;
-	if (!err)
-		err = drive_identify(drive->disk.disk, &identity);
-	if (!err && memcmp(&identity.cluster, &node->identity.cluster, ID_LEN) != 0)
-		err = ERR_FOREIGN;
-	if (!err)
-		err = identity_path(drive->path, "locations", path);
-	if (!err)
-		err = kv_lmdb_open(path, LOCATIONS_MAP_LEN, &drive->locations);
-	if (err)
-		return err;
+	enum err err = identity_path(drive->path, "locations", path);
+	return err ? err : kv_lmdb_open(path, LOCATIONS_MAP_LEN, &drive->locations);
+}
+
+static enum err open_shards(struct node *node, struct node_drive *drive, unsigned index)
+{
 	struct drive_setup setup = {
 		.disk = drive->disk.disk,
 		.locations = drive->locations,
@@ -179,8 +178,45 @@ static enum err open_drive(struct node *node, struct node_drive *drive, unsigned
 	};
 	setup.settings.segment_len = (uint64_t)node->config->segment_mib << 20;
 	setup.settings.reserve_len = (uint64_t)node->config->reserve_mib << 20;
-	err = kept_for_index(node, drive->path, &setup.settings.kept_len);
+	enum err err = kept_for_index(node, drive->path, &setup.settings.kept_len);
 	return err ? err : drive_open(&setup, node->identity.cluster, &drive->drive);
+}
+
+/* A table says nothing that the segments do not: a damaged one is made anew from all of them. */
+static enum err set_table_aside(struct node *node, struct node_drive *drive)
+{
+	char path[IDENTITY_PATH_LEN];
+	kv_close(drive->locations);
+	drive->locations = NULL;
+	enum err err = identity_path(drive->path, "locations", path);
+	if (!err)
+		err = kv_lmdb_set_aside(path);
+	if (err)
+		return err;
+	trace_event(node->trace, TRACE_WARNING, 0,
+		"the table in %.300s is damaged: it is kept as " KV_LMDB_FILE
+		".damaged and made anew from the segments",
+		path);
+	return open_locations(drive);
+}
+
+static enum err open_drive(struct node *node, struct node_drive *drive, unsigned index)
+{
+	enum err err = node_open_disk(node, drive->path, &drive->disk);
+	struct drive_identity identity;
+	if (!err)
+		err = drive_identify(drive->disk.disk, &identity);
+	if (!err && memcmp(&identity.cluster, &node->identity.cluster, ID_LEN) != 0)
+		err = ERR_FOREIGN;
+	if (err)
+		return err;
+	err = open_locations(drive);
+	if (!err)
+		err = open_shards(node, drive, index);
+	if (err != ERR_CORRUPT)
+		return err;
+	err = set_table_aside(node, drive);
+	return err ? err : open_shards(node, drive, index);
 }
 
 void node_close_drive(struct node_drive *drive)

@@ -14,7 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "storage/kv_lmdb_check.h"
 #include "storage/kv_lmdb_long.h"
+#include "storage/kv_lmdb_suspect.h"
 
 enum {
 	KV_MAGIC = 0x6b766c6d,
@@ -29,6 +31,7 @@ struct kv_lmdb {
 	MDB_dbi dbi;
 	MDB_txn *txn; /* of the writer */
 	enum err write_err; /* the first error in txn: it will not be committed */
+	struct suspect suspect;
 };
 
 struct kv_lmdb_reader {
@@ -51,6 +54,22 @@ static struct kv_lmdb_reader *reader_of(struct kv_reader *reader)
 	struct kv_lmdb_reader *r = CONTAINER_OF(reader, struct kv_lmdb_reader, reader);
 	assert(r->magic == READER_MAGIC);
 	return r;
+}
+
+/* What is damaged is read whole by the next open. */
+static enum err note(const struct kv_lmdb *lmdb, enum err err)
+{
+	if (err == ERR_CORRUPT)
+		suspect_mark(&lmdb->suspect);
+	return err;
+}
+
+/* LMDB found its pages contradictory; it prints the message and ends the process after this. */
+static void assertion_failed(MDB_env *env, const char *message)
+{
+	(void)message;
+	const struct kv_lmdb *lmdb = mdb_env_get_userctx(env);
+	suspect_mark(&lmdb->suspect);
 }
 
 /* --- readers ---------------------------------------------------------------------------------- */
@@ -114,7 +133,8 @@ static enum err lmdb_get(struct kv_reader *reader, struct bytes key, struct byte
 {
 	struct kv_lmdb_reader *r = reader_of(reader);
 	assert(r->has_begun);
-	return long_get(r->txn, lmdb_of(reader->kv)->dbi, key, ret_value);
+	const struct kv_lmdb *lmdb = lmdb_of(reader->kv);
+	return note(lmdb, long_get(r->txn, lmdb->dbi, key, ret_value));
 }
 
 static enum err lmdb_seek(
@@ -122,14 +142,14 @@ static enum err lmdb_seek(
 {
 	struct kv_lmdb_reader *r = reader_of(reader);
 	assert(r->has_begun);
-	return long_seek(&r->cursor, key, ret_key, ret_value);
+	return note(lmdb_of(reader->kv), long_seek(&r->cursor, key, ret_key, ret_value));
 }
 
 static enum err lmdb_next(struct kv_reader *reader, struct bytes *ret_key, struct bytes *ret_value)
 {
 	struct kv_lmdb_reader *r = reader_of(reader);
 	assert(r->has_begun);
-	return long_next(&r->cursor, ret_key, ret_value);
+	return note(lmdb_of(reader->kv), long_next(&r->cursor, ret_key, ret_value));
 }
 
 /* --- the writer ------------------------------------------------------------------------------- */
@@ -146,7 +166,7 @@ static enum err lmdb_write_begin(struct kv *kv)
 static enum err latch(struct kv_lmdb *lmdb, enum err err)
 {
 	if (lmdb->write_err == ERR_OK)
-		lmdb->write_err = err;
+		lmdb->write_err = note(lmdb, err);
 	return err;
 }
 
@@ -218,6 +238,7 @@ static void lmdb_close(struct kv *kv)
 	struct kv_lmdb *lmdb = lmdb_of(kv);
 	if (lmdb->txn)
 		lmdb_abort(kv);
+	suspect_forget(&lmdb->suspect);
 	if (lmdb->env)
 		mdb_env_close(lmdb->env);
 	lmdb->magic = 0;
@@ -291,6 +312,18 @@ static enum err open_env(struct kv_lmdb *lmdb, const char *path, uint64_t map_le
 	return long_err(rc);
 }
 
+static enum err open_map(struct kv_lmdb *lmdb, const char *path, uint64_t map_len)
+{
+	enum err err = open_env(lmdb, path, map_len);
+	if (err == ERR_OK)
+		err = long_err(mdb_env_set_userctx(lmdb->env, lmdb));
+	if (err == ERR_OK)
+		err = long_err(mdb_env_set_assert(lmdb->env, assertion_failed));
+	if (err == ERR_OK)
+		suspect_register(&lmdb->suspect);
+	return err;
+}
+
 static enum err open_rows(struct kv_lmdb *lmdb)
 {
 	enum err err = lmdb_write_begin(&lmdb->kv);
@@ -315,11 +348,18 @@ enum err kv_lmdb_open(const char *dir, uint64_t map_len, struct kv **ret_kv)
 		return ERR_NO_MEMORY;
 	lmdb->kv.ops = &lmdb_ops;
 	lmdb->magic = KV_MAGIC;
+	bool is_suspect = false;
 	enum err err = make_dir(dir);
 	if (err == ERR_OK)
-		err = open_env(lmdb, path, map_len);
+		err = suspect_init(&lmdb->suspect, dir, &is_suspect);
+	if (err == ERR_OK)
+		err = kv_lmdb_check(path, is_suspect);
+	if (err == ERR_OK)
+		err = open_map(lmdb, path, map_len);
 	if (err == ERR_OK)
 		err = open_rows(lmdb);
+	if (err == ERR_OK && is_suspect)
+		suspect_clear(&lmdb->suspect);
 	if (err == ERR_OK)
 		err = sync_dir(dir);
 	if (err != ERR_OK) {
@@ -328,4 +368,23 @@ enum err kv_lmdb_open(const char *dir, uint64_t map_len, struct kv **ret_kv)
 	}
 	*ret_kv = &lmdb->kv;
 	return ERR_OK;
+}
+
+enum err kv_lmdb_set_aside(const char *dir)
+{
+	char path[PATH_MAX], aside[PATH_MAX], lock[PATH_MAX];
+	struct suspect suspect;
+	bool is_suspect;
+	enum err err = suspect_init(&suspect, dir, &is_suspect);
+	if (err != ERR_OK ||
+		snprintf(path, sizeof path, "%s/" KV_LMDB_FILE, dir) >=
+			(int)sizeof path - (int)sizeof ".damaged")
+		return ERR_INVALID;
+	snprintf(aside, sizeof aside, "%s/" KV_LMDB_FILE ".damaged", dir);
+	snprintf(lock, sizeof lock, "%s/" KV_LMDB_FILE "-lock", dir);
+	if (rename(path, aside) != 0)
+		return err_from_errno(errno);
+	unlink(lock); /* made anew with the map */
+	suspect_clear(&suspect);
+	return sync_dir(dir);
 }

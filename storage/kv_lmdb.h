@@ -14,7 +14,18 @@
  * ERR_VERSION, written by a newer version; ERR_NO_SPACE, ERR_DENIED, ERR_READ_ONLY, ERR_NO_MEMORY,
  * ERR_IO.
  *
+ * The file is judged before it is mapped: its length and what it begins with, and all of it if it
+ * is short, small, or marked by an earlier life.
+ *
  * Reads can raise SIGBUS when the drive fails below the map; who runs the process handles that. */
 MUST_USE enum err kv_lmdb_open(const char *dir, uint64_t map_len, struct kv **ret_kv);
+
+/* Renames a damaged map, which is not open, to "….damaged", in place of an older one. Blocks.
+ * Errors: those of the file system. */
+MUST_USE enum err kv_lmdb_set_aside(const char *dir);
+
+/* Marks all maps that are open, so that the next open reads all of them before they are trusted.
+ * Safe in a signal handler. */
+void kv_lmdb_mark_all(void);
 
 #endif

@@ -113,6 +113,12 @@ static enum err check_row(const MDB_val *key, const MDB_val *data, struct bytes 
 	return ERR_OK;
 }
 
+bool long_is_whole(const MDB_val *key, const MDB_val *data)
+{
+	struct bytes value;
+	return check_row(key, data, &value) == ERR_OK;
+}
+
 static enum err get_row(MDB_txn *txn, MDB_dbi dbi, struct mdb_key *key, struct bytes *ret_value)
 {
 	MDB_val data;
@@ -396,7 +402,7 @@ enum err long_check_format(MDB_txn *txn, MDB_dbi dbi)
 {
 	struct mdb_key key = {.bytes = {TAG_FORMAT}};
 	key.val = (MDB_val){1, key.bytes};
-	struct bytes value;
+	struct bytes value = {NULL, 0};
 	enum err err = get_row(txn, dbi, &key, &value);
 	if (err == ERR_OK) {
 		if (value.len < 12 || memcmp(value.data, format_name, 8) != 0)

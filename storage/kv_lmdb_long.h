@@ -7,7 +7,7 @@
 #include "storage/kv.h"
 
 /* The rows of a kv in an LMDB database, whose keys stop at 511 bytes where ours do not. The format
- * is told in kv_lmdb_long.c. Only storage/kv_lmdb.c includes this. */
+ * is told in kv_lmdb_long.c. Only storage/kv_lmdb*.c include this. */
 enum {
 	LONG_ROOT_LEN = 510, /* key bytes that the root level takes */
 	LONG_BRANCH_LEN = 502, /* key bytes that each level below takes */
@@ -30,6 +30,9 @@ MUST_USE enum err long_err(int rc);
 
 /* Reads, or for a fresh database writes, the row that names the format. */
 MUST_USE enum err long_check_format(MDB_txn *txn, MDB_dbi dbi);
+
+/* Is the trailer right (I4)? */
+bool long_is_whole(const MDB_val *key, const MDB_val *data);
 
 /* As in kv.h. */
 MUST_USE enum err long_get(MDB_txn *txn, MDB_dbi dbi, struct bytes key, struct bytes *ret_value);

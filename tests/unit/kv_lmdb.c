@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -13,6 +14,11 @@
 #include "tests/lib/test.h"
 
 #define MAP_LEN (64u << 20)
+#ifdef __SANITIZE_ADDRESS__
+enum { FLIPS = 40 };
+#else
+enum { FLIPS = 100 };
+#endif
 
 static char dir[PATH_MAX];
 static struct kv *kv;
@@ -295,16 +301,29 @@ static int damage(const char *pattern)
 	return found;
 }
 
+/* What a map is damaged in while it is open is told too, and the next open looks at all of it. */
+static void reopen_damaged(void)
+{
+	kv_reader_close(reader);
+	kv_close(kv);
+	reader = NULL;
+	kv = NULL;
+	ck_assert_err(kv_lmdb_open(dir, MAP_LEN, &kv), ERR_CORRUPT);
+	ck_assert_ok(kv_lmdb_set_aside(dir));
+	ck_assert_ok(kv_lmdb_open(dir, MAP_LEN, &kv));
+	ck_assert_ok(kv_reader_open(kv, &reader));
+}
+
 START_TEST(a_damaged_value_is_told_and_never_given)
 {
 	struct bytes key, value;
 	put_now(bytes_of("a"), bytes_of("precious-bytes"));
 	ck_assert_int_gt(damage("precious"), 0);
-	reopen(MAP_LEN);
 	ck_assert_ok(kv_reader_begin(reader));
 	ck_assert_err(kv_get(reader, bytes_of("a"), &value), ERR_CORRUPT);
 	ck_assert_err(kv_seek(reader, bytes_of("a"), &key, &value), ERR_CORRUPT);
 	kv_reader_end(reader);
+	reopen_damaged();
 }
 END_TEST
 
@@ -313,10 +332,10 @@ START_TEST(a_value_under_a_damaged_key_is_told)
 	struct bytes key, value;
 	put_now(bytes_of("precious-key"), bytes_of("v"));
 	ck_assert_int_gt(damage("precious"), 0);
-	reopen(MAP_LEN);
 	ck_assert_ok(kv_reader_begin(reader));
 	ck_assert_err(kv_seek(reader, bytes_make(NULL, 0), &key, &value), ERR_CORRUPT);
 	kv_reader_end(reader);
+	reopen_damaged();
 }
 END_TEST
 
@@ -397,6 +416,172 @@ START_TEST(a_killed_writer_leaves_whole_commits)
 }
 END_TEST
 
+/* --- damage anywhere -------------------------------------------------------------------------- */
+
+static void map_path(char path[PATH_MAX + 32])
+{
+	snprintf(path, PATH_MAX + 32, "%s/" KV_LMDB_FILE, dir);
+}
+
+/* A map with branches, big values and free pages. Leaves it closed. */
+static void fill(struct model *model, uint64_t random)
+{
+	for (int round = 0; round < 12; round++) {
+		ck_assert_ok(kv_write_begin(kv));
+		change_randomly(&random, model, 30);
+		ck_assert_ok(kv_commit(kv));
+	}
+	kv_reader_close(reader);
+	kv_close(kv);
+	reader = NULL;
+	kv = NULL;
+}
+
+/* In a process of its own, because nothing may end it: opens the map, and if it opens, reads all of
+ * it, which is right, and writes. Returns 1 if it was refused. */
+static int use_in_child(const struct model *model)
+{
+	pid_t pid = fork();
+	if (pid == 0) {
+		alarm(20);
+		enum err err = kv_lmdb_open(dir, MAP_LEN, &kv);
+		if (err != ERR_OK)
+			_exit(err == ERR_CORRUPT || err == ERR_VERSION ? 3 : 4);
+		ck_assert_ok(kv_reader_open(kv, &reader));
+		ck_assert_ok(kv_reader_begin(reader));
+		ck_assert_scan(model, bytes_make(NULL, 0));
+		kv_reader_end(reader);
+		put_now(bytes_of("another"), bytes_of("row"));
+		_exit(0);
+	}
+	int status;
+	waitpid(pid, &status, 0);
+	ck_assert_msg(WIFEXITED(status), "signal %d", WTERMSIG(status));
+	ck_assert(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 3);
+	return WEXITSTATUS(status) == 3;
+}
+
+/* The file as it was, in memory. */
+struct image {
+	char path[PATH_MAX + 32];
+	uint8_t *bytes;
+	size_t len;
+};
+
+static void image_take(struct image *image)
+{
+	map_path(image->path);
+	FILE *file = fopen(image->path, "r");
+	struct stat st;
+	ck_assert_int_eq(fstat(fileno(file), &st), 0);
+	image->len = st.st_size;
+	image->bytes = malloc(image->len);
+	ck_assert_uint_eq(fread(image->bytes, 1, image->len, file), image->len);
+	fclose(file);
+}
+
+static void image_put(const struct image *image, size_t len)
+{
+	FILE *file = fopen(image->path, "w");
+	ck_assert_uint_eq(fwrite(image->bytes, 1, len, file), len);
+	ck_assert_int_eq(fclose(file), 0);
+}
+
+START_TEST(any_bit_that_changes_is_found_or_does_no_harm)
+{
+	struct model model = {0};
+	struct image image;
+	uint64_t random = 100 + _i;
+	int refused = 0;
+	fill(&model, random);
+	image_take(&image);
+	ck_assert_int_eq(use_in_child(&model), 0);
+	for (int i = 0; i < FLIPS; i++) {
+		/* Every second one in the first bytes of a page, which LMDB trusts most. */
+		size_t at = test_random(&random) % image.len;
+		if (i % 2)
+			at = at / 4096 * 4096 + test_random(&random) % 48;
+		uint8_t bit = 1 << test_random(&random) % 8;
+		image.bytes[at] ^= bit;
+		image_put(&image, image.len);
+		refused += use_in_child(&model);
+		image.bytes[at] ^= bit;
+	}
+	ck_assert_int_gt(refused, FLIPS / 10);
+	ck_assert_int_lt(refused, FLIPS);
+	free(image.bytes);
+	model_free(&model);
+}
+END_TEST
+
+START_TEST(a_map_that_was_cut_off_is_refused_or_whole)
+{
+	struct model model = {0};
+	struct image image;
+	fill(&model, 50);
+	image_take(&image);
+	int refused = 0, count = 0;
+	for (size_t len = 100; len < image.len; len += 4096 * 7 + 333, count++) {
+		image_put(&image, len);
+		refused += use_in_child(&model);
+	}
+	ck_assert_int_gt(refused, count / 2);
+	free(image.bytes);
+	model_free(&model);
+}
+END_TEST
+
+static void mark_and_end(int number)
+{
+	(void)number;
+	kv_lmdb_mark_all();
+	_exit(42);
+}
+
+START_TEST(a_map_cut_off_while_it_is_open_is_marked_and_judged)
+{
+	struct model model = {0};
+	char path[PATH_MAX + 32], suspect[PATH_MAX + 32];
+	map_path(path);
+	snprintf(suspect, sizeof suspect, "%s/suspect", dir);
+	fill(&model, 51);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct sigaction action = {.sa_handler = mark_and_end};
+		sigaction(SIGBUS, &action, NULL);
+		ck_assert_ok(kv_lmdb_open(dir, MAP_LEN, &kv));
+		ck_assert_ok(kv_reader_open(kv, &reader));
+		ck_assert_ok(kv_reader_begin(reader));
+		ck_assert_int_eq(truncate(path, 8192), 0);
+		ck_assert_scan(&model, bytes_make(NULL, 0));
+		_exit(1);
+	}
+	int status;
+	waitpid(pid, &status, 0);
+	ck_assert_int_eq(WEXITSTATUS(status), 42);
+	ck_assert_int_eq(access(suspect, F_OK), 0);
+	ck_assert_err(kv_lmdb_open(dir, MAP_LEN, &kv), ERR_CORRUPT);
+	ck_assert_ok(kv_lmdb_set_aside(dir));
+	ck_assert_ok(kv_lmdb_open(dir, MAP_LEN, &kv));
+	ck_assert_int_ne(access(suspect, F_OK), 0);
+	ck_assert_ok(kv_reader_open(kv, &reader));
+	model_free(&model);
+}
+END_TEST
+
+START_TEST(a_map_that_is_suspect_and_whole_is_trusted_again)
+{
+	char suspect[PATH_MAX + 32];
+	snprintf(suspect, sizeof suspect, "%s/suspect", dir);
+	put_now(bytes_of("a"), bytes_of("1"));
+	ck_assert_int_ne(access(suspect, F_OK), 0);
+	kv_lmdb_mark_all();
+	ck_assert_int_eq(access(suspect, F_OK), 0);
+	reopen(MAP_LEN);
+	ck_assert_int_ne(access(suspect, F_OK), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("kv_lmdb");
@@ -414,6 +599,10 @@ int main(void)
 	tcase_add_test(tcase, a_value_under_a_damaged_key_is_told);
 	tcase_add_test(tcase, a_file_that_is_no_map_is_refused);
 	tcase_add_test(tcase, a_killed_writer_leaves_whole_commits);
+	tcase_add_loop_test(tcase, any_bit_that_changes_is_found_or_does_no_harm, 0, 2);
+	tcase_add_test(tcase, a_map_that_was_cut_off_is_refused_or_whole);
+	tcase_add_test(tcase, a_map_cut_off_while_it_is_open_is_marked_and_judged);
+	tcase_add_test(tcase, a_map_that_is_suspect_and_whole_is_trusted_again);
 	suite_add_tcase(suite, tcase);
 	return test_run(suite);
 }

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORAGE_KV_LMDB_CHECK_H
+#define STORAGE_KV_LMDB_CHECK_H
+
+#include "storage/err.h"
+
+/* Files up to this length are read whole at each open; it takes less than a second. */
+#define KV_LMDB_CHECK_LEN (64u << 20)
+
+/* Judges an LMDB file before it is mapped: LMDB trusts the numbers in its pages, and a page behind
+ * the end of the file is a SIGBUS. All of it is read if it is short, is_suspect, or no longer than
+ * KV_LMDB_CHECK_LEN. A file that is not there, or empty, is fine. Blocks. Errors: ERR_CORRUPT;
+ * ERR_VERSION, another format of LMDB; ERR_IO, ERR_DENIED, ERR_NO_MEMORY. */
+MUST_USE enum err kv_lmdb_check(const char *path, bool is_suspect);
+
+#endif
