@@ -85,9 +85,9 @@ size_t ring_domain_count(
 /* The level of the domains by default: nodes if the drives are on several, else drives. */
 enum ring_domain ring_domain_default(const struct ring_drive_info *drives, size_t drive_count);
 
-/* Plans a first table, of the storage class STANDARD (ring_plan.h). slots gets slot_count * (k + m) * 2 bytes and is borrowed by ret_ring. The
- * version is 1. Errors: ERR_QUORUM, fewer domains than k + m; ERR_INVALID, numbers out of range;
- * ERR_NO_MEMORY. */
+/* Plans a first table, of the storage class STANDARD (ring_plan.h). slots gets slot_count * (k + m)
+ * * 2 bytes and is borrowed by ret_ring. The version is 1. Errors: ERR_QUORUM, fewer domains than k
+ * + m; ERR_INVALID, numbers out of range; ERR_NO_MEMORY. */
 MUST_USE enum err ring_plan_initial(const struct ring_drive_info *drives, size_t drive_count,
 	struct ring_profile profile, enum ring_domain domain, uint32_t slot_count, uint8_t *slots,
 	struct ring *ret_ring);
