@@ -102,6 +102,19 @@ static void answer_metrics(struct exchange *x, struct metrics *metrics)
 		answer(x, 200, METRICS_TYPE, text, len);
 }
 
+/* What is "live", "ready" or "cluster". */
+static void answer_health(struct exchange *x, const struct admin *admin, struct bytes what)
+{
+	if (bytes_is_text(what, "live"))
+		answer_line(x, 200, "ok");
+	else if (bytes_is_text(what, "ready"))
+		answer_check(x, &admin->options.ready);
+	else if (bytes_is_text(what, "cluster"))
+		answer_check(x, &admin->options.cluster);
+	else
+		answer_line(x, 404, "there is nothing here");
+}
+
 static void start(struct exchange_handler *handler, struct exchange *x)
 {
 	struct admin *admin = CONTAINER_OF(handler, struct admin, handler);
@@ -118,14 +131,34 @@ static void start(struct exchange_handler *handler, struct exchange *x)
 		answer_line(x, 405, "only GET and HEAD");
 	else if (is_metrics)
 		answer_metrics(x, admin->options.metrics);
-	else if (bytes_is_text(path, "/health/live"))
-		answer_line(x, 200, "ok");
-	else if (bytes_is_text(path, "/health/ready"))
-		answer_check(x, &admin->options.ready);
-	else if (bytes_is_text(path, "/health/cluster"))
-		answer_check(x, &admin->options.cluster);
 	else
-		answer_line(x, 404, "there is nothing here");
+		answer_health(x, admin, bytes_from(path, strlen("/health/")));
+}
+
+static bool is_signed(const struct exchange *x)
+{
+	for (size_t i = 0; i < x->header_count; i++)
+		if (bytes_is_text(x->headers[i].name, "authorization"))
+			return true;
+	return memchr(x->target.data, '?', x->target.len) != NULL;
+}
+
+static void start_alias(struct exchange_handler *handler, struct exchange *x)
+{
+	struct admin_aliases *aliases = CONTAINER_OF(handler, struct admin_aliases, handler);
+	struct bytes prefix = bytes_of("/minio/health/");
+
+	if (bytes_has_prefix(x->target, prefix) && !is_signed(x) &&
+		(x->method == HTTP_GET || x->method == HTTP_HEAD))
+		answer_health(x, aliases->admin, bytes_from(x->target, prefix.len));
+	else
+		aliases->next->start(aliases->next, x);
+}
+
+void admin_aliases_init(
+	struct admin_aliases *aliases, struct admin *admin, struct exchange_handler *next)
+{
+	*aliases = (struct admin_aliases){{start_alias}, admin, next};
 }
 
 enum err admin_new(const struct admin_options *options, struct admin **ret_admin)

@@ -32,4 +32,16 @@ void admin_free(struct admin *admin);
 /* The handler, for a listener. Borrowed. */
 struct exchange_handler *admin_handler(struct admin *admin);
 
+/* In front of the handler of the S3 port: GET and HEAD of /minio/health/{live,ready,cluster}, which
+ * load balancers set up for MinIO ask for. Whatever has a signature or a query is a request to a
+ * bucket of that name, and goes on to `next`. Both are borrowed for as long as this is used. */
+struct admin_aliases {
+	struct exchange_handler handler;
+	struct admin *admin;
+	struct exchange_handler *next;
+};
+
+void admin_aliases_init(
+	struct admin_aliases *aliases, struct admin *admin, struct exchange_handler *next);
+
 #endif

@@ -93,6 +93,7 @@ struct node {
 	struct tls *tls;
 	struct metrics *metrics;
 	struct admin *admin;
+	struct admin_aliases s3_aliases[NODE_LOOPS_MAX];
 	struct http_hub *s3_hubs[NODE_LOOPS_MAX];
 	struct http_hub *admin_hub;
 	struct http_metrics http_metrics[3];

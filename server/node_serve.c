@@ -141,7 +141,10 @@ enum err node_listen(struct node *node, const char *address, bool is_s3, char *m
 	unsigned count = is_s3 ? node->config->loops : 1;
 	for (unsigned i = 0; i < count; i++) {
 		loops[i] = server_loop_base(node->loops[i]);
-		handlers[i] = is_s3 ? &node->gateway_loops[i].handler : admin_handler(node->admin);
+		handlers[i] = is_s3 ? &node->s3_aliases[i].handler : admin_handler(node->admin);
+		if (is_s3)
+			admin_aliases_init(
+				&node->s3_aliases[i], node->admin, &node->gateway_loops[i].handler);
 	}
 	struct http_listener_options options = {
 		.address = host[0] ? host : "::",

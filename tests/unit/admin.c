@@ -115,6 +115,32 @@ START_TEST(health_says_why_a_node_is_not_ready)
 }
 END_TEST
 
+START_TEST(the_names_of_another_store_ask_for_health_too)
+{
+	struct fixture f = {0};
+	struct exchange_handler next = {.start = next_start};
+	struct http_header authorization = {bytes_of("authorization"), bytes_of("x")};
+	struct admin_aliases aliases;
+	set_up(&f, NULL);
+	admin_aliases_init(&aliases, f.admin, &next);
+
+	ck_assert_uint_eq(ask(&aliases.handler, HTTP_GET, "/minio/health/live").status, 200);
+	ck_assert_uint_eq(ask(&aliases.handler, HTTP_HEAD, "/minio/health/ready").status, 503);
+	ck_assert_uint_eq(ask(&aliases.handler, HTTP_GET, "/minio/health/cluster").status, 200);
+	ck_assert_uint_eq(ask(&aliases.handler, HTTP_GET, "/minio/health/x").status, 404);
+	ck_assert_uint_eq(ask(&aliases.handler, HTTP_PUT, "/minio/health/live").status, 299);
+	ck_assert_uint_eq(ask(&aliases.handler, HTTP_GET, "/minio/health/live?x").status, 299);
+	ck_assert_uint_eq(ask(&aliases.handler, HTTP_GET, "/health/live").status, 299);
+	struct fake fake = {.x = {.ops = &fake_ops,
+				    .target = bytes_of("/minio/health/live"),
+				    .headers = &authorization,
+				    .header_count = 1}};
+	aliases.handler.start(&aliases.handler, &fake.x);
+	ck_assert_uint_eq(fake.status, 299);
+	tear_down(&f);
+}
+END_TEST
+
 START_TEST(metrics_are_in_the_format_of_prometheus)
 {
 	struct fixture f = {0};
@@ -155,6 +181,7 @@ int main(void)
 	TCase *tests = tcase_create("admin");
 	tcase_add_test(tests, health_says_why_a_node_is_not_ready);
 	tcase_add_test(tests, metrics_are_in_the_format_of_prometheus);
+	tcase_add_test(tests, the_names_of_another_store_ask_for_health_too);
 	tcase_add_test(tests, other_methods_and_paths_are_refused_or_passed_on);
 	suite_add_tcase(suite, tests);
 	return test_run(suite);
