@@ -238,6 +238,7 @@ struct shard_read {
 	struct drive *drive;
 	struct extent_id extent;
 	uint8_t index;
+	uint64_t *sums; /* the checksums of the blocks read go here too; NULL: nowhere */
 	bool is_cached;
 	bool has_retried;
 	bool has_head; /* heads[0] is block 0, checked */

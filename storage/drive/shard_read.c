@@ -182,6 +182,8 @@ static bool check_blocks(struct shard_read *read, uint32_t number)
 		uint64_t sum = checksum(read->buf + read->checked_len, len, seed + block);
 		if (sum != record_get_sum(sums, block))
 			return false;
+		if (read->sums)
+			read->sums[read->checked_len / BLOCK_LEN] = sum;
 		read->checked_len += len;
 	}
 	return true;

@@ -141,6 +141,9 @@ void index_reader_close(struct index_reader *reader); /* NULL is fine */
 MUST_USE enum err index_view_begin(struct index_reader *reader);
 void index_view_end(struct index_reader *reader);
 
+/* Is a view open, so that lookups may be done? */
+bool index_view_has_begun(const struct index_reader *reader);
+
 /* Log index that the view shows, and the cluster time of then. */
 uint64_t index_view_index(const struct index_reader *reader);
 

@@ -87,6 +87,12 @@ void index_view_end(struct index_reader *reader)
 	settle_read_low(reader);
 }
 
+bool index_view_has_begun(const struct index_reader *reader)
+{
+	assert(reader->magic == READER_MAGIC);
+	return reader->has_begun;
+}
+
 uint64_t index_view_index(const struct index_reader *reader)
 {
 	assert(reader->has_begun);

@@ -37,8 +37,10 @@ void get_advance_soon(struct get *get)
 
 void get_fail(struct get *get, enum err err)
 {
-	if (get->err == ERR_OK)
-		get->err = err;
+	if (get->err)
+		return;
+	get->err = err;
+	get_read_hedge(get, true); /* nobody wants them now */
 }
 
 /* --- planning a stripe ------------------------------------------------------------------------ */
@@ -53,11 +55,13 @@ static void plan_units(struct get_stripe *stripe)
 	stripe->region_start = unit_len;
 	stripe->region_end = 0;
 	stripe->wanted_count = 0;
+	stripe->copy = 0;
 	for (unsigned i = 0; i < get_unit_count(stripe); i++) {
 		struct get_unit *unit = &stripe->units[i];
 		unit->stripe = stripe;
 		unit->start = unit->end = 0;
 		unit->is_good = unit->is_bad = unit->is_extra = false;
+		unit->is_late = unit->is_patient = false;
 		uint64_t unit_start = (uint64_t)i * unit_len;
 		if (i >= geometry->k || unit_start >= stripe->end ||
 			unit_start + unit_len <= stripe->start)
@@ -93,7 +97,7 @@ static void set_extent(struct get_stripe *stripe, const struct get_extent *exten
 	need_units(stripe);
 	for (unsigned i = 0; i < CODE_UNITS_MAX; i++) {
 		if (stripe->units[i].is_inited)
-			shard_read_fini(&stripe->units[i].read);
+			site_read_fini(&stripe->units[i].read);
 		stripe->units[i].is_inited = false;
 	}
 	stripe->extent = *extent;
@@ -172,6 +176,7 @@ static enum err take_inline(
 	enum err err = pool_take(&get->setup.store->get_pool, POOL_4K, 1, &stripe->units[0].buf);
 	if (err)
 		return err;
+	stripe->copy = 0;
 	memcpy(stripe->units[0].buf, piece->inline_data.data, piece->len);
 	stripe->units[0].is_extra = false;
 	stripe->unit_len = STORE_INLINE_LEN_MAX;
@@ -292,7 +297,7 @@ static void send_piece(struct get *get)
 	if (stripe->state != GET_STRIPE_READY)
 		return;
 	uint32_t offset = stripe->start + get->sent_len;
-	unsigned index = offset / stripe->unit_len;
+	unsigned index = stripe->copy > 0 ? stripe->copy : offset / stripe->unit_len;
 	uint32_t in_unit = offset % stripe->unit_len;
 	uint32_t len = stripe->unit_len - in_unit;
 	if (len > stripe->end - offset)
@@ -302,6 +307,13 @@ static void send_piece(struct get *get)
 	get->setup.store->counters.get_bytes += len;
 	const uint8_t *data = stripe->inline_data ? stripe->inline_data : stripe->units[index].buf;
 	get->setup.piece(get, data + (in_unit - stripe->region_start), len);
+}
+
+static void hedge_fired(struct timer *timer)
+{
+	struct get *get = CONTAINER_OF(timer, struct get, hedge);
+	assert(get->magic == GET_MAGIC);
+	get_read_hedge(get, false);
 }
 
 static bool is_idle(const struct get *get)
@@ -318,13 +330,14 @@ static void finish(struct get *get)
 {
 	struct store_loop *store = get->setup.store;
 	pool_wait_cancel(&store->get_pool, &get->wait);
+	timer_cancel(store->loop, &get->hedge);
 	for (unsigned i = 0; i < GET_WINDOW; i++) {
 		struct get_stripe *stripe = &get->stripes[i];
 		pool_wait_cancel(&store->decode_pool, &stripe->wait);
 		give_buffers(stripe);
 		for (unsigned j = 0; stripe->has_units && j < CODE_UNITS_MAX; j++)
 			if (stripe->units[j].is_inited)
-				shard_read_fini(&stripe->units[j].read);
+				site_read_fini(&stripe->units[j].read);
 	}
 	index_release_read(store->reader, &get->hold);
 	store->counters.gets++;
@@ -391,6 +404,7 @@ void get_start(struct get *get, const struct get_setup *setup)
 	get->setup = *setup;
 	get->advance_task.run = run_advance;
 	get->wait.ready = get_pool_ready;
+	get->hedge.fire = hedge_fired;
 	get->next_offset = setup->start;
 	get->end_offset = setup->start + setup->len;
 	for (unsigned i = 0; i < GET_WINDOW; i++) {

@@ -8,8 +8,9 @@
 /* GET: a range of one body, in order, checked block by block.
  *
  * The owner is called with piece() when the next bytes are there, sends them, and says get_sent();
- * up to GET_WINDOW pieces are read ahead. A unit that is missing, damaged, or slow is decoded from
- * any k others of its stripe.
+ * up to GET_WINDOW pieces are read ahead. A unit that is missing or damaged is decoded from any k
+ * others of its stripe; so is one that another node does not give in time, if there are others.
+ * Where shards are whole copies, the nearest is read.
  *
  * (G1) Every byte of a piece was checked against its block's checksum, or decoded from k checked
  *      units.
@@ -54,11 +55,14 @@ struct get_extent {
 /* One unit of one stripe, being read. */
 struct get_unit {
 	struct get_stripe *stripe;
-	struct shard_read read;
+	struct site_read read;
 	uint8_t *buf; /* of the stripe's region */
+	uint64_t begun_ms; /* when it was asked for */
 	uint32_t start, end; /* what is or was read, in the unit; whole blocks */
 	bool is_inited; /* read names a shard of the stripe's extent */
 	bool is_reading, is_good, is_bad;
+	bool is_late; /* it was not waited for, or not asked; it may be if nothing else helps */
+	bool is_patient; /* it was late, and is now waited for */
 	bool is_extra; /* read for decoding only; buf is of decode_pool */
 };
 
@@ -75,6 +79,7 @@ struct get_stripe {
 		region_end; /* the bytes of each unit that have a place in a buffer */
 	unsigned wanted_count; /* data units that hold wanted bytes */
 	unsigned reads_in_flight;
+	uint8_t copy; /* with k = 1: the unit that is read, or was */
 	const uint8_t *inline_data; /* the bytes of a whole inline body; else NULL */
 	bool is_waiting_to_decode;
 	struct pool_wait wait;
@@ -96,6 +101,7 @@ struct get {
 	uint32_t sending_len;
 	bool is_sending; /* a piece is with the owner */
 	struct pool_wait wait;
+	struct timer hedge; /* set while units of other nodes are being read */
 	struct code_decoder decoder;
 	struct task advance_task;
 	bool is_advance_posted;

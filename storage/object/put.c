@@ -66,12 +66,6 @@ static void fail(struct put *put, enum err err)
 		put->err = err;
 }
 
-/* How many shards make an extent durable (P1). */
-static unsigned shards_needed(const struct put *put)
-{
-	return put->geometry.m > 0 ? put->geometry.k + 1 : put->geometry.k;
-}
-
 static unsigned shards_alive(const struct put *put)
 {
 	unsigned count = 0;
@@ -85,7 +79,9 @@ void put_fail_shard(struct put *put, struct put_shard *shard, enum err err)
 	shard->is_failed = true;
 	if (err == ERR_NO_SPACE)
 		put->was_full = true;
-	if (put->state != PUT_OPENING && shards_alive(put) < shards_needed(put))
+	if (err != ERR_REFUSED && put->state != PUT_UNWINDING)
+		reach_failed(put->setup.store, shard->drive);
+	if (put->state != PUT_OPENING && shards_alive(put) < put_shards_needed(put))
 		fail(put, put->was_full ? ERR_NO_SPACE : ERR_QUORUM);
 }
 
@@ -102,9 +98,9 @@ static bool is_idle(const struct put *put)
 	return true;
 }
 
-static void free_done(struct shard_free *shard_free, enum err err)
+static void free_done(struct site_free *site_free, enum err err)
 {
-	struct put *put = shard_free->owner;
+	struct put *put = site_free->owner;
 	/* A shard that could not be freed is found by the next census: nothing refers to it. */
 	err_ignore(err);
 	put->frees_in_flight--;
@@ -114,17 +110,16 @@ static void free_done(struct shard_free *shard_free, enum err err)
 static void free_shard(struct put *put, unsigned slot, uint16_t drive_number,
 	struct extent_id extent, uint8_t index)
 {
-	struct drive *drive = store_drive(put->setup.store->store, drive_number);
-	if (!drive)
-		return;
-	put->frees[slot] = (struct shard_free){.loop = put->setup.store->loop,
-		.done = free_done,
-		.drive = drive,
-		.extent = extent,
-		.index = index,
-		.owner = put};
+	struct site site;
+	reach_find(put->setup.store, drive_number, &site);
+	if (!site_is_there(&site))
+		return; /* found by a census when it is back */
+	struct site_free *op = &put->frees[slot];
+	op->loop = put->setup.store->loop;
+	op->done = free_done;
+	op->owner = put;
 	put->frees_in_flight++;
-	shard_free_start(&put->frees[slot]);
+	site_free_start(op, &site, extent, index);
 }
 
 /* Gives back memory and open shards, and frees what is durable of the extent being written. */
@@ -139,7 +134,7 @@ static void unwind_extent(struct put *put)
 	put->filling = NULL;
 	for (unsigned i = 0; i < put_shard_count(put); i++) {
 		struct put_shard *shard = &put->shards[i];
-		if (shard->is_sealed)
+		if (shard->was_sealing)
 			free_shard(put, i, shard->drive, put->extent, i);
 		else
 			put_extent_abort_shard(shard);
@@ -174,6 +169,7 @@ static void advance_unwinding(struct put *put)
 	if (put->frees_in_flight > 0)
 		return;
 	move(put, PUT_OVER);
+	timer_cancel(put->setup.store->loop, &put->late);
 	index_release_write(put->setup.store->reader, &put->hold);
 	put->setup.store->open_puts--;
 	put->magic = 0;
@@ -191,8 +187,10 @@ static void seal_shards(struct put *put)
 			continue;
 		shard->is_sealing = shard->was_sealing = true;
 		put->shards_in_flight++;
-		shard_write_seal(&shard->write);
+		site_write_seal(&shard->write);
 	}
+	put->step_ms = loop_now_ms(put->setup.store->loop);
+	put->allowed_ms = 0;
 }
 
 static void call_room(struct put *put)
@@ -211,6 +209,7 @@ static bool is_extent_streamed(const struct put *put)
 /* An extent is durable, or it failed; says what comes next. */
 static void extent_sealed(struct put *put)
 {
+	timer_cancel(put->setup.store->loop, &put->late);
 	put_extent_end(put);
 	if (put->extent_start == put->setup.len) {
 		move(put, PUT_DURABLE);
@@ -226,11 +225,20 @@ static void extent_sealed(struct put *put)
 
 static void extent_opened(struct put *put)
 {
-	if (shards_alive(put) < shards_needed(put)) {
-		fail(put, put->was_full ? ERR_NO_SPACE : ERR_QUORUM);
+	timer_cancel(put->setup.store->loop, &put->late);
+	enum err err = ERR_OK;
+	if (shards_alive(put) < put_shards_needed(put)) {
+		err = put->was_full ? ERR_NO_SPACE : ERR_QUORUM;
+		if (put->has_remote && ++put->open_tries < PUT_OPEN_TRIES) {
+			put_extent_drop(put);
+			err = put_extent_begin(put);
+		}
+		if (err)
+			fail(put, err);
 		advance_soon(put);
 		return;
 	}
+	put->open_tries = 0;
 	move(put, PUT_STREAMING);
 	call_room(put);
 }
@@ -241,8 +249,10 @@ void put_advance(struct put *put)
 	if (put->is_advance_posted)
 		return; /* that one sees this fact too, and nothing is posted when the put ends */
 	put_stripe_settle(put);
-	if ((put->err || put->is_discarded) && put->state != PUT_UNWINDING)
+	if ((put->err || put->is_discarded) && put->state != PUT_UNWINDING) {
 		move(put, PUT_UNWINDING);
+		put_extent_cancel(put);
+	}
 
 	switch (put->state) {
 	case PUT_OPENING:
@@ -283,6 +293,13 @@ void put_advance(struct put *put)
 	}
 }
 
+static void late_fired(struct timer *timer)
+{
+	struct put *put = CONTAINER_OF(timer, struct put, late);
+	assert(put->magic == PUT_MAGIC);
+	put_extent_watch(put);
+}
+
 static void pool_ready(struct pool_wait *wait)
 {
 	struct put *put = CONTAINER_OF(wait, struct put, wait);
@@ -316,6 +333,7 @@ enum err put_start(struct put *put, const struct put_setup *setup)
 	put->setup = *setup;
 	put->advance_task.run = run_advance;
 	put->wait.ready = pool_ready;
+	put->late.fire = late_fired;
 	put->hint_len = setup->hint.len < sizeof put->hint ? setup->hint.len : sizeof put->hint;
 	memcpy(put->hint, setup->hint.data, put->hint_len);
 	index_hold_write(setup->store->reader, &put->hold);

@@ -20,10 +20,17 @@
  * (U3) Callbacks never come inside a call; durable() is the last but for discarded(), and comes
  *      only when nothing is in flight but, with ERR_OK, frames that the owner has.
  * (U4) Where drives of a slot are missing when an extent begins, it is written with a narrower code
- *      on those that are there. One that falls below k+1 shards while it is written fails the put
- *      (ERR_QUORUM); the client's next try is narrowed.
+ *      on those that are there; so also when they turn out to be missing while it is opened. One
+ *      that falls below k+1 shards while it is written fails the put (ERR_QUORUM); the client's
+ *      next try is narrowed.
+ * (U5) Shards may be on drives of any node. Once k+1 have done a step (they are open, have written
+ *      a stripe, are durable), those of other nodes that have not get PUT_LATE_FACTOR times what
+ *      the others needed, at least PUT_LATE_MS_MIN; then they count as failed.
  */
 #define PUT_STRIPES_MAX 2
+#define PUT_LATE_MS_MIN 1000
+#define PUT_LATE_FACTOR 8
+#define PUT_OPEN_TRIES 3 /* of one extent, each without those that failed before */
 #define PUT_LEN_MAX (UINT64_C(5) << 30) /* of one body */
 #define PUT_EXTENTS_LEN_MAX 8192 /* of the list of its extents: 80 of at most 100 bytes */
 
@@ -71,16 +78,19 @@ struct put_stripe {
 	unsigned frames_out; /* shown to the owner and not yet given back */
 	unsigned frames_shown;
 	struct put_frame frames[CODE_DATA_MAX];
-	struct shard_append appends[CODE_UNITS_MAX];
 	unsigned appends_in_flight;
+	uint32_t appending; /* shards whose appends are in flight */
 	bool is_used;
 	bool is_written; /* its appends were started */
+	uint64_t written_ms, allowed_ms; /* when they were; their (U5) */
+
+	struct site_append appends[CODE_UNITS_MAX]; /* zeroed: those of the geometry */
 };
 
 /* One shard of the extent being written. */
 struct put_shard {
 	struct put *put;
-	struct shard_write write;
+	struct site_write write;
 	uint16_t drive; /* its number */
 	bool is_opening, is_open, is_sealing, was_sealing, is_sealed, is_failed;
 };
@@ -111,6 +121,11 @@ struct put {
 	uint32_t stripe_next; /* the next one to be filled */
 	uint32_t stripes_written; /* begun to be written */
 	unsigned shards_in_flight; /* opening or sealing */
+	unsigned open_tries;
+	uint64_t step_ms, allowed_ms; /* when the opening or the sealing began; its (U5) */
+	bool is_choosy; /* drives that are avoided are not asked */
+	bool has_remote; /* shards of it are on drives of other nodes */
+	struct timer late; /* (U5) */
 
 	struct put_stripe *filling; /* the stripe that takes bytes now */
 	struct pool_wait wait;
@@ -127,7 +142,7 @@ struct put {
 	/* What is set before it is used, and not zeroed: an inline body needs none of it. */
 	struct code code;
 	struct put_shard shards[CODE_UNITS_MAX]; /* those of the geometry */
-	struct shard_free frees[CODE_UNITS_MAX];
+	struct site_free frees[CODE_UNITS_MAX];
 	uint8_t extents[PUT_EXTENTS_LEN_MAX]; /* list of command_extent: what is durable */
 	uint8_t hint[DRIVE_HINT_LEN_MAX];
 };

@@ -6,7 +6,7 @@
 
 #include "storage/object/put_priv.h"
 
-static void shard_ready(struct shard_write *write, enum err err)
+static void shard_ready(struct site_write *write, enum err err)
 {
 	struct put_shard *shard = CONTAINER_OF(write, struct put_shard, write);
 	assert(shard->is_opening);
@@ -16,10 +16,11 @@ static void shard_ready(struct shard_write *write, enum err err)
 		put_fail_shard(shard->put, shard, err);
 	else
 		shard->is_open = true;
+	put_extent_watch(shard->put);
 	put_advance(shard->put);
 }
 
-static void shard_sealed(struct shard_write *write, enum err err)
+static void shard_sealed(struct site_write *write, enum err err)
 {
 	struct put_shard *shard = CONTAINER_OF(write, struct put_shard, write);
 	assert(shard->is_sealing);
@@ -29,6 +30,7 @@ static void shard_sealed(struct shard_write *write, enum err err)
 		put_fail_shard(shard->put, shard, err);
 	else
 		shard->is_sealed = true;
+	put_extent_watch(shard->put);
 	put_advance(shard->put);
 }
 
@@ -38,11 +40,14 @@ static void open_shard(struct put *put, unsigned index, uint16_t drive_number)
 	memset(shard, 0, sizeof *shard);
 	shard->put = put;
 	shard->drive = drive_number;
-	struct drive *drive = store_drive(put->setup.store->store, drive_number);
-	if (!drive) {
+	struct site site;
+	reach_find(put->setup.store, drive_number, &site);
+	if (!site_is_there(&site) ||
+		(put->is_choosy && reach_is_avoided(put->setup.store, drive_number))) {
 		shard->is_failed = true;
 		return;
 	}
+	put->has_remote |= site_is_remote(&site);
 	shard->write.loop = put->setup.store->loop;
 	shard->write.ready = shard_ready;
 	shard->write.sealed = shard_sealed;
@@ -56,7 +61,7 @@ static void open_shard(struct put *put, unsigned index, uint16_t drive_number)
 		.shard_len = stripe_shard_len(&put->geometry),
 		.hint = {put->hint, put->hint_len},
 	};
-	enum err err = shard_write_open(&shard->write, drive, &info);
+	enum err err = site_write_open(&shard->write, &site, &info);
 	if (err == ERR_BUSY) {
 		shard->is_opening = true;
 		put->shards_in_flight++;
@@ -65,6 +70,14 @@ static void open_shard(struct put *put, unsigned index, uint16_t drive_number)
 	} else {
 		shard->is_open = true;
 	}
+}
+
+static bool is_available(struct put *put, uint16_t number)
+{
+	struct site site;
+	reach_find(put->setup.store, number, &site);
+	return site_is_there(&site) &&
+		!(put->is_choosy && reach_is_avoided(put->setup.store, number));
 }
 
 /* Chooses the code for what can be written now, and on which drive each shard goes. The first k + m
@@ -77,26 +90,25 @@ static enum err choose_code(struct put *put, const struct ring *ring, uint64_t l
 	if (len <= STORE_MIRROR_LEN_MAX)
 		profile = ring_profile_mirror(profile);
 	uint8_t k = profile.k, m = profile.m;
-	struct store_loop *store = put->setup.store;
-	unsigned available = 0;
+	unsigned available = 0, there = 0;
 	uint16_t present[CODE_UNITS_MAX];
 	for (unsigned i = 0; i < ring->width; i++) {
 		uint16_t number = ring_drive(ring, put->slot, i);
-		if (i < (unsigned)k + m)
+		bool is_there = is_available(put, number);
+		if (i < (unsigned)k + m) {
 			drives[i] = number;
-		if (store_drive(store->store, number))
+			there += is_there;
+		}
+		if (is_there)
 			present[available++] = number;
 	}
-	unsigned there = 0;
-	for (unsigned i = 0; i < (unsigned)k + m; i++)
-		there += store_drive(store->store, drives[i]) != NULL;
 	if (there < (m > 0 ? k + 1u : k)) {
 		if (m == 0 || available < 2)
 			return ERR_QUORUM;
 		k = k < available ? k : available - 1;
 		m = 1;
 		memcpy(drives, present, ((size_t)k + m) * sizeof *drives);
-		store->counters.narrowed++;
+		put->setup.store->counters.narrowed++;
 	}
 	*ret_k = k;
 	*ret_m = m;
@@ -122,7 +134,12 @@ enum err put_extent_begin(struct put *put)
 	put->slot = ring_slot(ring, put->extent);
 	uint8_t k, m;
 	uint16_t drives[CODE_UNITS_MAX];
+	put->is_choosy = true;
 	enum err err = choose_code(put, ring, len, &k, &m, drives);
+	if (err == ERR_QUORUM) {
+		put->is_choosy = false; /* those that are better left alone, rather than nobody */
+		err = choose_code(put, ring, len, &k, &m, drives);
+	}
 	ring_snapshot_unref(snapshot);
 	if (err)
 		return err;
@@ -136,6 +153,9 @@ enum err put_extent_begin(struct put *put)
 	put->stripe_count = stripe_count(&put->geometry);
 	put->stripe_next = 0;
 	put->stripes_written = 0;
+	put->has_remote = false;
+	put->step_ms = loop_now_ms(store->loop);
+	put->allowed_ms = 0;
 	for (unsigned i = 0; i < put_shard_count(put); i++)
 		open_shard(put, i, drives[i]);
 	return ERR_OK;
@@ -144,9 +164,82 @@ enum err put_extent_begin(struct put *put)
 void put_extent_abort_shard(struct put_shard *shard)
 {
 	if (shard->is_open && !shard->was_sealing)
-		shard_write_abort(&shard->write);
+		site_write_abort(&shard->write);
 	shard->is_open = false;
 }
+
+void put_extent_drop(struct put *put)
+{
+	assert(put->shards_in_flight == 0 && put->stripes_written == 0);
+	for (unsigned i = 0; i < put_shard_count(put); i++)
+		put_extent_abort_shard(&put->shards[i]);
+}
+
+/* --- (U5) ------------------------------------------------------------------------------------- */
+
+static void cancel_shards(struct put *put, uint32_t shards)
+{
+	for (unsigned i = 0; i < put_shard_count(put); i++) {
+		if (!(shards & 1u << i))
+			continue;
+		struct put_shard *shard = &put->shards[i];
+		if (shard->is_opening || shard->is_sealing)
+			site_write_cancel(&shard->write);
+		for (unsigned j = 0; j < PUT_STRIPES_MAX; j++)
+			if (put->stripes[j].is_used && put->stripes[j].appending & 1u << i)
+				site_append_cancel(&put->stripes[j].appends[i]);
+	}
+}
+
+void put_extent_cancel(struct put *put)
+{
+	if (put->has_remote)
+		cancel_shards(put, UINT32_MAX);
+}
+
+/* A step that began at start_ms: is it time to give up those that are still in flight? */
+static void judge_step(struct put *put, unsigned done_count, uint32_t in_flight, uint64_t start_ms,
+	uint64_t *allowed_ms)
+{
+	if (in_flight == 0 || done_count < put_shards_needed(put))
+		return;
+	uint64_t took_ms = loop_now_ms(put->setup.store->loop) - start_ms;
+	if (*allowed_ms == 0) {
+		*allowed_ms = PUT_LATE_FACTOR * took_ms;
+		if (*allowed_ms < PUT_LATE_MS_MIN)
+			*allowed_ms = PUT_LATE_MS_MIN;
+	}
+	if (took_ms >= *allowed_ms)
+		cancel_shards(put, in_flight);
+	else if (!put->late.is_set)
+		timer_set(put->setup.store->loop, &put->late, *allowed_ms - took_ms);
+}
+
+void put_extent_watch(struct put *put)
+{
+	if (!put->has_remote || put->state == PUT_UNWINDING)
+		return;
+	unsigned done_count = 0;
+	uint32_t in_flight = 0, alive = 0;
+	for (unsigned i = 0; i < put_shard_count(put); i++) {
+		const struct put_shard *shard = &put->shards[i];
+		if (shard->is_opening || shard->is_sealing)
+			in_flight |= 1u << i;
+		if (shard->is_open && !shard->is_failed)
+			alive |= 1u << i;
+		done_count += put->state == PUT_SEALING ? shard->is_sealed : shard->is_open;
+	}
+	if (put->state == PUT_OPENING || put->state == PUT_SEALING)
+		judge_step(put, done_count, in_flight, put->step_ms, &put->allowed_ms);
+	for (unsigned i = 0; i < PUT_STRIPES_MAX; i++) {
+		struct put_stripe *stripe = &put->stripes[i];
+		if (stripe->is_used && stripe->is_written)
+			judge_step(put, __builtin_popcount(alive & ~stripe->appending),
+				stripe->appending, stripe->written_ms, &stripe->allowed_ms);
+	}
+}
+
+/* --- its end ---------------------------------------------------------------------------------- */
 
 void put_extent_end(struct put *put)
 {

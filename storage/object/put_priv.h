@@ -15,12 +15,28 @@ static inline unsigned put_shard_count(const struct put *put)
 /* Looks at the facts and goes as far as they allow. */
 void put_advance(struct put *put);
 
+/* How many shards make an extent durable (P1). */
+static inline unsigned put_shards_needed(const struct put *put)
+{
+	return put->geometry.m > 0 ? put->geometry.k + 1u : put->geometry.k;
+}
+
 /* A shard is given up; too few of them fail the put. */
 void put_fail_shard(struct put *put, struct put_shard *shard, enum err err);
 
 /* Chooses code and drives for what is left of the body, at most an extent, and opens its shards.
  * Errors: ERR_UNAVAILABLE, no session; ERR_QUORUM, too few drives. */
 MUST_USE enum err put_extent_begin(struct put *put);
+
+/* Gives up the shards that were opened, so that put_extent_begin() can be tried again: nothing was
+ * written yet. */
+void put_extent_drop(struct put *put);
+
+/* Does not wait any longer for what is in flight to other nodes. */
+void put_extent_cancel(struct put *put);
+
+/* (U5): looks whether shards are late, or when they would be. */
+void put_extent_watch(struct put *put);
 
 /* Gives back the room of a shard that was opened and will not be sealed. */
 void put_extent_abort_shard(struct put_shard *shard);

@@ -31,7 +31,8 @@ enum err put_stripe_take(struct put *put)
 	struct put_stripe *stripe = !put->stripes[0].is_used ? &put->stripes[0] : &put->stripes[1];
 	if (stripe->is_used)
 		return ERR_BUSY;
-	memset(stripe, 0, sizeof *stripe);
+	memset(stripe, 0, offsetof(struct put_stripe, appends));
+	memset(stripe->appends, 0, put_shard_count(put) * sizeof stripe->appends[0]);
 	uint32_t unit_len = stripe_unit_len(&put->geometry, put->stripe_next);
 	unsigned count = put_stripe_units(put);
 	enum err err = pool_take(
@@ -56,7 +57,7 @@ void put_stripe_give(struct put_stripe *stripe)
 	stripe->is_used = false;
 }
 
-static void append_done(struct shard_append *append, enum err err)
+static void append_done(struct site_append *append, enum err err)
 {
 	struct put_shard *shard = CONTAINER_OF(append->write, struct put_shard, write);
 	struct put *put = shard->put;
@@ -65,8 +66,11 @@ static void append_done(struct shard_append *append, enum err err)
 									      : &put->stripes[1];
 	assert(stripe->appends_in_flight > 0);
 	stripe->appends_in_flight--;
+	stripe->appending &= ~(1u << index);
 	if (err)
 		put_fail_shard(put, shard, err);
+	if (put->has_remote)
+		put_extent_watch(put);
 	if (stripe->appends_in_flight == 0)
 		put_advance(put);
 }
@@ -92,13 +96,15 @@ static void write_stripe(struct put *put, struct put_stripe *stripe)
 			&put->code, stripe->units, stripe->unit_len, seeds, block, sums_of);
 	}
 	stripe->is_written = true;
+	stripe->written_ms = loop_now_ms(put->setup.store->loop);
 	for (unsigned i = 0; i < count; i++) {
 		struct put_shard *shard = &put->shards[i];
 		if (shard->is_failed)
 			continue;
 		stripe->appends[i].done = append_done;
 		stripe->appends_in_flight++;
-		shard_write_append(&shard->write, &stripe->appends[i],
+		stripe->appending |= 1u << i;
+		site_write_append(&shard->write, &stripe->appends[i],
 			stripe->units[put->geometry.k == 1 ? 0 : i], stripe->unit_len, sums[i],
 			checksum_block_count(stripe->unit_len));
 	}

@@ -2,13 +2,16 @@
 #ifndef STORAGE_OBJECT_STORE_H
 #define STORAGE_OBJECT_STORE_H
 
+#include <stdatomic.h>
+
 #include "erasure/code.h"
 #include "storage/drive/drive.h"
 #include "storage/meta/index.h"
+#include "storage/object/reach.h"
 #include "storage/pool.h"
 
 /* What the operations on objects share: the index, the drives of this node, and for each loop its
- * pools and its reader of the index. */
+ * pools, its reader of the index, and its links to other nodes. */
 #define STORE_DRIVES_MAX 16
 #define STORE_INLINE_LEN_MAX ROW_INLINE_LEN_MAX /* of a body that lives in the index */
 #define STORE_MIRROR_LEN_MAX (128u << 10) /* of a body stored as whole copies */
@@ -23,6 +26,8 @@ struct store {
 	struct index *index;
 	struct store_drive drives[STORE_DRIVES_MAX];
 	unsigned drive_count;
+	atomic_uint_least64_t link_changes; /* of links to other nodes: what they wrote or freed may
+					     * not have come here to its end */
 	uint32_t extent_len_max; /* of new extents; 0: EXTENT_LEN_MAX */
 	struct clock *clock;
 	struct random_source *random;
@@ -41,6 +46,8 @@ struct store_loop {
 	struct store *store;
 	struct loop *loop;
 	struct index_reader *reader;
+	struct peers *peers; /* NULL: this node is alone */
+	struct reach reach;
 	struct pool put_pool; /* stripes of uploads */
 	struct pool get_pool; /* units on their way to clients */
 	struct pool

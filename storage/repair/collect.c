@@ -23,7 +23,7 @@ static void timer_fired(struct timer *timer)
 
 /* --- freeing shards --------------------------------------------------------------------------- */
 
-static void free_done(struct shard_free *op, enum err err)
+static void free_done(struct site_free *op, enum err err)
 {
 	struct collect_free *slot = CONTAINER_OF(op, struct collect_free, op);
 	struct collector *collector = slot->collector;
@@ -31,12 +31,14 @@ static void free_done(struct shard_free *op, enum err err)
 	slot->next = collector->free_slots;
 	collector->free_slots = slot;
 	collector->frees_in_flight--;
-	/* With an error the drive was fenced; its census comes when it is back. */
+	collector->remote_frees_in_flight -= op->is_remote;
+	/* With an error the drive was fenced, or its link broke; its census comes (C5). */
 	if (err)
 		collector->counters.free_errors++;
 	else
 		collector->counters.shards_freed++;
-	if (collector->is_waiting_for_slots || collector->is_stopping)
+	bool is_told = op->is_remote && collector->remote_frees_in_flight == 0;
+	if (collector->is_waiting_for_slots || collector->is_stopping || is_told)
 		look_later(collector, 0);
 }
 
@@ -46,24 +48,40 @@ static bool has_slots(struct collector *collector, unsigned count)
 	return !collector->is_waiting_for_slots;
 }
 
-static void free_shard(
-	struct collector *collector, struct drive *drive, struct extent_id extent, uint8_t index)
+static void free_shard(struct collector *collector, const struct site *site,
+	struct extent_id extent, uint8_t index)
 {
 	struct collect_free *slot = collector->free_slots;
 	assert(slot);
 	collector->free_slots = slot->next;
-	memset(slot, 0, sizeof *slot);
 	slot->collector = collector;
 	slot->op.loop = collector->store->loop;
 	slot->op.done = free_done;
-	slot->op.drive = drive;
-	slot->op.extent = extent;
-	slot->op.index = index;
 	collector->frees_in_flight++;
-	shard_free_start(&slot->op);
+	collector->remote_frees_in_flight += site_is_remote(site);
+	site_free_start(&slot->op, site, extent, index);
 }
 
 /* --- the census ------------------------------------------------------------------------------- */
+
+/* Remembers an extent that could still get a row, or sees that one which was remembered still could
+ * (C5). */
+static void note_unsettled(struct collector *collector, struct extent_id extent)
+{
+	for (unsigned i = 0; i < collector->unsettled_count; i++) {
+		struct extent_id *high = &collector->unsettled[i];
+		if (high->session != extent.session)
+			continue;
+		if (collector->again_ms == 0 && extent.counter > high->counter)
+			high->counter = extent.counter;
+		collector->is_unsettled_left |= extent.counter <= high->counter;
+		return;
+	}
+	if (collector->again_ms > 0 || collector->unsettled_count == COLLECT_SESSIONS_MAX)
+		return;
+	collector->unsettled[collector->unsettled_count++] = extent;
+	collector->is_unsettled_left = true;
+}
 
 /* Is there a row for the extent, or could there still be one? */
 static enum err is_garbage(struct collector *collector, const struct ring *ring,
@@ -72,6 +90,8 @@ static enum err is_garbage(struct collector *collector, const struct ring *ring,
 	bool is_settled;
 	enum err err = index_extent_is_settled(collector->reader, extent, &is_settled);
 	if (err || !is_settled) {
+		if (err == ERR_OK)
+			note_unsettled(collector, extent);
 		*ret_is_garbage = false;
 		return err;
 	}
@@ -100,7 +120,8 @@ static void end_drive_census(struct collector *collector, enum err err)
 static enum err census_batch(struct collector *collector, const struct ring *ring)
 {
 	struct store *store = collector->store->store;
-	struct drive *drive = store_drive(store, store->drives[collector->census_drive].number);
+	uint16_t number = store->drives[collector->census_drive].number;
+	struct drive *drive = store_drive(store, number);
 	struct shard_entry entries[COLLECT_CENSUS_BATCH];
 	size_t count = 0;
 	enum err err = ERR_OK;
@@ -121,7 +142,8 @@ static enum err census_batch(struct collector *collector, const struct ring *rin
 		bool garbage;
 		err = is_garbage(collector, ring, entries[i].extent, &garbage);
 		if (err == ERR_OK && garbage) {
-			free_shard(collector, drive, entries[i].extent, entries[i].index);
+			struct site site = {.number = number, .drive = drive};
+			free_shard(collector, &site, entries[i].extent, entries[i].index);
 			collector->counters.census_freed++;
 		}
 	}
@@ -135,18 +157,44 @@ static enum err census_batch(struct collector *collector, const struct ring *rin
 	return err;
 }
 
+static void begin_census(struct collector *collector)
+{
+	collector->state = COLLECT_CENSUS;
+	collector->census_due_ms = 0;
+	collector->census_drive = 0;
+	collector->is_unsettled_left = false;
+	if (collector->again_ms == 0)
+		collector->unsettled_count = 0;
+	/* Others look for what this node's puts left behind, and can tell only by this. */
+	err_ignore(index_report(collector->store->store->index));
+	look_later(collector, 0);
+}
+
+/* The node that is alone has freed itself what it did not enter; others may have been cut off. */
+static void end_census(struct collector *collector)
+{
+	struct store_loop *store = collector->store;
+	struct collect_counters *counters = &collector->counters;
+	trace_event(store->store->trace, TRACE_INFO, 0,
+		"census: %lu shards on the drives, %lu without an owner were freed",
+		(unsigned long)counters->census_shards, (unsigned long)counters->census_freed);
+	collector->state = COLLECT_IDLE;
+	if (store->peers && collector->is_unsettled_left && collector->census_due_ms == 0) {
+		collector->again_ms = collector->again_ms == 0 ? COLLECT_CENSUS_AGAIN_MS
+							       : 2 * collector->again_ms;
+		if (collector->again_ms > COLLECT_CENSUS_AGAIN_MS_MAX)
+			collector->again_ms = COLLECT_CENSUS_AGAIN_MS_MAX;
+		collector->census_due_ms = loop_now_ms(store->loop) + collector->again_ms;
+	}
+	look_later(collector, 0);
+}
+
 static void advance_census(struct collector *collector)
 {
 	if (!has_slots(collector, COLLECT_CENSUS_BATCH))
 		return;
 	if (collector->census_drive == collector->store->store->drive_count) {
-		struct collect_counters *counters = &collector->counters;
-		trace_event(collector->store->store->trace, TRACE_INFO, 0,
-			"census: %lu shards on the drives, %lu without an owner were freed",
-			(unsigned long)counters->census_shards,
-			(unsigned long)counters->census_freed);
-		collector->state = COLLECT_IDLE;
-		look_later(collector, 0);
+		end_census(collector);
 		return;
 	}
 	struct ring_snapshot *snapshot = index_ring(collector->store->store->index);
@@ -196,9 +244,10 @@ static void propose_step(struct collector *collector)
 static void free_if_there(
 	struct collector *collector, uint16_t number, struct extent_id extent, uint8_t index)
 {
-	struct drive *drive = store_drive(collector->store->store, number);
-	if (drive)
-		free_shard(collector, drive, extent, index);
+	struct site site;
+	reach_find(collector->store, number, &site);
+	if (site_is_there(&site))
+		free_shard(collector, &site, extent, index);
 }
 
 /* Frees an extent's shards where its row says that they are. One that its row calls missing may be
@@ -275,30 +324,69 @@ static void advance_freeing(struct collector *collector)
 	if (err) {
 		collector->state = COLLECT_IDLE;
 		look_later(collector, COLLECT_IDLE_MS);
-	} else if (collector->is_body_freed) {
-		propose_step(collector);
+	} else if (collector->is_body_freed && collector->remote_frees_in_flight == 0) {
+		propose_step(collector); /* (C3) */
 	}
+}
+
+/* Looks at who is there: whether the queue is this node's, and whether nodes came or went (C5). */
+static enum err look_at_nodes(struct collector *collector, bool *ret_is_mine)
+{
+	struct peers *peers = collector->store->peers;
+	*ret_is_mine = true;
+	if (!peers)
+		return ERR_OK;
+	uint64_t sum = 0, from = 0, session;
+	struct row_session row;
+	enum err err;
+	while ((err = index_session_next(collector->reader, from, &session, &row)) == ERR_OK) {
+		sum += session;
+		from = session + 1;
+		struct peer_info info;
+		if (memcmp(&row.node, &peers->self, sizeof row.node) >= 0)
+			continue;
+		peer_info(peers, row.node, &info);
+		if (info.is_linked)
+			*ret_is_mine = false;
+	}
+	uint64_t changes = atomic_load(&collector->store->store->link_changes);
+	if (changes != collector->link_changes || sum != collector->sessions_sum) {
+		collector->census_due_ms = loop_now_ms(collector->store->loop) +
+			COLLECT_CENSUS_DELAY_MS;
+		collector->again_ms = 0;
+	}
+	collector->link_changes = changes;
+	collector->sessions_sum = sum;
+	return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
 /* Takes the oldest garbage that no get can still want. ERR_BUSY: it is too early. */
 static enum err take_garbage(struct collector *collector)
 {
 	uint64_t read_low;
+	bool is_mine;
 	enum err err = index_view_begin(collector->reader);
 	if (err)
 		return err;
-	err = index_garbage_next(collector->reader, 0, 0, 0, &collector->garbage);
+	err = look_at_nodes(collector, &is_mine);
+	if (err == ERR_OK)
+		err = index_garbage_next(collector->reader, 0, 0, 0, &collector->garbage);
 	if (err == ERR_OK)
 		err = index_read_low(collector->reader, &read_low);
 	if (err == ERR_OK && collector->garbage.log_index >= read_low)
 		err = ERR_BUSY;
 	index_view_end(collector->reader);
-	return err;
+	return err == ERR_OK && !is_mine ? ERR_NOT_FOUND : err;
 }
 
 static void advance_idle(struct collector *collector)
 {
 	enum err err = collector->is_allowed ? take_garbage(collector) : ERR_NOT_FOUND;
+	if (err && collector->census_due_ms != 0 &&
+		loop_now_ms(collector->store->loop) >= collector->census_due_ms) {
+		begin_census(collector);
+		return;
+	}
 	if (err == ERR_BUSY) {
 		/* What we hold may have been given up since it was last reported. */
 		err_ignore(index_report(collector->store->store->index));

@@ -10,18 +10,33 @@
  * which their last reference went; each is dismantled in bounded steps: the shards of up to 128
  * extents are freed on their drives, then a command removes their rows. A census of a drive finds
  * what no row names: shards of puts that a crash cut off, and those that were deleted while the
- * drive was away. It runs once for each drive after the node has started.
+ * drive was away.
+ *
+ * Each node takes the census of its own drives; one node, that with the lowest id of those which
+ * have a session and are linked, does the queue for all and asks the others to free. The queue has
+ * one row for a body, wherever its shards are, so that the row can go only when all were asked;
+ * with a collector for each node's drives there would have to be a row for each. Two that both
+ * believe to be the one do the same work twice, and no harm: what is garbage stays it.
  *
  * (C1) A shard is freed only if the index does not refer to its extent, and its session is closed
  * or its counter is below what that session has open. (C2) An extent is freed only below the
  * smallest read_low of all open sessions, so that no get loses what it began to read. (C3) The rows
  * go when the drives were told; what a crash makes a drive remember again, and a drive that was not
  * there, is cleaned by its census. (C4) Nothing is written while there is no garbage.
+ *
+ * (C5) What a node was not told, it looks for itself: a call that does not arrive is one whose link
+ * broke, and both ends see that. COLLECT_CENSUS_DELAY_MS after a link or a session came or went,
+ * when whoever was to free something has told the index, the drives of this node have their census;
+ * and again until nothing that was not settled in the first is left to be settled.
  */
-#define COLLECT_FREES_MAX 4096 /* shards that drives are about to forget */
+#define COLLECT_FREES_MAX 2048 /* shards that drives are about to forget */
 #define COLLECT_IDLE_MS 500 /* between two looks at an empty queue */
 #define COLLECT_CENSUS_BATCH 256 /* shards looked up in one turn of the loop */
 #define COLLECT_CENSUS_PAUSE_MS 1
+#define COLLECT_CENSUS_DELAY_MS 60000
+#define COLLECT_CENSUS_AGAIN_MS 10000 /* and twice that the next time, up to */
+#define COLLECT_CENSUS_AGAIN_MS_MAX 600000
+#define COLLECT_SESSIONS_MAX 64 /* looked at one by one */
 #define COLLECT_CENSUS_TRIES 20 /* to list the shards of a drive that is not fenced */
 
 enum collect_state {
@@ -33,7 +48,7 @@ enum collect_state {
 };
 
 struct collect_free {
-	struct shard_free op;
+	struct site_free op;
 	struct collector *collector;
 	struct collect_free *next;
 };
@@ -57,6 +72,13 @@ struct collector {
 	struct extent_id census_extent;
 	uint8_t census_index;
 	unsigned census_tries; /* to list this drive's next shards, that failed */
+	uint64_t census_due_ms; /* of the next; 0: none is needed */
+	uint64_t link_changes, sessions_sum; /* as of the last look (C5) */
+	struct extent_id unsettled[COLLECT_SESSIONS_MAX]; /* the highest of each session */
+	unsigned unsettled_count;
+	bool is_unsettled_left; /* at or below one of these */
+	uint64_t
+		again_ms; /* this census is for unsettled, from the one so long ago; 0: it is not */
 
 	/* The step being done. */
 	struct index_garbage garbage;
@@ -64,7 +86,7 @@ struct collector {
 	bool is_body_freed;
 	struct collect_free *frees; /* COLLECT_FREES_MAX of them */
 	struct collect_free *free_slots;
-	unsigned frees_in_flight;
+	unsigned frees_in_flight, remote_frees_in_flight;
 	bool is_waiting_for_slots;
 	struct index_proposal proposal;
 	uint8_t command[512];

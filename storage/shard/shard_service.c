@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/shard/shard_service.h"
+
+#include <stdlib.h>
+
+#include "storage/shard/shard_service_priv.h"
+
+void served_line_append(struct served_line *line, struct peer_request *request)
+{
+	request->handler_data = NULL;
+	if (line->last)
+		line->last->handler_data = request;
+	else
+		line->first = request;
+	line->last = request;
+}
+
+struct peer_request *served_line_take(struct served_line *line)
+{
+	struct peer_request *request = line->first;
+	if (!request)
+		return NULL;
+	line->first = request->handler_data;
+	if (!line->first)
+		line->last = NULL;
+	request->handler_data = NULL;
+	return request;
+}
+
+void served_line_refuse(struct served_line *line)
+{
+	struct peer_request *request;
+	while ((request = served_line_take(line)))
+		peer_request_answer(request, ERR_UNAVAILABLE);
+}
+
+enum err served_drive(
+	const struct shard_service *service, const struct shard_key *key, struct drive **ret_drive)
+{
+	struct drive *drive = store_drive(service->store->store, key->drive);
+	if (!drive)
+		return ERR_FENCED;
+	*ret_drive = drive;
+	return ERR_OK;
+}
+
+/* --- freeing ---------------------------------------------------------------------------------- */
+
+static void begin_free(struct shard_service *service, struct peer_request *request);
+
+static void free_done(struct shard_free *local, enum err err)
+{
+	struct served_free *op = CONTAINER_OF(local, struct served_free, free);
+	struct shard_service *service = op->service;
+	struct peer_request *request = op->request;
+	op->request = NULL;
+	service->frees_used--;
+	service->counters.freed += err == ERR_OK;
+	peer_request_answer(request, err);
+	struct peer_request *next;
+	while (service->frees_used < SHARD_SERVICE_FREES &&
+		(next = served_line_take(&service->free_line)))
+		begin_free(service, next);
+	served_ended(service);
+}
+
+static void begin_free(struct shard_service *service, struct peer_request *request)
+{
+	struct shard_key key;
+	struct drive *drive;
+	enum err err = shard_key_decode(request->head, &key);
+	if (err == ERR_OK && service->is_stopping)
+		err = ERR_UNAVAILABLE;
+	if (err == ERR_OK)
+		err = served_drive(service, &key, &drive);
+	if (err) {
+		peer_request_answer(request, err);
+		return;
+	}
+	served_write_drop(service, &key);
+	struct served_free *op = service->frees;
+	while (op->request)
+		op++;
+	op->service = service;
+	op->request = request;
+	op->free = (struct shard_free){
+		.loop = service->store->loop,
+		.done = free_done,
+		.drive = drive,
+		.extent = key.extent,
+		.index = key.index,
+	};
+	service->frees_used++;
+	shard_free_start(&op->free);
+}
+
+static void served_free(void *arg, struct peer_request *request)
+{
+	struct shard_service *service = arg;
+	if (service->frees_used == SHARD_SERVICE_FREES && !service->is_stopping)
+		served_line_append(&service->free_line, request);
+	else
+		begin_free(service, request);
+}
+
+/* --- links and leases ------------------------------------------------------------------------- */
+
+static void link_changed(struct peer_watch *watch, struct id node, bool is_linked)
+{
+	struct shard_service *service = CONTAINER_OF(watch, struct shard_service, watch);
+	atomic_fetch_add(&service->store->store->link_changes, 1);
+	if (!is_linked)
+		served_writes_drop(service, &node, UINT64_MAX);
+}
+
+static void lease_fired(struct timer *timer)
+{
+	struct shard_service *service = CONTAINER_OF(timer, struct shard_service, lease);
+	uint64_t now_ms = loop_now_ms(service->store->loop);
+	if (now_ms >= SHARD_SERVICE_LEASE_MS)
+		served_writes_drop(service, NULL, now_ms - SHARD_SERVICE_LEASE_MS);
+	if (service->writes_used > 0 && !service->is_stopping)
+		timer_set(service->store->loop, &service->lease, SHARD_SERVICE_LEASE_MS / 4);
+}
+
+/* --- beginning and end ------------------------------------------------------------------------ */
+
+enum err shard_service_open(
+	struct shard_service *service, struct store_loop *store, size_t pool_len)
+{
+	struct peers *peers = store->peers;
+	assert(peers && peers->loop == store->loop);
+	*service = (struct shard_service){.store = store};
+	service->writes = calloc(SHARD_SERVICE_WRITES, sizeof *service->writes);
+	service->reads = calloc(SHARD_SERVICE_READS, sizeof *service->reads);
+	service->frees = calloc(SHARD_SERVICE_FREES, sizeof *service->frees);
+	if (!service->writes || !service->reads || !service->frees) {
+		free(service->writes);
+		free(service->reads);
+		free(service->frees);
+		return ERR_NO_MEMORY;
+	}
+	for (unsigned i = 0; i < SHARD_SERVICE_WRITES; i++) {
+		service->writes[i].next = service->unused_writes;
+		service->unused_writes = &service->writes[i];
+	}
+	pool_init(&service->pool, store->loop, "peer reads", pool_len);
+	service->lease.fire = lease_fired;
+	service->watch.changed = link_changed;
+	peers_watch(peers, &service->watch);
+	peers_serve(peers, PEER_SHARD_OPEN, served_open, service);
+	peers_serve(peers, PEER_SHARD_APPEND, served_append, service);
+	peers_serve(peers, PEER_SHARD_SEAL, served_seal, service);
+	peers_serve(peers, PEER_SHARD_ABORT, served_abort, service);
+	peers_serve(peers, PEER_SHARD_READ, served_read, service);
+	peers_serve(peers, PEER_SHARD_FREE, served_free, service);
+	return ERR_OK;
+}
+
+static void run_stop(struct task *task)
+{
+	struct shard_service *service = CONTAINER_OF(task, struct shard_service, stop_task);
+	service->is_stop_posted = false;
+	if (service->writes_used + service->reads_used + service->frees_used == 0 &&
+		service->stopped) {
+		void (*stopped)(struct shard_service *) = service->stopped;
+		service->stopped = NULL;
+		stopped(service);
+	}
+}
+
+void served_ended(struct shard_service *service)
+{
+	if (!service->is_stopping || service->is_stop_posted)
+		return;
+	service->is_stop_posted = true;
+	service->stop_task.run = run_stop;
+	loop_post(service->store->loop, &service->stop_task);
+}
+
+void shard_service_stop(
+	struct shard_service *service, void (*stopped)(struct shard_service *service))
+{
+	service->is_stopping = true;
+	service->stopped = stopped;
+	timer_cancel(service->store->loop, &service->lease);
+	served_line_refuse(&service->opens);
+	served_line_refuse(&service->read_line);
+	served_line_refuse(&service->free_line);
+	served_writes_drop(service, NULL, UINT64_MAX);
+	served_ended(service);
+}
+
+void shard_service_close(struct shard_service *service)
+{
+	assert(service->writes_used + service->reads_used + service->frees_used == 0);
+	pool_fini(&service->pool);
+	free(service->writes);
+	free(service->reads);
+	free(service->frees);
+}

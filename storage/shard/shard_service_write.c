@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shards that other nodes write to drives of this one. */
+#include <assert.h>
+
+#include "erasure/checksum.h"
+#include "storage/shard/shard_service_priv.h"
+
+static void advance(struct served_write *write);
+
+static uint64_t now_ms(const struct shard_service *service)
+{
+	return loop_now_ms(service->store->loop);
+}
+
+/* --- the table -------------------------------------------------------------------------------- */
+
+static struct served_write **bucket_of(struct shard_service *service, const struct shard_key *key)
+{
+	uint64_t mixed = (key->extent.session ^ key->extent.counter << 8 ^
+				 (uint64_t)key->drive << 4 ^ key->index) *
+		UINT64_C(0x9e3779b97f4a7c15);
+	return &service->buckets[mixed >> 56];
+}
+
+static struct served_write *find(struct shard_service *service, const struct shard_key *key)
+{
+	struct served_write *write = *bucket_of(service, key);
+	while (write && !shard_key_is_equal(&write->key, key))
+		write = write->next;
+	return write;
+}
+
+static struct served_write *take(struct shard_service *service, const struct shard_key *key)
+{
+	struct served_write *write = service->unused_writes;
+	struct served_write **bucket = bucket_of(service, key);
+	service->unused_writes = write->next;
+	service->writes_used++;
+	*write = (struct served_write){.service = service, .key = *key, .next = *bucket};
+	*bucket = write;
+	return write;
+}
+
+static void give(struct served_write *write)
+{
+	struct shard_service *service = write->service;
+	struct served_write **at = bucket_of(service, &write->key);
+	while (*at != write)
+		at = &(*at)->next;
+	*at = write->next;
+	write->state = SERVED_FREE;
+	write->next = service->unused_writes;
+	service->unused_writes = write;
+	service->writes_used--;
+}
+
+/* The write that a node may go on with. */
+static struct served_write *find_open(
+	struct shard_service *service, const struct shard_key *key, struct id from)
+{
+	struct served_write *write = find(service, key);
+	if (!write || write->state != SERVED_OPEN || write->is_dropped ||
+		!id_is_equal(write->from, from))
+		return NULL;
+	write->used_ms = now_ms(service);
+	return write;
+}
+
+static unsigned appends_in_flight(const struct served_write *write)
+{
+	unsigned count = 0;
+	for (unsigned i = 0; i < SHARD_SERVICE_APPENDS; i++)
+		count += write->appends[i].request != NULL;
+	return count;
+}
+
+/* --- (V2) ------------------------------------------------------------------------------------- */
+
+static enum err check_owner(struct shard_service *service, struct extent_id extent)
+{
+	struct index_reader *reader = service->store->reader;
+	struct ring_snapshot *snapshot = index_ring(service->store->store->index);
+	if (!snapshot)
+		return ERR_UNAVAILABLE;
+	uint16_t slot = ring_slot(ring_snapshot_ring(snapshot), extent);
+	ring_snapshot_unref(snapshot);
+	enum err err = index_view_begin(reader);
+	if (err)
+		return err;
+	bool is_settled;
+	err = index_extent_is_settled(reader, extent, &is_settled);
+	if (err == ERR_OK && is_settled) {
+		struct row_extent row;
+		err = index_extent_get(reader, slot, extent, &row);
+		if (err == ERR_NOT_FOUND)
+			err = ERR_REFUSED;
+	}
+	index_view_end(reader);
+	return err;
+}
+
+/* --- its end ---------------------------------------------------------------------------------- */
+
+static void answer(struct served_write *write, enum err err)
+{
+	struct peer_request *request = write->request;
+	write->request = NULL;
+	peer_request_answer(request, err);
+}
+
+static void open_next(struct shard_service *service);
+
+static void end(struct served_write *write)
+{
+	struct shard_service *service = write->service;
+	assert(!write->request && appends_in_flight(write) == 0);
+	give(write);
+	open_next(service);
+	served_ended(service);
+}
+
+static void dropped_freed(struct shard_free *op, enum err err)
+{
+	err_ignore(err); /* the drive is fenced; a census finds the shard when it is back */
+	end(CONTAINER_OF(op, struct served_write, free));
+}
+
+/* Frees what was sealed and is not wanted (V4). */
+static void free_sealed(struct served_write *write)
+{
+	write->state = SERVED_DROPPING;
+	write->free = (struct shard_free){
+		.loop = write->service->store->loop,
+		.done = dropped_freed,
+		.drive = write->drive,
+		.extent = write->key.extent,
+		.index = write->key.index,
+	};
+	shard_free_start(&write->free);
+}
+
+static void drop(struct served_write *write)
+{
+	if (write->is_dropped || write->state == SERVED_DROPPING)
+		return;
+	write->is_dropped = true;
+	advance(write);
+}
+
+static void advance(struct served_write *write)
+{
+	if (!write->is_dropped || write->state != SERVED_OPEN || appends_in_flight(write) > 0)
+		return;
+	shard_write_abort(&write->write);
+	write->service->counters.aborted++;
+	end(write);
+}
+
+void served_write_drop(struct shard_service *service, const struct shard_key *key)
+{
+	struct served_write *write = find(service, key);
+	if (write)
+		drop(write);
+}
+
+void served_writes_drop(struct shard_service *service, const struct id *from, uint64_t before_ms)
+{
+	for (unsigned i = 0; i < SHARD_SERVICE_WRITES; i++) {
+		struct served_write *write = &service->writes[i];
+		if (write->state != SERVED_FREE && write->used_ms <= before_ms &&
+			(!from || id_is_equal(write->from, *from)))
+			drop(write);
+	}
+}
+
+/* --- open ------------------------------------------------------------------------------------- */
+
+static void opened(struct served_write *write)
+{
+	write->state = SERVED_OPEN;
+	write->used_ms = now_ms(write->service);
+	write->service->counters.opened++;
+	answer(write, ERR_OK);
+	advance(write);
+}
+
+static void write_ready(struct shard_write *local, enum err err)
+{
+	struct served_write *write = CONTAINER_OF(local, struct served_write, write);
+	if (err) {
+		answer(write, err);
+		end(write);
+	} else {
+		opened(write);
+	}
+}
+
+static void write_sealed(struct shard_write *local, enum err err)
+{
+	struct served_write *write = CONTAINER_OF(local, struct served_write, write);
+	write->service->counters.sealed += err == ERR_OK;
+	answer(write, err == ERR_OK && write->is_dropped ? ERR_CANCELED : err);
+	if (err == ERR_OK && write->is_dropped)
+		free_sealed(write);
+	else
+		end(write);
+}
+
+static enum err begin_open(struct shard_service *service, struct peer_request *request)
+{
+	struct shard_open open;
+	struct drive *drive;
+	enum err err = shard_open_decode(request->head, &open);
+	if (err == ERR_OK && request->payload_len > DRIVE_HINT_LEN_MAX)
+		err = ERR_INVALID;
+	if (err == ERR_OK && find(service, &open.key))
+		err = ERR_EXISTS;
+	if (err == ERR_OK)
+		err = served_drive(service, &open.key, &drive);
+	if (err == ERR_OK)
+		err = check_owner(service, open.key.extent);
+	if (err)
+		return err;
+	struct served_write *write = take(service, &open.key);
+	write->state = SERVED_OPENING;
+	write->from = request->from;
+	write->drive = drive;
+	write->request = request;
+	write->used_ms = now_ms(service);
+	write->write.loop = service->store->loop;
+	write->write.ready = write_ready;
+	write->write.sealed = write_sealed;
+	struct shard_info info = {
+		.extent = open.key.extent,
+		.index = open.key.index,
+		.k = open.geometry.k,
+		.m = open.geometry.m,
+		.unit_len = open.geometry.unit_len,
+		.extent_len = open.geometry.body_len,
+		.shard_len = stripe_shard_len(&open.geometry),
+		.hint = {request->payload, request->payload_len},
+	};
+	err = shard_write_open(&write->write, drive, &info);
+	if (err == ERR_OK)
+		opened(write);
+	else if (err != ERR_BUSY)
+		give(write);
+	return err == ERR_BUSY ? ERR_OK : err;
+}
+
+static void open_or_refuse(struct shard_service *service, struct peer_request *request)
+{
+	enum err err = service->is_stopping ? ERR_UNAVAILABLE : begin_open(service, request);
+	service->counters.refused += err != ERR_OK;
+	if (err)
+		peer_request_answer(request, err);
+	if (!service->is_stopping && !service->lease.is_set)
+		timer_set(service->store->loop, &service->lease, SHARD_SERVICE_LEASE_MS / 4);
+}
+
+static void open_next(struct shard_service *service)
+{
+	struct peer_request *request;
+	while (service->writes_used < SHARD_SERVICE_WRITES &&
+		(request = served_line_take(&service->opens)))
+		open_or_refuse(service, request);
+}
+
+void served_open(void *arg, struct peer_request *request)
+{
+	struct shard_service *service = arg;
+	if (service->writes_used == SHARD_SERVICE_WRITES && !service->is_stopping)
+		served_line_append(&service->opens, request);
+	else
+		open_or_refuse(service, request);
+}
+
+/* --- append ----------------------------------------------------------------------------------- */
+
+static void append_done(struct shard_append *local, enum err err)
+{
+	struct served_append *append = CONTAINER_OF(local, struct served_append, append);
+	struct served_write *write = append->owner;
+	struct peer_request *request = append->request;
+	append->request = NULL;
+	if (write->err == ERR_OK)
+		write->err = err;
+	peer_request_answer(request, err);
+	advance(write);
+}
+
+static struct served_append *free_append(struct served_write *write)
+{
+	for (unsigned i = 0; i < SHARD_SERVICE_APPENDS; i++)
+		if (!write->appends[i].request)
+			return &write->appends[i];
+	return NULL;
+}
+
+static enum err begin_append(struct shard_service *service, struct peer_request *request)
+{
+	struct shard_key key;
+	uint64_t offset, sums[SHARD_SUMS_MAX];
+	size_t len = request->payload_len;
+	enum err err = shard_append_decode(request->head, len, &key, &offset, sums);
+	if (err)
+		return err;
+	struct served_write *write = find_open(service, &key, request->from);
+	if (!write)
+		return ERR_CLOSED;
+	if (write->err)
+		return write->err;
+	struct served_append *append = free_append(write);
+	if (!append || write->write.in_flight_len + len > SHARD_APPEND_IN_FLIGHT_MAX)
+		return ERR_LIMIT;
+	if (offset != write->received_len || offset + len > write->write.info.shard_len)
+		return ERR_INVALID;
+	size_t count = checksum_block_count(len);
+	uint64_t seed = shard_checksum_seed(key.extent, key.index);
+	if (checksum_blocks_verify(request->payload, len, seed, offset / BLOCK_LEN, sums) !=
+		count) {
+		service->counters.bad_units++;
+		return ERR_CHECKSUM;
+	}
+	write->received_len += len;
+	append->owner = write;
+	append->request = request;
+	append->append.done = append_done;
+	shard_write_append(&write->write, &append->append, request->payload, len, sums, count);
+	return ERR_OK;
+}
+
+void served_append(void *arg, struct peer_request *request)
+{
+	enum err err = begin_append(arg, request);
+	if (err)
+		peer_request_answer(request, err);
+}
+
+/* --- seal and abort --------------------------------------------------------------------------- */
+
+static enum err begin_seal(struct shard_service *service, struct peer_request *request)
+{
+	struct shard_key key;
+	enum err err = shard_key_decode(request->head, &key);
+	if (err)
+		return err;
+	struct served_write *write = find_open(service, &key, request->from);
+	if (!write)
+		return ERR_CLOSED;
+	if (appends_in_flight(write) > 0 ||
+		(!write->err && write->received_len != write->write.info.shard_len))
+		return ERR_INVALID;
+	err = write->err ? write->err : check_owner(service, key.extent);
+	if (err) {
+		drop(write);
+		return err;
+	}
+	write->state = SERVED_SEALING;
+	write->request = request;
+	shard_write_seal(&write->write);
+	return ERR_OK;
+}
+
+void served_seal(void *arg, struct peer_request *request)
+{
+	enum err err = begin_seal(arg, request);
+	if (err)
+		peer_request_answer(request, err);
+}
+
+void served_abort(void *arg, struct peer_request *request)
+{
+	struct shard_service *service = arg;
+	struct shard_key key;
+	enum err err = shard_key_decode(request->head, &key);
+	struct served_write *write = err == ERR_OK ? find(service, &key) : NULL;
+	bool is_its = write && id_is_equal(write->from, request->from);
+	peer_request_answer(request, err);
+	if (is_its)
+		drop(write);
+}
