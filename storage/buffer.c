@@ -97,6 +97,14 @@ static bool is_full(const struct buffer *buffer)
 	return active_count(buffer) >= buffer->setup.rows_max || list->len - list->used < wanted;
 }
 
+/* Is there enough for a commit of its own? Commits grow by themselves when they are slow. */
+static bool is_big(const struct buffer *buffer)
+{
+	const struct buffer_setup *setup = &buffer->setup;
+	return (setup->commit_rows > 0 && active_count(buffer) >= setup->commit_rows) ||
+		(setup->commit_len > 0 && buffer->active->list.used >= setup->commit_len);
+}
+
 /* Does the active generation tell the kv anything? A command without rows still is applied. */
 static bool has_uncommitted(const struct buffer *buffer)
 {
@@ -147,7 +155,7 @@ static void advance(struct buffer *buffer)
 {
 	if (buffer->setup.is_replaying || buffer->is_open || !can_freeze(buffer))
 		return;
-	if (buffer->is_due || is_full(buffer))
+	if (buffer->is_due || is_big(buffer) || is_full(buffer))
 		freeze(buffer);
 }
 

@@ -11,7 +11,7 @@
 
 /* A read buffer before a kv: rows are readable at once and reach the kv in big commits.
  *
- * Rows collect in a generation: an arena with a skip list. When it is full, old enough, or asked
+ * Rows collect in a generation: an arena with a skip list. When it is big or old enough, or asked
  * for, it is frozen and the committer writes it to the kv in one transaction, while the next
  * generation collects. What is not committed is lost in a crash: the log (or the segment) that the
  * rows came from is the durable truth, and the row under applied_key tells from where to replay.
@@ -39,6 +39,9 @@ struct buffer_setup {
 	struct bytes applied_key; /* of the row that names the last sequence committed; copied */
 	size_t arena_len; /* of each generation; at least 4 * command_len */
 	size_t rows_max; /* a generation with so many rows is full */
+	/* A generation with so much is committed when the committer is free, full or not: a long
+	 * commit holds up everybody else who flushes the same disk. 0: there is no such limit. */
+	size_t commit_len, commit_rows;
 	size_t command_len; /* room that buffer_begin() guarantees; see buffer_row_len() */
 	uint64_t idle_ms; /* what is uncommitted is committed after so long */
 	/* Until buffer_start(), the loops do not run yet: nothing is committed in the background,

@@ -13,6 +13,7 @@
 #include "storage/meta/index_priv.h"
 
 #define IDLE_MS_DEFAULT 1000
+#define COMMIT_PART 8 /* of a generation: enough for a commit, if nothing else is committed */
 
 /* --- applying: on the apply loop -------------------------------------------------------------- */
 
@@ -213,6 +214,7 @@ static enum err open_buffer(struct index *index)
 {
 	const struct index_settings *settings = &index->setup.settings;
 	size_t arena_len = settings->arena_len ? settings->arena_len : BUFFER_ARENA_LEN_DEFAULT;
+	size_t rows_max = settings->rows_max ? settings->rows_max : BUFFER_ROWS_DEFAULT;
 	uint8_t applied_key[] = {TABLE_LOCAL, 'a', 'p', 'p', 'l', 'i', 'e', 'd'};
 	struct buffer_setup setup = {
 		.kv = index->setup.kv,
@@ -220,7 +222,9 @@ static enum err open_buffer(struct index *index)
 		.committer = index->setup.committer,
 		.applied_key = bytes_make(applied_key, sizeof applied_key),
 		.arena_len = arena_len,
-		.rows_max = settings->rows_max ? settings->rows_max : BUFFER_ROWS_DEFAULT,
+		.rows_max = rows_max,
+		.commit_len = arena_len / COMMIT_PART,
+		.commit_rows = rows_max / COMMIT_PART,
 		.command_len = APPLY_COMMAND_ROWS_LEN,
 		.idle_ms = settings->idle_ms ? settings->idle_ms : IDLE_MS_DEFAULT,
 		.is_replaying = true,
