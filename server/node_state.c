@@ -57,22 +57,9 @@ static void index_failed(void *arg, enum err err)
 	kill(getpid(), SIGTERM);
 }
 
-enum err node_open_index(struct node *node, char *message)
+static enum err open_log(struct node *node, char *message)
 {
-	char path[IDENTITY_PATH_LEN];
-	enum err err = identity_path(node->config->state_dir, "index", path);
-	if (!err)
-		err = node_open_disk(node, node->config->state_dir, &node->state_disk);
-	if (!err)
-		err = kv_lmdb_open(path, INDEX_MAP_LEN, &node->index_kv);
-	if (err == ERR_CORRUPT)
-		return node_refuse(message, err,
-			"the index in %.300s is damaged and was not touched; put back a copy of "
-			"%.300s, with its log, and look at the drive below it",
-			path, node->config->state_dir);
-	if (err)
-		return node_refuse(message, err, "the index in %.300s: %s", path, err_text(err));
-	struct consensus_single_setup consensus_setup = {
+	struct consensus_single_setup setup = {
 		.log = {.disk = node->state_disk.disk,
 			.state_disk = node->state_disk.disk,
 			.node = node->identity.node,
@@ -83,10 +70,61 @@ enum err node_open_index(struct node *node, char *message)
 			.segment_len = NODE_LOG_SEGMENT_LEN},
 		.clock = node->clock,
 	};
-	err = consensus_single_open(&consensus_setup, &node->consensus);
+	enum err err = consensus_single_open(&setup, &node->consensus);
+	return err ? node_refuse(message, err, "the log in %.300s/log: %s", node->config->state_dir,
+			     err_text(err))
+		   : ERR_OK;
+}
+
+static enum err pass_by(void *arg, const struct group *group)
+{
+	(void)arg;
+	(void)group;
+	return ERR_OK;
+}
+
+/* A damaged map is made anew if the log still has all that ever changed the index. */
+static enum err set_index_aside(struct node *node, const char *path, char *message)
+{
+	enum err err = consensus_replay(node->consensus, 0, pass_by, NULL);
 	if (err)
-		return node_refuse(message, err, "the log in %.300s/log: %s",
-			node->config->state_dir, err_text(err));
+		return node_refuse(message, ERR_CORRUPT,
+			"the index in %.300s is damaged and was not touched, and the log does not "
+			"reach back to its beginning; put back a copy of %.300s, with its log, and "
+			"look at the drive below it",
+			path, node->config->state_dir);
+	err = kv_lmdb_set_aside(path);
+	if (err)
+		return err;
+	trace_event(node->trace, TRACE_WARNING, 0,
+		"the index in %.300s is damaged: it is kept as " KV_LMDB_FILE
+		".damaged and made anew from the log; look at the drive below it",
+		path);
+	return kv_lmdb_open(path, INDEX_MAP_LEN, &node->index_kv);
+}
+
+static enum err open_map(struct node *node, const char *path, char *message)
+{
+	enum err err = kv_lmdb_open(path, INDEX_MAP_LEN, &node->index_kv);
+	if (err == ERR_CORRUPT)
+		err = set_index_aside(node, path, message);
+	if (err && !message[0])
+		return node_refuse(message, err, "the index in %.300s: %s", path, err_text(err));
+	return err;
+}
+
+enum err node_open_index(struct node *node, char *message)
+{
+	char path[IDENTITY_PATH_LEN];
+	enum err err = identity_path(node->config->state_dir, "index", path);
+	if (!err)
+		err = node_open_disk(node, node->config->state_dir, &node->state_disk);
+	if (!err)
+		err = open_log(node, message);
+	if (!err)
+		err = open_map(node, path, message);
+	if (err)
+		return err;
 	struct index_setup setup = {
 		.kv = node->index_kv,
 		.disk = node->state_disk.disk,

@@ -18,6 +18,7 @@
 #   census    what lies on the drives, read without the product's code
 #   drives    every set of drives that may be lost, and one more
 #   bitflip   bytes that change on the drives
+#   maps      damaged files of LMDB
 #   kill9     a node that is killed fifty times while it writes
 #   histories what racing clients were answered, held against the rules of a register
 set -u
@@ -27,7 +28,7 @@ shift
 builddir=$(cd "$builddir" && pwd) || exit 1
 release=$builddir/release
 python=$builddir/clients/bin/python
-parts=${*:-quick framing boto hostile kill9 histories restic registry s3cmd rclone census drives bitflip stalled full aws}
+parts=${*:-quick framing boto hostile kill9 histories restic registry s3cmd rclone census drives bitflip maps stalled full aws}
 
 logs=$builddir/test-logs
 mkdir -p "$logs"
@@ -135,7 +136,7 @@ for part in $parts; do
 	stalled) part stalled 400 "$python" tests/s3/stalled.py "$release" ;;
 	full) part full 600 "$python" tests/s3/full.py "$release" ;;
 	census) part census 600 "$python" tests/crash/census.py --test "$release" ;;
-	drives | bitflip | kill9 | histories)
+	drives | bitflip | maps | kill9 | histories)
 		part "$part" 1200 "$python" "tests/crash/$part.py" "$release" ;;
 	*)
 		echo "$0: no part is called $part; see the top of this file" >&2

@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""LMDB's files are damaged: those of the index and those of the drives' tables, of a node that is
+stopped and of one that serves. A start makes them anew or refuses in one line, and what is served is
+right.
+
+usage: maps.py BUILD [--seed N]
+"""
+import argparse
+import concurrent.futures
+import hashlib
+import http.client
+import os
+import random
+import sys
+import tempfile
+
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
+                os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
+from cases import Cases, equal, say
+from flip import flip
+from node import Node, NodeEnded
+from wire import Wire
+
+BUCKET = "maps"
+SIZES = (100, 4000, 4097, 60000, 300000)
+LOST = (OSError, http.client.HTTPException)
+SETTINGS = {"RUBUS_SEGMENT_MIB": "96"}
+
+
+def put_all(node, count, sizes):
+    digests = {}
+    wire = Wire(node)
+    for i in range(count):
+        body = random.randbytes(random.choice(sizes))
+        equal(wire.put(BUCKET, f"k{i}", body).status, 200)
+        digests[f"k{i}"] = hashlib.md5(body).digest()
+    wire.close()
+    return digests
+
+
+def check_all(node, digests):
+    wire = Wire(node)
+    equal({key for key, _, _ in wire.list(BUCKET)}, set(digests))
+    for key, digest in digests.items():
+        answer = wire.get(BUCKET, key)
+        assert answer.status == 200 and hashlib.md5(answer.body).digest() == digest, (key, answer)
+    wire.close()
+
+
+def tables(node):
+    return [os.path.join(path, "locations", "index-0000.mdb") for path in node.drive_paths()]
+
+
+def index(node):
+    return os.path.join(node.dir, "node", "index", "index-0000.mdb")
+
+
+def damage(path):
+    """Cuts the file off, or changes bytes of it, most often those that LMDB trusts."""
+    length = os.path.getsize(path)
+    if random.random() < 0.3:
+        os.truncate(path, random.randrange(length))
+        return
+    for _ in range(random.choice((1, 1, 3, 20))):
+        page = random.randrange(length // 4096) * 4096
+        flip(path, page + random.randrange(random.choice((48, 4096))))
+
+
+def read_until_it_ends(node, digests):
+    wire = Wire(node)
+    for key, digest in digests.items():
+        try:
+            answer = wire.get(BUCKET, key)
+        except LOST:
+            break
+        assert answer.status != 200 or hashlib.md5(answer.body).digest() == digest, key
+    wire.close()
+    return node.process.wait(timeout=20)
+
+
+def stopped(cases, node, digests):
+    with cases.case("a damaged table is made anew from the segments"):
+        rebuilt = 0
+        for _ in range(8):
+            node.stop()
+            seen = len(node.log_tail(1 << 24))
+            for path in tables(node):
+                damage(path)
+            node.start()
+            rebuilt += "made anew from the segments" in node.log_tail(1 << 24)[seen:]
+            check_all(node, digests)
+        assert rebuilt > 3, rebuilt
+    with cases.case("a damaged index is made anew from a log that has all of it"):
+        rebuilt = 0
+        for _ in range(8):
+            node.stop()
+            seen = len(node.log_tail(1 << 24))
+            damage(index(node))
+            node.start()
+            rebuilt += "made anew from the log" in node.log_tail(1 << 24)[seen:]
+            check_all(node, digests)
+        assert rebuilt > 3, rebuilt
+
+
+def serving(cases, node, digests):
+    with cases.case("a table cut off while it is read ends the node in one line, and is made anew"):
+        for path in tables(node):
+            os.truncate(path, 8192)
+        equal(read_until_it_ends(node, digests), 1)
+        assert "(SIGBUS)" in node.log_tail(), node.log_tail()
+        node.start()
+        check_all(node, digests)
+    with cases.case("an index cut off while it is read ends the node in one line, and is made anew"):
+        node.restart()  # so that all is in the map and nothing in the read buffer
+        os.truncate(index(node), 8192)
+        equal(read_until_it_ends(node, digests), 1)
+        assert "(SIGBUS)" in node.log_tail(), node.log_tail()
+        node.start()
+        check_all(node, digests)
+
+
+def without_log(cases, node, digests):
+    with cases.case("a damaged index is refused when the log has not all of it"):
+        # More than one segment of the log, of which the first then goes.
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            def fill(part):
+                wire = Wire(node)
+                for i in range(6000):
+                    equal(wire.put("filling", f"k{part}-{i}", bytes(4000)).status, 200)
+                wire.close()
+            list(pool.map(fill, range(4)))
+        node.stop()
+        with open(index(node), "rb") as file:
+            before = file.read()
+        os.truncate(index(node), len(before) // 2)
+        try:
+            node.start()
+            raise AssertionError("it started")
+        except NodeEnded as ended:
+            line = str(ended).strip().splitlines()[-1]
+            assert line.startswith("rubus: the index in ") and "put back a copy" in line, line
+        with open(index(node), "r+b") as file:
+            equal(os.path.getsize(index(node)), len(before) // 2)
+            file.write(before)
+        node.start()
+        check_all(node, digests)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    args = parser.parse_args()
+    random.seed(args.seed)
+    say(f"seed {args.seed}")
+    cases = Cases()
+    with tempfile.TemporaryDirectory(prefix="maps-") as parent, \
+            Node(args.build, parent, 2, SETTINGS) as node:
+        wire = Wire(node)
+        wire.make_bucket(BUCKET)
+        wire.make_bucket("filling")
+        wire.close()
+        digests = put_all(node, 400, SIZES)
+        stopped(cases, node, digests)
+        serving(cases, node, digests)
+        without_log(cases, node, digests)
+    cases.end()
+
+
+if __name__ == "__main__":
+    main()
