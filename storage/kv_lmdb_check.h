@@ -4,8 +4,9 @@
 
 #include "storage/err.h"
 
-/* Files up to this length are read whole at each open; it takes less than a second. */
-#define KV_LMDB_CHECK_LEN (64u << 20)
+/* Files up to this length are read whole at each open: 0.6 s when they are in memory, about 2.5 s
+ * from an SSD. */
+#define KV_LMDB_CHECK_LEN (1u << 30)
 
 /* Judges an LMDB file before it is mapped: LMDB trusts the numbers in its pages, and a page behind
  * the end of the file is a SIGBUS. All of it is read if it is short, is_suspect, or no longer than
