@@ -63,6 +63,11 @@ static inline void plan_bit_clear(uint64_t *bits, uint32_t words, uint32_t slot,
 	bits[(size_t)slot * words + i / 64] &= ~(UINT64_C(1) << (i % 64));
 }
 
+/* Gives each drive with a weight the index of the first one of its domain, others PLAN_NONE.
+ * Returns how many domains there are. */
+uint32_t plan_label_domains(const struct ring_drive_info *drives, size_t drive_count,
+	enum ring_domain level, uint32_t *labels);
+
 /* Chooses among the infos the drives that may be in the ring, and finds their domains. Errors:
  * ERR_INVALID; ERR_QUORUM, fewer domains than the width; ERR_NO_MEMORY. */
 MUST_USE enum err plan_choose_drives(

@@ -27,9 +27,7 @@ static bool is_same_domain(
 	}
 }
 
-/* Gives each drive with a weight the index of the first one of its domain, others PLAN_NONE.
- * Returns how many domains there are. */
-static uint32_t label_domains(const struct ring_drive_info *drives, size_t drive_count,
+uint32_t plan_label_domains(const struct ring_drive_info *drives, size_t drive_count,
 	enum ring_domain level, uint32_t *labels)
 {
 	uint32_t count = 0;
@@ -55,7 +53,7 @@ size_t ring_domain_count(
 {
 	uint32_t labels[RING_DRIVES_MAX];
 	assert(drive_count <= RING_DRIVES_MAX);
-	return label_domains(drives, drive_count, domain, labels);
+	return plan_label_domains(drives, drive_count, domain, labels);
 }
 
 enum ring_domain ring_domain_default(const struct ring_drive_info *drives, size_t drive_count)
@@ -98,7 +96,7 @@ static void prefer_class(struct plan *plan, enum ring_domain level, uint8_t driv
 		if ((preferred[i].class == DRIVE_HDD) != (drive_class == DRIVE_HDD))
 			preferred[i].weight = 0;
 	}
-	if (label_domains(preferred, plan->info_count, level, labels) >= plan->width)
+	if (plan_label_domains(preferred, plan->info_count, level, labels) >= plan->width)
 		memcpy(plan->infos, preferred, plan->info_count * sizeof *preferred);
 }
 
@@ -139,7 +137,7 @@ enum err plan_choose_drives(struct plan *plan, enum ring_domain level, uint8_t d
 		goto out;
 	prefer_class(plan, level, drive_class, preferred, labels);
 	err = ERR_QUORUM;
-	if (label_domains(plan->infos, plan->info_count, level, labels) < plan->width)
+	if (plan_label_domains(plan->infos, plan->info_count, level, labels) < plan->width)
 		goto out;
 	add_drives(plan, labels);
 	err = ERR_OK;
