@@ -186,6 +186,9 @@ struct extent_id index_extent_id_make(struct index_reader *reader);
  * time; ERR_BUSY: one is on its way already. Any loop. */
 MUST_USE enum err index_report(struct index *index);
 
+/* Were extents made, and their proposals answered, since the last report? Any loop. */
+bool index_report_is_due(struct index *index);
+
 /* --- lookups: under a view
  * -------------------------------------------------------------------------- Errors of all:
  * ERR_NOT_FOUND; ERR_CORRUPT, ERR_VERSION, ERR_IO.

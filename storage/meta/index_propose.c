@@ -230,7 +230,19 @@ static void report_done(struct index_proposal *proposal)
 	struct index *index = CONTAINER_OF(proposal, struct index, report);
 	pthread_mutex_lock(&index->lock);
 	index->is_reporting = false;
+	if (proposal->err != ERR_OK)
+		index->open_low_reported = index->read_low_reported = 0; /* perhaps not */
 	pthread_mutex_unlock(&index->lock);
+}
+
+bool index_report_is_due(struct index *index)
+{
+	uint64_t open_low, read_low;
+	index_lows(index, &open_low, &read_low);
+	pthread_mutex_lock(&index->lock);
+	bool is_due = open_low > index->open_low_reported;
+	pthread_mutex_unlock(&index->lock);
+	return is_due;
 }
 
 enum err index_report(struct index *index)

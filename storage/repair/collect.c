@@ -165,8 +165,6 @@ static void begin_census(struct collector *collector)
 	collector->is_unsettled_left = false;
 	if (collector->again_ms == 0)
 		collector->unsettled_count = 0;
-	/* Others look for what this node's puts left behind, and can tell only by this. */
-	err_ignore(index_report(collector->store->store->index));
 	look_later(collector, 0);
 }
 
@@ -329,6 +327,18 @@ static void advance_freeing(struct collector *collector)
 	}
 }
 
+/* Others look for what this node's puts left behind on their drives, and can tell only by its
+ * report. */
+static void report_to_others(struct collector *collector)
+{
+	struct index *index = collector->store->store->index;
+	uint64_t now_ms = loop_now_ms(collector->store->loop);
+	if (now_ms < collector->report_ms + COLLECT_REPORT_MS || !index_report_is_due(index))
+		return;
+	collector->report_ms = now_ms;
+	err_ignore(index_report(index));
+}
+
 /* Looks at who is there: whether the queue is this node's, and whether nodes came or went (C5). */
 static enum err look_at_nodes(struct collector *collector, bool *ret_is_mine)
 {
@@ -381,6 +391,8 @@ static enum err take_garbage(struct collector *collector)
 
 static void advance_idle(struct collector *collector)
 {
+	if (collector->store->peers)
+		report_to_others(collector);
 	enum err err = collector->is_allowed ? take_garbage(collector) : ERR_NOT_FOUND;
 	if (err && collector->census_due_ms != 0 &&
 		loop_now_ms(collector->store->loop) >= collector->census_due_ms) {

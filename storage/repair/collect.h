@@ -36,6 +36,7 @@
 #define COLLECT_CENSUS_DELAY_MS 60000
 #define COLLECT_CENSUS_AGAIN_MS 10000 /* and twice that the next time, up to */
 #define COLLECT_CENSUS_AGAIN_MS_MAX 600000
+#define COLLECT_REPORT_MS 30000 /* others learn so late which extents are settled */
 #define COLLECT_SESSIONS_MAX 64 /* looked at one by one */
 #define COLLECT_CENSUS_TRIES 20 /* to list the shards of a drive that is not fenced */
 
@@ -73,6 +74,7 @@ struct collector {
 	uint8_t census_index;
 	unsigned census_tries; /* to list this drive's next shards, that failed */
 	uint64_t census_due_ms; /* of the next; 0: none is needed */
+	uint64_t report_ms; /* of the last that was for others */
 	uint64_t link_changes, sessions_sum; /* as of the last look (C5) */
 	struct extent_id unsettled[COLLECT_SESSIONS_MAX]; /* the highest of each session */
 	unsigned unsettled_count;

@@ -182,13 +182,10 @@ static void check_hash(struct sim_store *rig)
 			"the hash of table 0x%zx is not that of its rows", i);
 }
 
-void ledger_check(struct sim_store *rig, const bool *is_excused, bool has_records,
-	struct ledger_counts *ret_counts)
+/* Each drive against the index, and each record against what the drive lists. */
+static void check_drives(
+	struct sim_store *rig, struct shards *referred, const bool *is_excused, bool has_records)
 {
-	struct ledger_counts counts = {0};
-	struct shards referred = {0};
-	list_index(rig, &referred, &counts);
-	counts.shards = referred.count;
 	for (unsigned i = 0; i < rig->options.drive_count; i++) {
 		struct sim_store_drive *drive = &rig->drives[i];
 		if (!drive->drive || drive_state(drive->drive) != DRIVE_UP) {
@@ -197,13 +194,19 @@ void ledger_check(struct sim_store *rig, const bool *is_excused, bool has_record
 		}
 		struct shards listed = {0};
 		list_drive(drive, &listed);
-		compare_drive(&referred, &listed);
+		compare_drive(referred, &listed);
 		if (has_records && !is_excused[i])
 			compare_records(drive, &listed);
 		free(listed.all);
 	}
-	for (size_t i = 0; i < referred.count; i++) {
-		struct shard *shard = &referred.all[i];
+}
+
+/* What the index refers to on the drives of a node was found there. */
+static void check_found(
+	struct sim_store *rig, const struct shards *referred, const bool *is_excused)
+{
+	for (size_t i = 0; i < referred->count; i++) {
+		const struct shard *shard = &referred->all[i];
 		for (unsigned j = 0; j < rig->options.drive_count; j++)
 			ck_assert_msg(shard->is_found || shard->is_spare || is_excused[j] ||
 					rig->drives[j].number != shard->drive,
@@ -211,7 +214,28 @@ void ledger_check(struct sim_store *rig, const bool *is_excused, bool has_record
 				(unsigned long)shard->extent.session,
 				(unsigned long)shard->extent.counter, shard->index, shard->drive);
 	}
+}
+
+void ledger_check_all(struct sim_store *const *nodes, unsigned node_count, const bool *is_excused,
+	bool has_records, struct ledger_counts *ret_counts)
+{
+	struct ledger_counts counts = {0};
+	struct shards referred = {0};
+	list_index(nodes[0], &referred, &counts);
+	counts.shards = referred.count;
+	for (unsigned i = 0; i < node_count; i++)
+		check_drives(
+			nodes[i], &referred, is_excused + i * SIM_STORE_DRIVES_MAX, has_records);
+	for (unsigned i = 0; i < node_count; i++)
+		check_found(nodes[i], &referred, is_excused + i * SIM_STORE_DRIVES_MAX);
 	free(referred.all);
-	check_hash(rig);
+	for (unsigned i = 0; i < node_count; i++)
+		check_hash(nodes[i]);
 	*ret_counts = counts;
+}
+
+void ledger_check(struct sim_store *rig, const bool *is_excused, bool has_records,
+	struct ledger_counts *ret_counts)
+{
+	ledger_check_all(&rig, 1, is_excused, has_records, ret_counts);
 }

@@ -23,4 +23,9 @@ struct ledger_counts {
 void ledger_check(struct sim_store *rig, const bool *is_excused, bool has_records,
 	struct ledger_counts *ret_counts);
 
+/* The same over several nodes with one index; is_excused is by node, then by drive:
+ * SIM_STORE_DRIVES_MAX for each node. */
+void ledger_check_all(struct sim_store *const *nodes, unsigned node_count, const bool *is_excused,
+	bool has_records, struct ledger_counts *ret_counts);
+
 #endif

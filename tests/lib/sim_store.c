@@ -13,7 +13,7 @@ enum {
 	WAIT_MS = 60000,
 };
 
-static const struct id cluster = {{0xc1}}, node_id = {{0xe1}};
+static const struct id cluster = {{0xc1}};
 static const char *const drive_paths[SIM_STORE_DRIVES_MAX] = {
 	"d1", "d2", "d3", "d4", "d5", "d6", "d7", "d8"};
 
@@ -31,7 +31,7 @@ static struct log_setup log_setup_of(struct sim_store *rig)
 	return (struct log_setup){
 		.disk = sim_disk_base(rig->state),
 		.state_disk = sim_disk_base(rig->state),
-		.node = node_id,
+		.node = rig->options.node_id,
 		.loop = rig->log_loop,
 		.worker = sim_node_worker(rig->node),
 		.random = sim_node_random(rig->node),
@@ -45,8 +45,10 @@ static void make_drive(struct sim_store *rig, unsigned i)
 	struct sim_store_drive *drive = &rig->drives[i];
 	drive->disk = sim_disk_new(rig->node, drive_paths[i], rig->options.drive_capacity);
 	drive->locations = sim_kv_new(rig->node, 0);
-	drive->id = (struct id){{0xd0 + i}};
-	struct drive_identity identity = {.cluster = cluster, .drive = drive->id, .node = node_id};
+	drive->id = rig->options.node_id;
+	drive->id.bytes[0] = 0xd0 + i;
+	struct drive_identity identity = {
+		.cluster = cluster, .drive = drive->id, .node = rig->options.node_id};
 	struct drive_settings settings = drive_settings_of(rig);
 	ck_assert_ok(drive_format(sim_disk_base(drive->disk), &identity, &settings));
 }
@@ -58,10 +60,15 @@ void sim_store_init(struct sim_store *rig, uint64_t seed, const struct sim_store
 	rig->options = *options;
 	if (options->segment_len == 0)
 		rig->options.segment_len = SEGMENT_LEN;
-	rig->sim = sim_new(seed);
-	rig->node = sim_node_new(rig->sim, "node");
+	if (!options->sim)
+		rig->options.node_id = (struct id){{0xe1}};
+	rig->sim = options->sim ? options->sim : sim_new(seed);
+	rig->node = sim_node_new(rig->sim, options->sim ? options->name : "node");
 	for (unsigned i = 0; i < SIM_STORE_LOOPS; i++)
 		rig->loops[i] = sim_node_loop(rig->node);
+	for (unsigned i = 0; options->net && i < SIM_STORE_LOOPS; i++)
+		rig->peers[i] = sim_net_peers(
+			options->net, rig->node, rig->loops[i], options->node_id, 0);
 	rig->log_loop = sim_node_loop(rig->node);
 	rig->apply_loop = sim_node_loop(rig->node);
 	rig->commit_loop = sim_node_loop(rig->node);
@@ -82,7 +89,8 @@ void sim_store_fini(struct sim_store *rig)
 	}
 	sim_kv_free(rig->index_kv);
 	sim_disk_free(rig->state);
-	sim_free(rig->sim);
+	if (!rig->options.sim)
+		sim_free(rig->sim);
 }
 
 /* --- proposing from outside the loops --------------------------------------------------------- */
@@ -144,11 +152,20 @@ static void index_failed(void *arg, enum err err)
 	rig->failed = err;
 }
 
-static enum err open_index(struct sim_store *rig)
+static enum err open_consensus(struct sim_store *rig)
 {
+	if (rig->options.order) {
+		rig->consensus = sim_order_open(rig->options.order, rig->node, rig->apply_loop);
+		return ERR_OK;
+	}
 	struct consensus_single_setup single = {
 		.log = log_setup_of(rig), .clock = sim_node_clock(rig->node)};
-	enum err err = consensus_single_open(&single, &rig->consensus);
+	return consensus_single_open(&single, &rig->consensus);
+}
+
+static enum err open_index(struct sim_store *rig)
+{
+	enum err err = open_consensus(rig);
 	if (err != ERR_OK)
 		return err;
 	rig->kv = sim_kv_open(rig->index_kv);
@@ -161,8 +178,10 @@ static enum err open_index(struct sim_store *rig)
 		.clock = sim_node_clock(rig->node),
 		.random = sim_node_random(rig->node),
 		.trace = sim_node_trace(rig->node),
-		.node = node_id,
-		.settings = {.is_alone = true, .idle_ms = 200, .log_len = SIM_STORE_LOG_LEN},
+		.node = rig->options.node_id,
+		.settings = {.is_alone = !rig->options.order,
+			.idle_ms = 200,
+			.log_len = SIM_STORE_LOG_LEN},
 		.failed = index_failed,
 		.failed_arg = rig,
 	};
@@ -232,6 +251,13 @@ static enum err open_store(struct sim_store *rig)
 		pool_init(&loop->decode_pool, loop->loop, "decode",
 			pool_len(rig->options.decode_pool_len));
 		life->loop_count++;
+		loop->peers = rig->peers[i];
+		if (!loop->peers)
+			continue;
+		err = shard_service_open(
+			&life->services[i], loop, pool_len(rig->options.get_pool_len));
+		if (err != ERR_OK)
+			return err;
 	}
 	return ERR_OK;
 }
@@ -283,7 +309,7 @@ static enum err add_drive(struct sim_store *rig, struct sim_store_drive *drive)
 		return err;
 	struct command command = {.type = COMMAND_DRIVE_ADD};
 	command.drive_add.drive = drive->id;
-	command.drive_add.node = node_id;
+	command.drive_add.node = rig->options.node_id;
 	command.drive_add.weight = UINT64_C(1) << 40;
 	struct command_result result;
 	err = sim_store_propose(rig, &command, &result);
@@ -292,14 +318,16 @@ static enum err add_drive(struct sim_store *rig, struct sim_store_drive *drive)
 	return err == ERR_EXISTS ? ERR_OK : err;
 }
 
-static enum err propose_ring(struct sim_store *rig)
+enum err sim_store_propose_ring(struct sim_store *const *nodes, unsigned node_count)
 {
-	struct ring_drive_info infos[SIM_STORE_DRIVES_MAX];
-	unsigned count = rig->options.drive_count;
-	for (unsigned i = 0; i < count; i++)
-		infos[i] = (struct ring_drive_info){.number = rig->drives[i].number,
-			.node = node_id,
-			.weight = UINT64_C(1) << 40};
+	struct ring_drive_info infos[16 * SIM_STORE_DRIVES_MAX];
+	unsigned count = 0;
+	for (unsigned i = 0; i < node_count; i++)
+		for (unsigned j = 0; j < nodes[i]->options.drive_count; j++)
+			infos[count++] = (struct ring_drive_info){
+				.number = nodes[i]->drives[j].number,
+				.node = nodes[i]->options.node_id,
+				.weight = UINT64_C(1) << 40};
 	enum ring_domain domain = ring_domain_default(infos, count);
 	struct ring_profile profile = ring_profile_default(ring_domain_count(infos, count, domain));
 	static uint8_t slots[2 * SIM_STORE_SLOTS * RING_WIDTH_MAX];
@@ -314,7 +342,9 @@ static enum err propose_ring(struct sim_store *rig)
 	struct command command = {.type = COMMAND_RING_SET};
 	command.ring_set.ring = bytes_make(bytes, len);
 	struct command_result result;
-	return sim_store_propose(rig, &command, &result);
+	for (unsigned i = 0; i < node_count; i++)
+		nodes[i]->profile = profile;
+	return sim_store_propose(nodes[0], &command, &result);
 }
 
 static enum err bootstrap(struct sim_store *rig)
@@ -329,9 +359,11 @@ static enum err bootstrap(struct sim_store *rig)
 			store->drives[store->drive_count++] = (struct store_drive){
 				drive->number, drive->drive};
 	}
+	if (rig->options.sim)
+		return ERR_OK;
 	struct ring_snapshot *snapshot = index_ring(rig->index);
 	if (!snapshot) {
-		enum err err = propose_ring(rig);
+		enum err err = sim_store_propose_ring(&rig, 1);
 		if (err != ERR_OK)
 			return err;
 		snapshot = index_ring(rig->index);
@@ -365,6 +397,8 @@ enum err sim_store_start(struct sim_store *rig)
 		err = bootstrap(rig);
 	if (err != ERR_OK)
 		return err;
+	for (unsigned i = 0; rig->peers[0] && i < SIM_STORE_LOOPS; i++)
+		sim_net_start(rig->peers[i]);
 	sim_call(rig->sim, rig->loops[0], start_collecting, rig);
 	return rig->life->is_collecting ? ERR_OK : ERR_NO_MEMORY;
 }
@@ -390,6 +424,11 @@ static void forget(struct sim_store *rig)
 void sim_store_kill(struct sim_store *rig, bool is_power_cut)
 {
 	sim_node_kill(rig->node);
+	for (unsigned i = 0; i < SIM_STORE_LOOPS && rig->life; i++) {
+		sim_bury(rig->life->services[i].writes);
+		sim_bury(rig->life->services[i].reads);
+		sim_bury(rig->life->services[i].frees);
+	}
 	sim_bury(rig->life);
 	sim_bury(rig->consensus);
 	sim_bury(rig->index);
@@ -458,6 +497,35 @@ static enum err stop_drives(struct sim_store *rig)
 	return ERR_OK;
 }
 
+static void service_stopped(struct shard_service *service)
+{
+	struct store_loop *loop = service->store;
+	struct sim_store_life *life = CONTAINER_OF(loop->store, struct sim_store_life, store);
+	life->services_stopped++;
+}
+
+static void stop_service(void *arg)
+{
+	shard_service_stop(arg, service_stopped);
+}
+
+static bool have_services_stopped(void *arg)
+{
+	return ((struct sim_store *)arg)->life->services_stopped == SIM_STORE_LOOPS;
+}
+
+static enum err stop_services(struct sim_store *rig)
+{
+	for (unsigned i = 0; i < SIM_STORE_LOOPS; i++)
+		sim_call(rig->sim, rig->loops[i], stop_service, &rig->life->services[i]);
+	return sim_run_until(rig->sim, have_services_stopped, rig, WAIT_MS) ? ERR_OK : ERR_TIMEOUT;
+}
+
+static void close_service(void *arg)
+{
+	shard_service_close(arg);
+}
+
 static void close_pools(void *arg)
 {
 	struct store_loop *loop = arg;
@@ -469,6 +537,8 @@ static void close_pools(void *arg)
 static void close_all(struct sim_store *rig)
 {
 	for (unsigned i = 0; i < SIM_STORE_LOOPS; i++) {
+		if (rig->peers[i])
+			sim_call(rig->sim, rig->loops[i], close_service, &rig->life->services[i]);
 		sim_call(rig->sim, rig->loops[i], close_pools, &rig->life->loops[i]);
 		index_reader_close(rig->life->loops[i].reader);
 	}
@@ -490,15 +560,20 @@ enum err sim_store_stop(struct sim_store *rig)
 	sim_call(rig->sim, rig->loops[0], stop_collector, rig);
 	if (!sim_run_until(rig->sim, has_collector_stopped, rig, WAIT_MS))
 		return ERR_TIMEOUT;
+	enum err err = rig->peers[0] ? stop_services(rig) : ERR_OK;
+	if (err != ERR_OK)
+		return err;
 	consensus_stop(rig->consensus, consensus_stopped, rig);
 	if (!sim_run_until(rig->sim, has_consensus_stopped, rig, WAIT_MS))
 		return ERR_TIMEOUT;
-	enum err err = stop_drives(rig);
+	err = stop_drives(rig);
 	if (err != ERR_OK)
 		return err;
 	/* Commits and segments that are being made come to their end. */
 	sim_run_ms(rig->sim, 2000);
 	close_all(rig);
+	if (rig->peers[0])
+		sim_node_kill(rig->node); /* nobody calls what is closed */
 	forget(rig);
 	return ERR_OK;
 }

@@ -4,12 +4,16 @@
 
 #include "storage/meta/consensus_single.h"
 #include "storage/repair/collect.h"
+#include "storage/shard/shard_service.h"
 #include "tests/lib/sim_disk.h"
 #include "tests/lib/sim_kv.h"
+#include "tests/lib/sim_net.h"
+#include "tests/lib/sim_order.h"
 
 /* A whole node without its faces, in a simulated world: a log, the index, drives, two client loops
- * with what the operations on objects share, and the collector. It is put together as server/node.c
- * does, and may be killed and started again on what its disks then hold. */
+ * with what the operations on objects share, and the collector; alone, or one among several. It is
+ * put together as server/node.c does, and may be killed and started again on what its disks then
+ * hold. */
 #define SIM_STORE_LOOPS 2 /* that serve clients */
 #define SIM_STORE_DRIVES_MAX 8
 #define SIM_STORE_SLOTS 16
@@ -21,6 +25,13 @@ struct sim_store_options {
 	uint64_t segment_len; /* 0: 1 MiB */
 	size_t put_pool_len, get_pool_len, decode_pool_len; /* 0: 2 MiB */
 	uint32_t extent_len_max; /* 0: as long as they get */
+
+	/* Of one node among several; sim NULL: a node alone in a world of its own. */
+	struct sim *sim;
+	struct sim_net *net;
+	struct sim_order *order; /* instead of a log */
+	const char *name;
+	struct id node_id;
 };
 
 struct sim_store_drive {
@@ -38,6 +49,8 @@ struct sim_store_drive {
 struct sim_store_life {
 	struct store store;
 	struct store_loop loops[SIM_STORE_LOOPS];
+	struct shard_service services[SIM_STORE_LOOPS]; /* of one among several */
+	unsigned services_stopped;
 	struct collector collector;
 	unsigned loop_count; /* whose readers are open */
 	bool is_collecting, is_collector_stopped, is_consensus_stopped;
@@ -47,6 +60,7 @@ struct sim_store {
 	struct sim_store_options options;
 	struct sim *sim;
 	struct sim_node *node;
+	struct peers *peers[SIM_STORE_LOOPS]; /* NULL: it is alone */
 	struct loop *loops[SIM_STORE_LOOPS], *log_loop, *apply_loop, *commit_loop;
 	struct sim_disk *state;
 	struct sim_kv *index_kv;
@@ -75,12 +89,17 @@ void sim_store_fini(struct sim_store *rig);
 MUST_USE enum err sim_store_start(struct sim_store *rig);
 
 /* Stops in order, and closes. No operation is in flight. Everything that was lent has to be back.
+ * One among several cannot start again then: others would find what it had served with.
  * Errors: ERR_TIMEOUT, something did not stop. */
 MUST_USE enum err sim_store_stop(struct sim_store *rig);
 
 /* Ends the process at once; is_power_cut: and the power of all its disks. Also after a start that
  * failed. */
 void sim_store_kill(struct sim_store *rig, bool is_power_cut);
+
+/* Plans a ring over the drives of several nodes, which have started, and proposes it at the first.
+ * Errors: those of the proposal. */
+MUST_USE enum err sim_store_propose_ring(struct sim_store *const *nodes, unsigned node_count);
 
 /* Proposes a command and runs the world until it is answered. The error, or that of the result's
  * code. Errors: ERR_TIMEOUT. */

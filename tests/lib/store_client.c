@@ -281,6 +281,13 @@ static void begin_put(struct client *client)
 
 /* --- looking ---------------------------------------------------------------------------------- */
 
+/* Since when what a view shows may have been so: on one node of several it may be behind. */
+static uint64_t since(struct client *client)
+{
+	struct client_world *world = client->world;
+	return world->rig->options.order ? client->since : store_model_now(world->model);
+}
+
 /* Reads what the key is, under a view. Errors: ERR_NOT_FOUND; of the machine. */
 static enum err find(struct client *client, unsigned key, struct object_info *info)
 {
@@ -290,14 +297,14 @@ static enum err find(struct client *client, unsigned key, struct object_info *in
 	if (err == ERR_OK && info->row.is_delete_marker)
 		err = ERR_NOT_FOUND;
 	if (err == ERR_NOT_FOUND)
-		store_model_read(world->model, key, 0);
+		store_model_read_since(world->model, key, since(client), 0);
 	if (err != ERR_OK)
 		return err;
 	uint32_t content = store_content_of(world->model, &info->row.etag);
 	ck_assert_msg(content > 0, "seed %lu: key %u is something that nobody wrote",
 		(unsigned long)world->seed, key);
 	ck_assert_uint_eq(info->row.len, store_content_len(world->model, content));
-	store_model_read(world->model, key, content);
+	store_model_read_since(world->model, key, since(client), content);
 	return ERR_OK;
 }
 
@@ -460,7 +467,7 @@ static void begin_list(struct client *client)
 	bool has_view = err == ERR_OK || err == ERR_NOT_FOUND;
 	while (err == ERR_OK) {
 		while (key < STORE_MODEL_KEYS && bytes_compare(client_key(key), cursor.key) < 0)
-			store_model_read(world->model, key++, 0);
+			store_model_read_since(world->model, key++, since(client), 0);
 		ck_assert(key < STORE_MODEL_KEYS && bytes_is_equal(client_key(key), cursor.key));
 		ck_assert(cursor.object.is_latest);
 		uint32_t content = store_content_of(world->model, &cursor.object.row.etag);
@@ -468,11 +475,11 @@ static void begin_list(struct client *client)
 			content = 0;
 		else
 			ck_assert_uint_gt(content, 0);
-		store_model_read(world->model, key++, content);
+		store_model_read_since(world->model, key++, since(client), content);
 		err = index_versions_next_key(&cursor);
 	}
 	while (err == ERR_NOT_FOUND && key < STORE_MODEL_KEYS)
-		store_model_read(world->model, key++, 0);
+		store_model_read_since(world->model, key++, since(client), 0);
 	if (has_view)
 		index_view_end(client->store->reader);
 	if (err != ERR_NOT_FOUND)
@@ -482,7 +489,7 @@ static void begin_list(struct client *client)
 
 /* --- beginning and end ------------------------------------------------------------------------ */
 
-static void begin(void *arg)
+static void begin_kind(struct client *client)
 {
 	static void (*const begins[CLIENT_KINDS])(struct client *) = {
 		[CLIENT_PUT] = begin_put,
@@ -493,8 +500,29 @@ static void begin(void *arg)
 		[CLIENT_UPLOAD] = client_begin_upload,
 		[CLIENT_LIST] = begin_list,
 	};
-	struct client *client = arg;
 	begins[client->kind](client);
+}
+
+static void barrier_done(struct index_barrier *barrier, enum err err)
+{
+	struct client *client = CONTAINER_OF(barrier, struct client, barrier);
+	if (err == ERR_OK) {
+		begin_kind(client);
+		return;
+	}
+	client_check_failure(client, "barrier", err);
+	client_end(client, err);
+}
+
+static void begin(void *arg)
+{
+	struct client *client = arg;
+	client->since = store_model_now(client->world->model);
+	client->barrier.loop = client->store->loop;
+	client->barrier.done = barrier_done;
+	enum err err = index_read_barrier(client->world->rig->index, &client->barrier);
+	if (err != ERR_BUSY)
+		barrier_done(&client->barrier, err);
 }
 
 struct client *client_start(struct client_world *world, enum client_kind kind, unsigned key,

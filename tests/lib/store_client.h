@@ -50,6 +50,8 @@ struct client {
 
 	/* Of the client. */
 	struct store_loop *store;
+	struct index_barrier barrier;
+	uint64_t since; /* when it began, in the model's time */
 	uint32_t content; /* being written or read */
 	unsigned event;
 	bool has_event;

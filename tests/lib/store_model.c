@@ -176,12 +176,24 @@ void store_model_did_not(struct store_model *model, unsigned key, unsigned numbe
 	open_event(model, key, number)->is_void = true;
 }
 
-void store_model_read(struct store_model *model, unsigned key, uint32_t value)
+uint64_t store_model_now(struct store_model *model)
+{
+	return ++model->clock;
+}
+
+void store_model_read_since(struct store_model *model, unsigned key, uint64_t since, uint32_t value)
 {
 	struct store_event *event = add_event(model, key);
-	uint64_t now = ++model->clock;
-	*event = (struct store_event){
-		.kind = STORE_READ, .value = value, .from = now, .to = now, .is_certain = true};
+	*event = (struct store_event){.kind = STORE_READ,
+		.value = value,
+		.from = since,
+		.to = ++model->clock,
+		.is_certain = true};
+}
+
+void store_model_read(struct store_model *model, unsigned key, uint32_t value)
+{
+	store_model_read_since(model, key, model->clock + 1, value);
 }
 
 void store_model_restart(struct store_model *model)

@@ -92,6 +92,13 @@ void store_model_refused(struct store_model *model, unsigned key, unsigned event
 /* It did not happen and never will. */
 void store_model_did_not(struct store_model *model, unsigned key, unsigned event);
 
+/* The key had that value at some time since an earlier moment; store_model_now() says which that
+ * is.
+ */
+uint64_t store_model_now(struct store_model *model);
+void store_model_read_since(
+	struct store_model *model, unsigned key, uint64_t since, uint32_t value);
+
 /* Now the key has that value. */
 void store_model_read(struct store_model *model, unsigned key, uint32_t value);
 
