@@ -13,7 +13,7 @@
 #include "storage/meta/index_priv.h"
 
 #define IDLE_MS_DEFAULT 1000
-#define COMMIT_PART 8 /* of a generation: enough for a commit, if nothing else is committed */
+#define COMMIT_PART 4 /* of a generation: enough for a commit, if nothing else is committed */
 
 /* --- applying: on the apply loop -------------------------------------------------------------- */
 
