@@ -1,29 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-
-/* ListObjects in both forms, and ListObjectVersions.
- *
- * A page is made and sent a buffer at a time: its head, the rows, the common prefixes, and last
- * what is known only at the end (IsTruncated, KeyCount, the next marker), which XML allows to stand
- * anywhere. Rows go from the index's cursor straight into the text.
- *
- * (LS1) Rows of one kind stand together: common prefixes are kept until the rows are over. When
- *       there is no room to keep one more, the page ends there, truncated, with fewer items than it
- *       may have.
- * (LS2) No view is open while something is sent. The next one goes on behind the last item
- * (listing.c, L5). (LS3) A row is begun only if the longest that there is would fit.
- */
+/* ListObjects in both forms, and ListObjectVersions. How a page is made is in op_list_page.h. */
 #include "gateway/op_list.h"
 
 #include "gateway/checksum_s3.h"
 #include "gateway/op_list_cursor.h"
-#include "gateway/request_stream.h"
+#include "gateway/op_list_page.h"
 #include "gateway/response.h"
 #include "gateway/xml_out.h"
 
 /* Six bytes for one, as in &#x1F; and the fixed text with room to spare. */
 #define ROW_TEXT_LEN_MAX (6 * (URI_KEY_LEN_MAX + 2 * ROW_OWNER_LEN_MAX) + 1024)
 #define HEAD_TEXT_LEN_MAX (REQUEST_TEXT_LEN - ROW_TEXT_LEN_MAX)
-#define PREFIXES_LEN (40 << 10)
 
 enum kind {
 	KIND_V1,
@@ -31,31 +18,19 @@ enum kind {
 	KIND_VERSIONS,
 };
 
-enum phase {
-	PHASE_HEAD,
-	PHASE_ROWS,
-	PHASE_PREFIXES,
-	PHASE_TAIL,
-};
-
 struct op_list {
-	struct request_stream stream;
+	struct op_list_page page; /* first */
 	enum kind kind;
-	enum phase phase;
 	struct op_list_cursor cursor;
-	struct listing listing;
 	struct bytes prefix, delimiter;
 	struct bytes marker; /* or key-marker, or start-after */
 	struct bytes token;
 	struct bytes version_marker;
 	bool has_token, has_start_after, has_delimiter;
-	bool is_url; /* encoding-type=url */
 	bool has_owner;
 	bool is_marker_null; /* version-id-marker=null, which is to be looked up */
 	uint32_t count_max;
 	uint8_t token_key[URI_KEY_LEN_MAX];
-	size_t prefixes_len, prefixes_from;
-	uint8_t prefixes[PREFIXES_LEN]; /* length (2 bytes), text */
 };
 
 /* --- rows ------------------------------------------------------------------------------------- */
@@ -94,7 +69,7 @@ static void put_facts(struct text_out *out, const struct row_version *row, bool 
 static void put_object(struct text_out *out, const struct op_list *op, struct bytes key)
 {
 	text_put_text(out, "<Contents><Key>");
-	xml_put_key(out, key, op->is_url);
+	xml_put_key(out, key, op->page.is_url);
 	text_put_text(out, "</Key>");
 	put_facts(out, &op_list_cursor_row(&op->cursor)->row, op->has_owner);
 	text_put_text(out, "</Contents>");
@@ -106,7 +81,7 @@ static void put_version(struct text_out *out, const struct op_list *op, struct b
 	const char *name = object->row.is_delete_marker ? "DeleteMarker" : "Version";
 	xml_open(out, name);
 	text_put_text(out, "<Key>");
-	xml_put_key(out, key, op->is_url);
+	xml_put_key(out, key, op->page.is_url);
 	text_put_text(out, "</Key><VersionId>");
 	response_put_version(out, object->version, object->row.is_null);
 	text_put_text(out, "</VersionId>");
@@ -115,37 +90,13 @@ static void put_version(struct text_out *out, const struct op_list *op, struct b
 	xml_close(out, name);
 }
 
-static void keep_prefix(struct op_list *op, struct bytes prefix)
+static void put_row(struct request *request, struct bytes key)
 {
-	assert(op->prefixes_len + 2 + prefix.len <= PREFIXES_LEN);
-	put_le16(op->prefixes + op->prefixes_len, prefix.len);
-	memcpy(op->prefixes + op->prefixes_len + 2, prefix.data, prefix.len);
-	op->prefixes_len += 2 + prefix.len;
-}
-
-static bool has_room(const struct text_out *out)
-{
-	return out->cap - out->len >= ROW_TEXT_LEN_MAX;
-}
-
-/* Under a view, while there is room. ERR_END: the rows are over. */
-static enum err put_rows(struct text_out *out, struct op_list *op)
-{
-	struct listing_item item;
-	while (has_room(out)) {
-		if (PREFIXES_LEN - op->prefixes_len < 2 + URI_KEY_LEN_MAX)
-			op->listing.count_max = op->listing.count; /* (LS1) */
-		enum err err = listing_next(&op->listing, &item);
-		if (err != ERR_OK)
-			return err;
-		if (item.is_prefix)
-			keep_prefix(op, item.key);
-		else if (op->kind == KIND_VERSIONS)
-			put_version(out, op, item.key);
-		else
-			put_object(out, op, item.key);
-	}
-	return ERR_OK;
+	struct op_list *op = REQUEST_OP(request, struct op_list);
+	if (op->kind == KIND_VERSIONS)
+		put_version(&request->out, op, key);
+	else
+		put_object(&request->out, op, key);
 }
 
 /* version-id-marker=null is behind the version that is null now. */
@@ -158,65 +109,47 @@ static enum err find_marker(struct request *request, struct op_list *op)
 	enum err err = index_version_null(
 		request_reader(request), request->bucket.id, op->marker, &object);
 	if (err == ERR_NOT_FOUND)
-		listing_after_key(&op->listing, op->marker);
+		listing_after_key(&op->page.listing, op->marker);
 	else if (err == ERR_OK)
-		listing_after_row(
-			&op->listing, op->marker, op_list_sub_encode(object.version, true, buf));
+		listing_after_row(&op->page.listing, op->marker,
+			op_list_sub_encode(object.version, true, buf));
 	return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-static enum err fill_rows(struct request *request, struct op_list *op)
+static enum err resume(struct request *request)
 {
-	struct index_reader *reader = request_reader(request);
-	enum err err = index_view_begin(reader);
-	if (err != ERR_OK)
-		return err;
-	if (op->is_marker_null)
-		err = find_marker(request, op);
-	op_list_cursor_resume(&op->cursor, reader, request->bucket.id);
-	if (err == ERR_OK)
-		err = put_rows(&request->out, op);
-	listing_pause(&op->listing);
-	index_view_end(reader);
+	struct op_list *op = REQUEST_OP(request, struct op_list);
+	enum err err = op->is_marker_null ? find_marker(request, op) : ERR_OK;
+	op_list_cursor_resume(&op->cursor, request_reader(request), request->bucket.id);
 	return err;
 }
 
 /* --- the page --------------------------------------------------------------------------------- */
-
-static void put_name(
-	struct text_out *out, const struct op_list *op, const char *name, struct bytes text)
-{
-	xml_open(out, name);
-	if (op->is_url)
-		xml_put_url(out, text);
-	else
-		xml_put_any(out, text);
-	xml_close(out, name);
-}
 
 static const char *root_of(const struct op_list *op)
 {
 	return op->kind == KIND_VERSIONS ? "ListVersionsResult" : "ListBucketResult";
 }
 
-static void put_head(struct request *request, struct op_list *op)
+static void put_head(struct request *request)
 {
+	struct op_list *op = REQUEST_OP(request, struct op_list);
 	struct text_out *out = &request->out;
 	text_put_text(out, XML_DECLARATION "<");
 	text_put_text(out, root_of(op));
 	text_put_text(out, XML_NAMESPACE ">");
 	xml_element(out, "Name", request->bucket.name);
-	put_name(out, op, "Prefix", op->prefix);
+	op_list_page_put(&op->page, out, "Prefix", op->prefix);
 	if (op->kind == KIND_V1)
-		put_name(out, op, "Marker", op->marker);
+		op_list_page_put(&op->page, out, "Marker", op->marker);
 	if (op->kind == KIND_VERSIONS) {
-		put_name(out, op, "KeyMarker", op->marker);
+		op_list_page_put(&op->page, out, "KeyMarker", op->marker);
 		xml_open(out, "VersionIdMarker");
 		xml_put_any(out, op->version_marker);
 		xml_close(out, "VersionIdMarker");
 	}
 	if (op->has_start_after)
-		put_name(out, op, "StartAfter", op->marker);
+		op_list_page_put(&op->page, out, "StartAfter", op->marker);
 	if (op->has_token) {
 		xml_open(out, "ContinuationToken");
 		xml_put_any(out, op->token);
@@ -224,18 +157,18 @@ static void put_head(struct request *request, struct op_list *op)
 	}
 	xml_element_uint(out, "MaxKeys", op->count_max);
 	if (op->delimiter.len > 0)
-		put_name(out, op, "Delimiter", op->delimiter);
-	if (op->is_url)
+		op_list_page_put(&op->page, out, "Delimiter", op->delimiter);
+	if (op->page.is_url)
 		text_put_text(out, "<EncodingType>url</EncodingType>");
 }
 
 static void put_next_version(struct text_out *out, const struct op_list *op)
 {
-	struct bytes sub = listing_last_sub(&op->listing);
+	struct bytes sub = listing_last_sub(&op->page.listing);
 	struct version_id version;
 	bool is_null;
 
-	put_name(out, op, "NextKeyMarker", listing_last_key(&op->listing));
+	op_list_page_put(&op->page, out, "NextKeyMarker", listing_last_key(&op->page.listing));
 	if (sub.len == 0)
 		return;
 	op_list_sub_decode(sub, &version, &is_null);
@@ -247,7 +180,7 @@ static void put_next_version(struct text_out *out, const struct op_list *op)
 static void put_next(struct text_out *out, const struct op_list *op)
 {
 	uint8_t token[LISTING_TOKEN_LEN_MAX];
-	struct bytes last = listing_last_key(&op->listing);
+	struct bytes last = listing_last_key(&op->page.listing);
 
 	if (op->kind == KIND_VERSIONS) {
 		put_next_version(out, op);
@@ -255,58 +188,24 @@ static void put_next(struct text_out *out, const struct op_list *op)
 		size_t len = listing_token_encode(last, token);
 		xml_element(out, "NextContinuationToken", bytes_make(token, len));
 	} else if (op->delimiter.len > 0) {
-		put_name(out, op, "NextMarker", last);
+		op_list_page_put(&op->page, out, "NextMarker", last);
 	}
 }
 
-static void put_tail(struct text_out *out, const struct op_list *op)
+static void put_tail(struct request *request)
 {
+	struct op_list *op = REQUEST_OP(request, struct op_list);
+	struct text_out *out = &request->out;
 	if (op->kind == KIND_V2)
-		xml_element_uint(out, "KeyCount", op->listing.count);
-	xml_element_bool(out, "IsTruncated", op->listing.is_truncated);
-	if (op->listing.is_truncated)
+		xml_element_uint(out, "KeyCount", op->page.listing.count);
+	xml_element_bool(out, "IsTruncated", op->page.listing.is_truncated);
+	if (op->page.listing.is_truncated)
 		put_next(out, op);
 	xml_close(out, root_of(op));
 }
 
-/* Says whether all are written. */
-static bool put_prefixes(struct text_out *out, struct op_list *op)
-{
-	while (op->prefixes_from < op->prefixes_len) {
-		if (!has_room(out))
-			return false;
-		const uint8_t *p = op->prefixes + op->prefixes_from;
-		struct bytes prefix = bytes_make(p + 2, get_le16(p));
-		text_put_text(out, "<CommonPrefixes><Prefix>");
-		xml_put_key(out, prefix, op->is_url);
-		text_put_text(out, "</Prefix></CommonPrefixes>");
-		op->prefixes_from += 2 + prefix.len;
-	}
-	return true;
-}
-
-static enum err fill(struct request *request, bool *ret_is_done)
-{
-	struct op_list *op = REQUEST_OP(request, struct op_list);
-	if (op->phase == PHASE_HEAD) {
-		put_head(request, op);
-		op->phase = PHASE_ROWS;
-	}
-	if (op->phase == PHASE_ROWS) {
-		enum err err = fill_rows(request, op);
-		if (err == ERR_END)
-			op->phase = PHASE_PREFIXES;
-		else if (err != ERR_OK && err != ERR_BUSY)
-			return err;
-	}
-	if (op->phase == PHASE_PREFIXES && put_prefixes(&request->out, op))
-		op->phase = PHASE_TAIL;
-	if (op->phase == PHASE_TAIL && has_room(&request->out)) {
-		put_tail(&request->out, op);
-		*ret_is_done = true;
-	}
-	return request->out.overflowed ? ERR_LIMIT : ERR_OK;
-}
+static const struct op_list_page_parts parts = {
+	ROW_TEXT_LEN_MAX, put_head, resume, put_row, put_tail};
 
 /* --- what is asked for ------------------------------------------------------------------------ */
 
@@ -328,7 +227,7 @@ static enum s3_code read_common(struct request *request, struct op_list *op)
 		if (!bytes_is_text(text, "url"))
 			return bad_argument(request, "encoding-type", text,
 				"Invalid Encoding Method specified in Request");
-		op->is_url = true;
+		op->page.is_url = true;
 	}
 	return listing_parse_count(
 		"max-keys", request_param(request, "max-keys"), &op->count_max, &request->error);
@@ -376,11 +275,11 @@ static enum s3_code place(struct request *request, struct op_list *op)
 			return bad_argument(request, "continuation-token", op->token,
 				"The continuation token provided is incorrect");
 		/* The empty token is the start, wherever start-after is. */
-		listing_after_key(&op->listing, key);
+		listing_after_key(&op->page.listing, key);
 		return S3_OK;
 	}
 	if (op->version_marker.len == 0) {
-		listing_after_key(&op->listing, op->marker);
+		listing_after_key(&op->page.listing, op->marker);
 		return S3_OK;
 	}
 	if (response_parse_version(op->version_marker, &version, &op->is_marker_null) != ERR_OK)
@@ -388,7 +287,7 @@ static enum s3_code place(struct request *request, struct op_list *op)
 			"Invalid version id specified");
 	if (!op->is_marker_null)
 		listing_after_row(
-			&op->listing, op->marker, op_list_sub_encode(version, false, buf));
+			&op->page.listing, op->marker, op_list_sub_encode(version, false, buf));
 	return S3_OK;
 }
 
@@ -399,7 +298,8 @@ static void start(struct request *request, enum kind kind)
 	static_assert(
 		6 * 4 * URI_KEY_LEN_MAX + LISTING_TOKEN_LEN_MAX * 6 + 4096 <= HEAD_TEXT_LEN_MAX,
 		"the longest head leaves room for a row");
-	memset(op, 0, offsetof(struct op_list, prefixes));
+	op_list_page_init(&op->page);
+	memset((uint8_t *)op + sizeof op->page, 0, sizeof *op - sizeof op->page);
 	op->kind = kind;
 	op->has_owner = kind != KIND_V2;
 	enum s3_code code = read_common(request, op);
@@ -413,14 +313,14 @@ static void start(struct request *request, enum kind kind)
 		code = check_lens(request, op);
 	if (code == S3_OK) {
 		op_list_cursor_init(&op->cursor, kind == KIND_VERSIONS);
-		listing_init(
-			&op->listing, &op->cursor.base, op->prefix, op->delimiter, op->count_max);
+		listing_init(&op->page.listing, &op->cursor.base, op->prefix, op->delimiter,
+			op->count_max);
 		code = place(request, op);
 	}
 	if (code != S3_OK)
 		request_fail(request, code);
 	else
-		request_stream_start(request, &op->stream, fill);
+		op_list_page_start(request, &op->page, &parts);
 }
 
 void op_list_objects(struct request *request)

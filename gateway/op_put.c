@@ -58,6 +58,31 @@ void op_put_add_checksum(struct request *request, struct response_headers *heade
 			bytes_of(checksum_s3_type_name(checksum->type)));
 }
 
+/* --- the body -------------------------------------------------------------------------------- */
+
+bool op_put_receive(
+	struct request *request, struct body *body, enum err (*propose)(struct request *request))
+{
+	enum body_progress progress = body_advance(body);
+	if (progress == BODY_GOING)
+		return false;
+	if (progress == BODY_FAILED) {
+		request_fail(request, body->code);
+		return false;
+	}
+	enum err err = request_take_text(request);
+	if (err == ERR_BUSY)
+		return false;
+	if (err == ERR_OK)
+		err = propose(request);
+	if (err) {
+		request_fail_err(request, err, S3_INTERNAL_ERROR);
+		body_drop(body);
+		return false;
+	}
+	return true;
+}
+
 /* --- the operation ---------------------------------------------------------------------------- */
 
 static void finish(struct request *request, struct op_put *op)
@@ -79,8 +104,9 @@ static void finish(struct request *request, struct op_put *op)
 	request_answer(request, 200, headers.list, headers.count);
 }
 
-static enum err propose(struct request *request, struct op_put *op)
+static enum err propose(struct request *request)
 {
+	struct op_put *op = REQUEST_OP(request, struct op_put);
 	struct command command = {.type = COMMAND_OBJECT_PUT};
 	struct command_object_put *put = &command.object_put;
 	put->bucket = request->bucket.id;
@@ -104,24 +130,8 @@ static void advance(struct request *request)
 			finish(request, op);
 		return;
 	}
-	enum body_progress progress = body_advance(&op->body);
-	if (progress == BODY_GOING)
-		return;
-	if (progress == BODY_FAILED) {
-		request_fail(request, op->body.code);
-		return;
-	}
-	enum err err = request_take_text(request);
-	if (err == ERR_BUSY)
-		return;
-	if (err == ERR_OK)
-		err = propose(request, op);
-	if (err) {
-		request_fail_err(request, err, S3_INTERNAL_ERROR);
-		body_drop(&op->body);
-		return;
-	}
-	request->step = PROPOSING;
+	if (op_put_receive(request, &op->body, propose))
+		request->step = PROPOSING;
 }
 
 /* All that can be refused before the body is asked for. */

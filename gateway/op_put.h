@@ -2,11 +2,16 @@
 #ifndef GATEWAY_OP_PUT_H
 #define GATEWAY_OP_PUT_H
 
-#include "gateway/checksum_s3.h"
+#include "gateway/body.h"
 #include "gateway/response.h"
 
 /* PutObject: the route's start(). */
 void op_put_start(struct request *request);
+
+/* Receives a body, in advance(), and calls propose() when it is durable and request->text is there;
+ * true: what propose() proposed is under way. What fails is answered. */
+bool op_put_receive(
+	struct request *request, struct body *body, enum err (*propose)(struct request *request));
 
 /* Headers of answers that several writes give. Values are noted in the request. */
 void op_put_add_etag(

@@ -15,8 +15,9 @@ struct op_upload_part {
 	bool is_named; /* the client named it at the start */
 };
 
-static enum err propose(struct request *request, struct op_upload_part *op)
+static enum err propose(struct request *request)
 {
+	struct op_upload_part *op = REQUEST_OP(request, struct op_upload_part);
 	struct command command = {.type = COMMAND_UPLOAD_PART};
 	struct command_upload_part *part = &command.upload_part;
 	part->bucket = request->bucket.id;
@@ -56,24 +57,8 @@ static void advance(struct request *request)
 			answer(request, op);
 		return;
 	}
-	enum body_progress progress = body_advance(&op->body);
-	if (progress == BODY_GOING)
-		return;
-	if (progress == BODY_FAILED) {
-		request_fail(request, op->body.code);
-		return;
-	}
-	enum err err = request_take_text(request);
-	if (err == ERR_BUSY)
-		return;
-	if (err == ERR_OK)
-		err = propose(request, op);
-	if (err) {
-		request_fail_err(request, err, S3_INTERNAL_ERROR);
-		body_drop(&op->body);
-		return;
-	}
-	request->step = PROPOSING;
+	if (op_put_receive(request, &op->body, propose))
+		request->step = PROPOSING;
 }
 
 /* What the upload says about its parts. */
@@ -114,9 +99,8 @@ void op_upload_part(struct request *request)
 	if (code == S3_OK)
 		code = look(request, op);
 	if (code == S3_OK) {
-		struct body_setup setup = {.kinds = checksum_s3_digest(op->algorithm),
-
-			.storage_class = op->class};
+		struct body_setup setup = {
+			.kinds = checksum_s3_digest(op->algorithm), .storage_class = op->class};
 		code = body_start(&op->body, request, &setup);
 		if (code == S3_OK) {
 			code = check_algorithm(request, op);
