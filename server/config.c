@@ -86,6 +86,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	NUMBER(download_memory_mib),
 	NUMBER(segment_mib),
 	NUMBER(reserve_mib),
+	SWITCH(accept_damaged_index),
 	CHOICE(log_format, log_format_names),
 	CHOICE(log_level, log_level_names),
 	CHOICE(io, io_names),

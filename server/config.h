@@ -50,6 +50,7 @@ struct config {
 	unsigned download_memory_mib;
 	unsigned segment_mib;
 	unsigned reserve_mib; /* of each drive; 0: 1 % of it, at most 1 GiB */
+	bool accept_damaged_index; /* serve what is left of it */
 	enum config_log_format log_format;
 	enum config_log_level log_level;
 	enum config_io io;

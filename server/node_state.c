@@ -83,17 +83,35 @@ static enum err pass_by(void *arg, const struct group *group)
 	return ERR_OK;
 }
 
+/* What is left of the index, when that is accepted. */
+static enum err open_damaged(struct node *node, const char *path, char *message)
+{
+	uint64_t bad_rows = 0;
+	enum err err = ERR_CORRUPT;
+	if (node->config->accept_damaged_index)
+		err = kv_lmdb_open_damaged(path, INDEX_MAP_LEN, &bad_rows, &node->index_kv);
+	if (!err) {
+		trace_event(node->trace, TRACE_ERROR, 0,
+			"the index in %.300s has %llu damaged rows, which is accepted: what they "
+			"say is lost, the rest is served",
+			path, (unsigned long long)bad_rows);
+		return ERR_OK;
+	}
+	return node_refuse(message, err,
+		"the index in %.300s is damaged and was not touched, and the log does not reach "
+		"back to its beginning; put back a copy of %.300s, with its log%s",
+		path, node->config->state_dir,
+		node->config->accept_damaged_index
+			? "; too much is damaged to serve the rest"
+			: ", or try accept_damaged_index: true to serve what is left");
+}
+
 /* A damaged map is made anew if the log still has all that ever changed the index. */
 static enum err set_index_aside(struct node *node, const char *path, char *message)
 {
-	enum err err = consensus_replay(node->consensus, 0, pass_by, NULL);
-	if (err)
-		return node_refuse(message, ERR_CORRUPT,
-			"the index in %.300s is damaged and was not touched, and the log does not "
-			"reach back to its beginning; put back a copy of %.300s, with its log, and "
-			"look at the drive below it",
-			path, node->config->state_dir);
-	err = kv_lmdb_set_aside(path);
+	if (consensus_replay(node->consensus, 0, pass_by, NULL) != ERR_OK)
+		return open_damaged(node, path, message);
+	enum err err = kv_lmdb_set_aside(path);
 	if (err)
 		return err;
 	trace_event(node->trace, TRACE_WARNING, 0,

@@ -338,7 +338,8 @@ static enum err open_rows(struct kv_lmdb *lmdb)
 	return err;
 }
 
-enum err kv_lmdb_open(const char *dir, uint64_t map_len, struct kv **ret_kv)
+static enum err open_kv(
+	const char *dir, uint64_t map_len, uint64_t *ret_bad_rows, struct kv **ret_kv)
 {
 	char path[PATH_MAX];
 	if (snprintf(path, sizeof path, "%s/" KV_LMDB_FILE, dir) >= (int)sizeof path)
@@ -353,12 +354,12 @@ enum err kv_lmdb_open(const char *dir, uint64_t map_len, struct kv **ret_kv)
 	if (err == ERR_OK)
 		err = suspect_init(&lmdb->suspect, dir, &is_suspect);
 	if (err == ERR_OK)
-		err = kv_lmdb_check(path, is_suspect);
+		err = kv_lmdb_check(path, is_suspect || ret_bad_rows, ret_bad_rows);
 	if (err == ERR_OK)
 		err = open_map(lmdb, path, map_len);
 	if (err == ERR_OK)
 		err = open_rows(lmdb);
-	if (err == ERR_OK && is_suspect)
+	if (err == ERR_OK && is_suspect && !ret_bad_rows)
 		suspect_clear(&lmdb->suspect);
 	if (err == ERR_OK)
 		err = sync_dir(dir);
@@ -368,6 +369,21 @@ enum err kv_lmdb_open(const char *dir, uint64_t map_len, struct kv **ret_kv)
 	}
 	*ret_kv = &lmdb->kv;
 	return ERR_OK;
+}
+
+enum err kv_lmdb_open(const char *dir, uint64_t map_len, struct kv **ret_kv)
+{
+	return open_kv(dir, map_len, NULL, ret_kv);
+}
+
+enum err kv_lmdb_open_damaged(
+	const char *dir, uint64_t map_len, uint64_t *ret_bad_rows, struct kv **ret_kv)
+{
+	uint64_t bad_rows = 0;
+	enum err err = open_kv(dir, map_len, &bad_rows, ret_kv);
+	if (err == ERR_OK)
+		*ret_bad_rows = bad_rows;
+	return err;
 }
 
 enum err kv_lmdb_set_aside(const char *dir)

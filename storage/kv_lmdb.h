@@ -20,6 +20,12 @@
  * Reads can raise SIGBUS when the drive fails below the map; who runs the process handles that. */
 MUST_USE enum err kv_lmdb_open(const char *dir, uint64_t map_len, struct kv **ret_kv);
 
+/* Opens a map that kv_lmdb_open() says is damaged, if the damage is only in rows whose checksum is
+ * wrong, and counts these. Reading one of them is ERR_CORRUPT; if it is its key that changed, the
+ * row is not found. Reads all of the map. Errors: as kv_lmdb_open(). */
+MUST_USE enum err kv_lmdb_open_damaged(
+	const char *dir, uint64_t map_len, uint64_t *ret_bad_rows, struct kv **ret_kv);
+
 /* Renames a damaged map, which is not open, to "….damaged", in place of an older one. Blocks.
  * Errors: those of the file system. */
 MUST_USE enum err kv_lmdb_set_aside(const char *dir);

@@ -67,6 +67,8 @@ struct check {
 	uint8_t *pages; /* one for each level */
 	uint8_t *big; /* a value in overflow pages, with their header */
 	size_t big_cap;
+	bool accepts_rows; /* whose checksum is wrong */
+	uint64_t bad_rows;
 	/* Of the tree being walked. */
 	bool has_rows; /* else free pages */
 	struct tree count;
@@ -153,7 +155,10 @@ static enum err take_value(struct check *check, const uint8_t *node, const uint8
 	if (!check->has_rows)
 		return take_free(check, data, len);
 	MDB_val key = {key_len, (void *)(node + NODE_HEADER_LEN)}, value = {len, (void *)data};
-	return long_is_whole(&key, &value) ? ERR_OK : ERR_CORRUPT;
+	if (long_is_whole(&key, &value))
+		return ERR_OK;
+	check->bad_rows++;
+	return check->accepts_rows ? ERR_OK : ERR_CORRUPT;
 }
 
 /* A value in pages of its own; there may be more of them than it needs. */
@@ -351,9 +356,10 @@ static enum err check_file(struct check *check, bool is_suspect)
 	return is_short || is_small || is_suspect ? walk_all(check) : ERR_OK;
 }
 
-enum err kv_lmdb_check(const char *path, bool is_suspect)
+enum err kv_lmdb_check(const char *path, bool is_suspect, uint64_t *ret_bad_rows)
 {
-	struct check check = {.fd = open(path, O_RDONLY | O_CLOEXEC)};
+	struct check check = {
+		.fd = open(path, O_RDONLY | O_CLOEXEC), .accepts_rows = ret_bad_rows != NULL};
 	if (check.fd < 0)
 		return errno == ENOENT ? ERR_OK : err_from_errno(errno);
 	enum err err = check_file(&check, is_suspect);
@@ -361,5 +367,7 @@ enum err kv_lmdb_check(const char *path, bool is_suspect)
 	free(check.pages);
 	free(check.big);
 	close(check.fd);
+	if (err == ERR_OK && ret_bad_rows)
+		*ret_bad_rows = check.bad_rows;
 	return err;
 }

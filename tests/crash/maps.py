@@ -14,6 +14,7 @@ import os
 import random
 import sys
 import tempfile
+import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
@@ -25,6 +26,7 @@ from wire import Wire
 BUCKET = "maps"
 SIZES = (100, 4000, 4097, 60000, 300000)
 LOST = (OSError, http.client.HTTPException)
+FILLING = b"filling " * 500
 SETTINGS = {"RUBUS_SEGMENT_MIB": "96"}
 
 
@@ -67,6 +69,22 @@ def damage(path):
         flip(path, page + random.randrange(random.choice((48, 4096))))
 
 
+def start_again(node, good):
+    """Starts with a damaged index. Returns right: it was none that counts; anew: it was made anew; or
+    refused: good, what it was before, was put back."""
+    seen = len(node.log_tail(1 << 24))
+    try:
+        node.start()
+    except NodeEnded as ended:
+        line = str(ended).strip().splitlines()[-1]
+        assert line.startswith("rubus: the index in ") and "was not touched" in line, line
+        with open(index(node), "wb") as file:
+            file.write(good)
+        node.start()
+        return "refused"
+    return "anew" if "made anew from the log" in node.log_tail(1 << 24)[seen:] else "right"
+
+
 def read_until_it_ends(node, digests):
     wire = Wire(node)
     for key, digest in digests.items():
@@ -80,6 +98,20 @@ def read_until_it_ends(node, digests):
 
 
 def stopped(cases, node, digests):
+    with cases.case("a damaged index is made anew from a log that has all of it"):
+        results = []
+        for _ in range(10):
+            node.stop()
+            with open(index(node), "rb") as file:
+                good = file.read()
+            damage(index(node))
+            if not results:  # The log of the first life begins at 1; later ones let go of it.
+                os.truncate(index(node), len(good) // 2)
+            results.append(start_again(node, good))
+            check_all(node, digests)
+        say(" ".join(results))
+        equal(results[0], "anew")
+        assert results.count("right") < 7, results
     with cases.case("a damaged table is made anew from the segments"):
         rebuilt = 0
         for _ in range(8):
@@ -89,16 +121,6 @@ def stopped(cases, node, digests):
                 damage(path)
             node.start()
             rebuilt += "made anew from the segments" in node.log_tail(1 << 24)[seen:]
-            check_all(node, digests)
-        assert rebuilt > 3, rebuilt
-    with cases.case("a damaged index is made anew from a log that has all of it"):
-        rebuilt = 0
-        for _ in range(8):
-            node.stop()
-            seen = len(node.log_tail(1 << 24))
-            damage(index(node))
-            node.start()
-            rebuilt += "made anew from the log" in node.log_tail(1 << 24)[seen:]
             check_all(node, digests)
         assert rebuilt > 3, rebuilt
 
@@ -111,12 +133,15 @@ def serving(cases, node, digests):
         assert "(SIGBUS)" in node.log_tail(), node.log_tail()
         node.start()
         check_all(node, digests)
-    with cases.case("an index cut off while it is read ends the node in one line, and is made anew"):
+    with cases.case("an index cut off while it is read ends the node in one line"):
         node.restart()  # so that all is in the map and nothing in the read buffer
+        time.sleep(2)
+        with open(index(node), "rb") as file:
+            good = file.read()
         os.truncate(index(node), 8192)
         equal(read_until_it_ends(node, digests), 1)
         assert "(SIGBUS)" in node.log_tail(), node.log_tail()
-        node.start()
+        start_again(node, good)
         check_all(node, digests)
 
 
@@ -127,7 +152,7 @@ def without_log(cases, node, digests):
             def fill(part):
                 wire = Wire(node)
                 for i in range(6000):
-                    equal(wire.put("filling", f"k{part}-{i}", bytes(4000)).status, 200)
+                    equal(wire.put("filling", f"k{part}-{i}", FILLING).status, 200)
                 wire.close()
             list(pool.map(fill, range(4)))
         node.stop()
@@ -144,6 +169,19 @@ def without_log(cases, node, digests):
             equal(os.path.getsize(index(node)), len(before) // 2)
             file.write(before)
         node.start()
+        check_all(node, digests)
+    with cases.case("with damaged rows it is served when that is accepted, but for them"):
+        node.stop()
+        with open(index(node), "rb") as file:
+            flip(index(node), file.read().index(FILLING) + 2000)
+        try:
+            node.start()
+            raise AssertionError("it started")
+        except NodeEnded as ended:
+            assert "accept_damaged_index" in str(ended), ended
+        node.environment["RUBUS_ACCEPT_DAMAGED_INDEX"] = "true"
+        node.start()
+        assert "damaged rows, which is accepted" in node.log_tail(), node.log_tail()
         check_all(node, digests)
 
 

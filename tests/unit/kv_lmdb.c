@@ -569,6 +569,43 @@ START_TEST(a_map_cut_off_while_it_is_open_is_marked_and_judged)
 }
 END_TEST
 
+START_TEST(a_map_with_damaged_rows_can_be_opened_for_the_others)
+{
+	struct bytes value;
+	uint64_t bad_rows;
+	put_now(bytes_of("a"), bytes_of("precious-bytes"));
+	put_now(bytes_of("b"), bytes_of("others"));
+	kv_reader_close(reader);
+	kv_close(kv);
+	ck_assert_int_gt(damage("precious"), 0);
+	ck_assert_err(kv_lmdb_open(dir, MAP_LEN, &kv), ERR_CORRUPT);
+	ck_assert_ok(kv_lmdb_open_damaged(dir, MAP_LEN, &bad_rows, &kv));
+	ck_assert_uint_eq(bad_rows, 1);
+	ck_assert_ok(kv_reader_open(kv, &reader));
+	ck_assert_ok(kv_reader_begin(reader));
+	ck_assert_err(kv_get(reader, bytes_of("a"), &value), ERR_CORRUPT);
+	ck_assert_ok(kv_get(reader, bytes_of("b"), &value));
+	ck_assert_bytes(value, bytes_of("others"));
+	kv_reader_end(reader);
+}
+END_TEST
+
+START_TEST(a_map_whose_pages_are_damaged_is_never_opened)
+{
+	char path[PATH_MAX + 32];
+	uint64_t bad_rows;
+	map_path(path);
+	struct model model = {0};
+	fill(&model, 52);
+	model_free(&model);
+	ck_assert_int_eq(truncate(path, 8192), 0);
+	ck_assert_err(kv_lmdb_open_damaged(dir, MAP_LEN, &bad_rows, &kv), ERR_CORRUPT);
+	ck_assert_ok(kv_lmdb_set_aside(dir));
+	ck_assert_ok(kv_lmdb_open(dir, MAP_LEN, &kv));
+	ck_assert_ok(kv_reader_open(kv, &reader));
+}
+END_TEST
+
 START_TEST(a_map_that_is_suspect_and_whole_is_trusted_again)
 {
 	char suspect[PATH_MAX + 32];
@@ -603,6 +640,8 @@ int main(void)
 	tcase_add_test(tcase, a_map_that_was_cut_off_is_refused_or_whole);
 	tcase_add_test(tcase, a_map_cut_off_while_it_is_open_is_marked_and_judged);
 	tcase_add_test(tcase, a_map_that_is_suspect_and_whole_is_trusted_again);
+	tcase_add_test(tcase, a_map_with_damaged_rows_can_be_opened_for_the_others);
+	tcase_add_test(tcase, a_map_whose_pages_are_damaged_is_never_opened);
 	suite_add_tcase(suite, tcase);
 	return test_run(suite);
 }
