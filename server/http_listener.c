@@ -4,16 +4,14 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <h2o.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "server/listen.h"
 #include "server/loop.h"
-#include "server/port_owner.h"
 #include "storage/trace.h"
 
-#define BACKLOG 1024
 #define ACCEPTS_PER_TURN 64
 #define PAUSE_MS 100 /* when the process has no descriptor or memory left */
 
@@ -139,115 +137,22 @@ static void begin(struct task *task)
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-static bool parse_address(
-	const char *text, uint16_t port, struct sockaddr_storage *ret_address, socklen_t *ret_len)
-{
-	struct sockaddr_in *four = (struct sockaddr_in *)ret_address;
-	struct sockaddr_in6 *six = (struct sockaddr_in6 *)ret_address;
-
-	memset(ret_address, 0, sizeof *ret_address);
-	if (inet_pton(AF_INET, text, &four->sin_addr) == 1) {
-		four->sin_family = AF_INET;
-		four->sin_port = htons(port);
-		*ret_len = sizeof *four;
-		return true;
-	}
-	if (inet_pton(AF_INET6, text, &six->sin6_addr) != 1)
-		return false;
-	six->sin6_family = AF_INET6;
-	six->sin6_port = htons(port);
-	*ret_len = sizeof *six;
-	return true;
-}
-
-static enum err complain(
-	const struct http_listener_options *options, int errno_value, char *message)
-{
-	char owner[128] = "another process";
-
-	switch (errno_value) {
-	case EADDRINUSE:
-		port_owner_find(options->port, owner, sizeof owner);
-		snprintf(message, LISTENER_MESSAGE_LEN, "port %u of %s is in use by %s",
-			options->port, options->address, owner);
-		return ERR_EXISTS;
-	case EADDRNOTAVAIL:
-		snprintf(message, LISTENER_MESSAGE_LEN, "%s is not an address of this machine",
-			options->address);
-		return ERR_NOT_FOUND;
-	case EACCES:
-	case EPERM:
-		snprintf(message, LISTENER_MESSAGE_LEN, "no permission to listen on port %u of %s",
-			options->port, options->address);
-		return ERR_DENIED;
-	case EMFILE:
-	case ENFILE:
-		snprintf(message, LISTENER_MESSAGE_LEN, "no file descriptor left");
-		return ERR_LIMIT;
-	default:
-		snprintf(message, LISTENER_MESSAGE_LEN, "cannot listen on port %u of %s: %s",
-			options->port, options->address, strerror(errno_value));
-		return err_from_errno(errno_value);
-	}
-}
-
-static int listen_on(const struct sockaddr_storage *address, socklen_t len)
-{
-	int on = 1, off = 0;
-	int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -1;
-	/* Accepted connections inherit TCP_NODELAY. */
-	bool is_set = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0;
-	if (is_set && address->ss_family == AF_INET6)
-		is_set = setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0;
-	if (is_set && bind(fd, (const struct sockaddr *)address, len) == 0 &&
-		listen(fd, BACKLOG) == 0)
-		return fd;
-	int saved = errno;
-	close(fd);
-	errno = saved;
-	return -1;
-}
-
-static uint16_t port_of(int fd)
-{
-	struct sockaddr_storage address;
-	socklen_t len = sizeof address;
-
-	if (getsockname(fd, (struct sockaddr *)&address, &len) != 0)
-		return 0;
-	/* Both kinds have the port at the same place. */
-	return ntohs(((struct sockaddr_in *)&address)->sin_port);
-}
-
 enum err http_listener_open(const struct http_listener_options *options, char *message,
 	struct http_listener **ret_listener)
 {
-	struct sockaddr_storage address;
-	socklen_t len = 0;
-
 	assert(options->hub_count > 0 && options->hub_count <= LISTENER_HUB_COUNT_MAX);
 	assert(options->tls || !options->require_tls);
-	if (!parse_address(options->address, options->port, &address, &len)) {
-		snprintf(message, LISTENER_MESSAGE_LEN, "%.200s is not a numeric address",
-			options->address);
-		return ERR_INVALID;
-	}
 	struct http_listener *listener = calloc(1, sizeof *listener);
 	if (!listener) {
 		snprintf(message, LISTENER_MESSAGE_LEN, "no memory");
 		return ERR_NO_MEMORY;
 	}
-	listener->fd = listen_on(&address, len);
-	if (listener->fd < 0) {
-		enum err err = complain(options, errno, message);
+	enum err err = listen_open(
+		options->address, options->port, message, &listener->fd, &listener->port);
+	if (err) {
 		free(listener);
 		return err;
 	}
-	listener->port = port_of(listener->fd);
 	listener->tls = options->tls;
 	listener->require_tls = options->require_tls;
 	listener->loop = options->loop;

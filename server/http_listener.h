@@ -3,12 +3,13 @@
 #define SERVER_HTTP_LISTENER_H
 
 #include "server/http_hub.h"
+#include "server/listen.h"
 
 /* An address on which clients are accepted. One loop accepts and hands each connection to the hub
  * that has the fewest. */
 struct http_listener;
 
-#define LISTENER_MESSAGE_LEN 256
+#define LISTENER_MESSAGE_LEN LISTEN_MESSAGE_LEN
 #define LISTENER_HUB_COUNT_MAX 64
 
 struct http_listener_options {

@@ -85,6 +85,7 @@ struct peer_call {
 	uint64_t number, deadline;
 	uint32_t state;
 	struct task task;
+	struct timer timer; /* the deadline */
 };
 
 /* --- serving --------------------------------------------------------------------------------- */
