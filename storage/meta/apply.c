@@ -41,6 +41,10 @@ static apply_function *const functions[COMMAND_TYPE_COUNT] = {
 	[COMMAND_DRIVE_UPDATE] = apply_drive_update,
 	[COMMAND_RING_SET] = apply_ring_set,
 	[COMMAND_KEY_PUT] = apply_key_put,
+	[COMMAND_NODE_PUT] = apply_node_put,
+	[COMMAND_NODE_REMOVE] = apply_node_remove,
+	[COMMAND_TOKEN_PUT] = apply_token_put,
+	[COMMAND_TOKEN_DELETE] = apply_token_delete,
 	[COMMAND_KEY_DELETE] = apply_key_delete,
 	[COMMAND_SETTING_PUT] = apply_setting_put,
 };

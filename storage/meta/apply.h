@@ -38,6 +38,7 @@ struct apply {
 	struct accounting accounting;
 	struct ring_snapshot *ring_next; /* set by it; owned */
 	bool access_keys_changed; /* by any since the owner looked; the owner clears it */
+	bool nodes_changed; /* likewise; nodes or tokens */
 	uint8_t *row_buf; /* ROW_LEN_MAX */
 	uint64_t commands; /* applied since start */
 };

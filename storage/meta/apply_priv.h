@@ -157,6 +157,10 @@ apply_function apply_body_stage, apply_body_swap, apply_extent_update;
 apply_function apply_garbage_done;
 apply_function apply_drive_add, apply_drive_update, apply_ring_set;
 apply_function apply_key_put, apply_key_delete, apply_setting_put;
+apply_function apply_node_put, apply_node_remove, apply_token_put, apply_token_delete;
+
+/* Closes all sessions of a node. */
+void apply_session_close_all(struct apply *apply, struct id node);
 
 /* Removes the row of an upload, and leaves its parts to the collector. */
 void apply_upload_drop(struct apply *apply, uint64_t bucket, struct bytes key, uint64_t upload);

@@ -96,6 +96,23 @@ static void close_session(struct apply *apply, const struct row_key *key, uint64
 		apply->session = 0;
 }
 
+void apply_session_close_all(struct apply *apply, struct id node)
+{
+	struct row_key key;
+	struct bytes found, value;
+	row_key_begin(&key, TABLE_SESSION);
+	while (apply_seek(apply, &key, 1, &found, &value)) {
+		struct row_session row;
+		if (!APPLY_DECODE(apply, session, value, &row))
+			return;
+		uint64_t session = get_be64(found.data + 1);
+		row_key_id(&key, TABLE_SESSION, session);
+		if (memcmp(&row.node, &node, sizeof node) == 0)
+			close_session(apply, &key, session);
+		row_key_id(&key, TABLE_SESSION, session + 1);
+	}
+}
+
 void apply_session_open(
 	struct apply *apply, const struct command *command, struct command_result *result)
 {

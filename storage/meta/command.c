@@ -65,6 +65,10 @@ const char *command_type_name(enum command_type type)
 		[COMMAND_KEY_PUT] = "key_put",
 		[COMMAND_KEY_DELETE] = "key_delete",
 		[COMMAND_SETTING_PUT] = "setting_put",
+		[COMMAND_NODE_PUT] = "node_put",
+		[COMMAND_NODE_REMOVE] = "node_remove",
+		[COMMAND_TOKEN_PUT] = "token_put",
+		[COMMAND_TOKEN_DELETE] = "token_delete",
 	};
 	return type < COMMAND_TYPE_COUNT ? names[type] : "?";
 }

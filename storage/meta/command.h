@@ -56,6 +56,10 @@ enum command_type { /* kept on disk */
 	COMMAND_KEY_PUT = 23, /* also changes one */
 	COMMAND_KEY_DELETE = 24,
 	COMMAND_SETTING_PUT = 25,
+	COMMAND_NODE_PUT = 26, /* also changes one */
+	COMMAND_NODE_REMOVE = 27,
+	COMMAND_TOKEN_PUT = 28,
+	COMMAND_TOKEN_DELETE = 29,
 	COMMAND_TYPE_COUNT
 };
 
@@ -428,6 +432,45 @@ struct command_key_delete {
 	struct bytes id;
 };
 
+enum command_node_set {
+	NODE_SET_ABOUT =
+		1 << 0, /* name, zone, addresses, role, versions: what a node says of itself */
+	NODE_SET_STATE = 1 << 1,
+	NODE_SET_MAINTENANCE = 1 << 2,
+	NODE_SET_AWAY = 1 << 3,
+};
+
+/* Admits a node or changes one; result.id is its number. The first node of all is admitted without
+ * a token. Others need one, which is spent in the same step: LOCKED if it is not there, past its end,
+ * or spent by another. REFUSED: another node has that key. */
+struct command_node_put {
+	struct id id;
+	uint32_t set;
+	uint8_t key[ROW_NODE_KEY_LEN];
+	struct bytes name, zone, addresses;
+	uint8_t role, state;
+	uint16_t version_min, version_max;
+	uint64_t maintenance_until_ms, away_ms;
+	struct id token; /* of one that joins */
+};
+
+/* NOT_EMPTY: a drive of it is in or draining. Its sessions are closed. NO_KEY: there is none. */
+struct command_node_remove {
+	struct id id;
+};
+
+/* A token to join with, for so long; ended ones go. EXISTS; LIMIT: TOKENS_MAX. */
+#define COMMAND_TOKENS_MAX 64
+struct command_token_put {
+	struct id token;
+	struct bytes secret; /* sealed */
+	uint64_t life_ms;
+};
+
+struct command_token_delete {
+	struct id token;
+};
+
 struct command_setting_put {
 	struct bytes name;
 	struct bytes value; /* empty: removed */
@@ -467,6 +510,10 @@ struct command {
 		struct command_key_put key_put;
 		struct command_key_delete key_delete;
 		struct command_setting_put setting_put;
+		struct command_node_put node_put;
+		struct command_node_remove node_remove;
+		struct command_token_put token_put;
+		struct command_token_delete token_delete;
 	};
 };
 

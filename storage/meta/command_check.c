@@ -4,6 +4,7 @@
 
 #define EXTENT_LEN_MAX (64u << 20)
 #define UNIT_LEN_MAX (1u << 20)
+#define TOKEN_LIFE_MS_MAX (UINT64_C(366) * 24 * 3600 * 1000)
 #define BODY_LEN_MAX (UINT64_C(1) << 50)
 
 static bool is_key(struct bytes key)
@@ -248,6 +249,12 @@ bool command_is_valid(const struct command *command)
 			command->key_put.state <= ACCESS_KEY_DISABLED;
 	case COMMAND_KEY_DELETE:
 		return is_name(command->key_delete.id);
+	case COMMAND_NODE_PUT:
+		return command->node_put.role <= NODE_ROLE_WITNESS &&
+			command->node_put.state <= NODE_ROW_DRAINING;
+	case COMMAND_TOKEN_PUT:
+		return command->token_put.secret.len > 0 && command->token_put.life_ms > 0 &&
+			command->token_put.life_ms <= TOKEN_LIFE_MS_MAX;
 	case COMMAND_SETTING_PUT:
 		return is_name(command->setting_put.name);
 	default:

@@ -321,6 +321,40 @@ FIELDS(command_result_fields, struct command_result, result_list);
 static const struct field noop_list[] = {};
 static const struct fields noop_fields = {noop_list, 0, 0};
 
+static const struct field node_put_list[] = {
+	FIELD(1, FIELD_FIXED, struct command_node_put, id, ID_LEN),
+	FIELD(2, FIELD_U32, struct command_node_put, set, 0),
+	FIELD(3, FIELD_FIXED, struct command_node_put, key, ROW_NODE_KEY_LEN),
+	FIELD(4, FIELD_BYTES, struct command_node_put, name, ROW_NODE_NAME_LEN_MAX),
+	FIELD(5, FIELD_BYTES, struct command_node_put, zone, ROW_ZONE_LEN_MAX),
+	FIELD(6, FIELD_BYTES, struct command_node_put, addresses, ROW_ADDRESSES_LEN_MAX),
+	FIELD(7, FIELD_U8, struct command_node_put, role, 0),
+	FIELD(8, FIELD_U8, struct command_node_put, state, 0),
+	FIELD(9, FIELD_U16, struct command_node_put, version_min, 0),
+	FIELD(10, FIELD_U16, struct command_node_put, version_max, 0),
+	FIELD(11, FIELD_U64, struct command_node_put, maintenance_until_ms, 0),
+	FIELD(12, FIELD_U64, struct command_node_put, away_ms, 0),
+	FIELD(13, FIELD_FIXED, struct command_node_put, token, ID_LEN),
+};
+static FIELDS(node_put_fields, struct command_node_put, node_put_list);
+
+static const struct field node_remove_list[] = {
+	FIELD(1, FIELD_FIXED, struct command_node_remove, id, ID_LEN),
+};
+static FIELDS(node_remove_fields, struct command_node_remove, node_remove_list);
+
+static const struct field token_put_list[] = {
+	FIELD(1, FIELD_FIXED, struct command_token_put, token, ID_LEN),
+	FIELD(2, FIELD_BYTES, struct command_token_put, secret, ROW_SECRET_LEN_MAX),
+	FIELD(3, FIELD_U64, struct command_token_put, life_ms, 0),
+};
+static FIELDS(token_put_fields, struct command_token_put, token_put_list);
+
+static const struct field token_delete_list[] = {
+	FIELD(1, FIELD_FIXED, struct command_token_delete, token, ID_LEN),
+};
+static FIELDS(token_delete_fields, struct command_token_delete, token_delete_list);
+
 const struct fields *const command_type_fields[COMMAND_TYPE_COUNT] = {
 	[COMMAND_NOOP] = &noop_fields,
 	[COMMAND_SESSION_OPEN] = &session_open_fields,
@@ -348,4 +382,8 @@ const struct fields *const command_type_fields[COMMAND_TYPE_COUNT] = {
 	[COMMAND_KEY_PUT] = &key_put_fields,
 	[COMMAND_KEY_DELETE] = &key_delete_fields,
 	[COMMAND_SETTING_PUT] = &setting_put_fields,
+	[COMMAND_NODE_PUT] = &node_put_fields,
+	[COMMAND_NODE_REMOVE] = &node_remove_fields,
+	[COMMAND_TOKEN_PUT] = &token_put_fields,
+	[COMMAND_TOKEN_DELETE] = &token_delete_fields,
 };

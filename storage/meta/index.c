@@ -49,6 +49,10 @@ static void publish_rest(struct index *index)
 		index->apply.access_keys_changed = false;
 		atomic_fetch_add(&index->access_key_generation, 1);
 	}
+	if (index->apply.nodes_changed) {
+		index->apply.nodes_changed = false;
+		atomic_fetch_add(&index->node_generation, 1);
+	}
 	atomic_fetch_add_explicit(&index->commands, 1, memory_order_relaxed);
 }
 
@@ -337,6 +341,11 @@ uint64_t index_session(const struct index *index)
 uint64_t index_access_key_generation(const struct index *index)
 {
 	return atomic_load(&index->access_key_generation);
+}
+
+uint64_t index_node_generation(const struct index *index)
+{
+	return atomic_load(&index->node_generation);
 }
 
 struct ring_snapshot *index_ring(struct index *index)

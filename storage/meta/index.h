@@ -373,6 +373,17 @@ MUST_USE enum err index_drive_get(
 MUST_USE enum err index_drive_next(
 	struct index_reader *reader, uint16_t from, struct row_drive *ret_drive);
 
+/* Nodes by number: the first with at least that one. */
+MUST_USE enum err index_node_next(
+	struct index_reader *reader, uint16_t from, struct row_node *ret_node);
+MUST_USE enum err index_node_find(
+	struct index_reader *reader, struct id id, struct row_node *ret_node);
+MUST_USE enum err index_token_get(
+	struct index_reader *reader, struct id token, struct row_token *ret_token);
+
+/* A number that changes whenever any node or token does. Any thread, no view. */
+uint64_t index_node_generation(const struct index *index);
+
 /* The newest applied ring, with a reference for the caller; NULL: none was set yet. Any thread, no
  * view. */
 struct ring_snapshot *index_ring(struct index *index);

@@ -255,6 +255,14 @@ enum err index_setting_get(struct index_reader *reader, struct bytes name, struc
 	return index_get(reader, &key, ret_value);
 }
 
+enum err index_token_get(
+	struct index_reader *reader, struct id token, struct row_token *ret_token)
+{
+	struct row_key key;
+	row_key_token(&key, token);
+	GET_ROW(reader, &key, token, ret_token);
+}
+
 enum err index_drive_get(struct index_reader *reader, uint16_t number, struct row_drive *ret_drive)
 {
 	struct row_key key;

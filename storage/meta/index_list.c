@@ -231,6 +231,25 @@ enum err index_access_key_next(struct index_reader *reader, struct bytes from, s
 	return err;
 }
 
+enum err index_node_next(struct index_reader *reader, uint16_t from, struct row_node *ret_node)
+{
+	struct row_key key;
+	struct bytes found, value;
+	row_key_node(&key, from);
+	enum err err = index_seek(reader, &key, 1, &found, &value);
+	return err == ERR_OK ? row_node_decode(value, ret_node) : err;
+}
+
+enum err index_node_find(struct index_reader *reader, struct id id, struct row_node *ret_node)
+{
+	enum err err = index_node_next(reader, 1, ret_node);
+	while (err == ERR_OK && !id_is_equal(ret_node->id, id))
+		err = ret_node->number == UINT16_MAX
+			? ERR_NOT_FOUND
+			: index_node_next(reader, ret_node->number + 1, ret_node);
+	return err;
+}
+
 enum err index_garbage_next(struct index_reader *reader, uint64_t log_index, uint8_t kind,
 	uint64_t id, struct index_garbage *ret_garbage)
 {

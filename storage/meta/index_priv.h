@@ -51,6 +51,7 @@ struct index {
 	_Atomic uint64_t time_ms;
 	_Atomic uint64_t commands;
 	_Atomic uint64_t access_key_generation;
+	_Atomic uint64_t node_generation;
 
 	pthread_mutex_t lock; /* of what follows, for a few instructions */
 	struct ring_snapshot *ring;

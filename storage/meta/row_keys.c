@@ -175,6 +175,17 @@ void row_key_drive(struct row_key *key, uint16_t number)
 	row_key_u16(key, number);
 }
 
+void row_key_node(struct row_key *key, uint16_t number)
+{
+	row_key_begin(key, TABLE_NODE);
+	row_key_u16(key, number);
+}
+
+void row_key_token(struct row_key *key, struct id token)
+{
+	row_key_name(key, TABLE_TOKEN, bytes_make(token.bytes, sizeof token.bytes));
+}
+
 void row_key_slot(struct row_key *key, uint16_t slot)
 {
 	row_key_begin(key, TABLE_SLOT_COUNTS);

@@ -36,6 +36,8 @@ enum row_table { /* numbers are kept on disk */
 	TABLE_GARBAGE = 0x52, /* log index, kind, id → row_garbage */
 	TABLE_DRIVE = 0x60, /* drive number → row_drive */
 	TABLE_RING = 0x61, /* ring, version, part → of ring.h; version 0: which is current */
+	TABLE_NODE = 0x68, /* node number → row_node */
+	TABLE_TOKEN = 0x69, /* token → row_token */
 	TABLE_MOVE = 0x62, /* slot, shard → row_move, while it is pending */
 	TABLE_SPAN = 0x63, /* drive, slot → row_span of a gone drive */
 	TABLE_ACCESS_KEY = 0x70, /* access key id → row_access_key */
@@ -84,6 +86,8 @@ void row_key_part(struct row_key *key, uint64_t upload, uint16_t part);
 void row_key_result(struct row_key *key, uint64_t session, uint64_t sequence);
 void row_key_garbage(struct row_key *key, uint64_t log_index, uint8_t kind, uint64_t id);
 void row_key_drive(struct row_key *key, uint16_t number);
+void row_key_node(struct row_key *key, uint16_t number);
+void row_key_token(struct row_key *key, struct id token);
 void row_key_slot(struct row_key *key, uint16_t slot);
 void row_key_ring(struct row_key *key, uint8_t ring, uint64_t version, uint16_t part);
 void row_key_move(struct row_key *key, uint16_t slot, uint8_t shard);

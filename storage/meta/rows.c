@@ -186,6 +186,31 @@ static const struct field drive_list[] = {
 };
 static FIELDS(drive_fields, struct row_drive, drive_list);
 
+static const struct field node_list[] = {
+	FIELD(1, FIELD_U16, struct row_node, number, 0),
+	FIELD(2, FIELD_FIXED, struct row_node, id, ID_LEN),
+	FIELD(3, FIELD_FIXED, struct row_node, key, ROW_NODE_KEY_LEN),
+	FIELD(4, FIELD_BYTES, struct row_node, name, ROW_NODE_NAME_LEN_MAX),
+	FIELD(5, FIELD_BYTES, struct row_node, zone, ROW_ZONE_LEN_MAX),
+	FIELD(6, FIELD_BYTES, struct row_node, addresses, ROW_ADDRESSES_LEN_MAX),
+	FIELD(7, FIELD_U8, struct row_node, role, 0),
+	FIELD(8, FIELD_U8, struct row_node, state, 0),
+	FIELD(9, FIELD_U16, struct row_node, version_min, 0),
+	FIELD(10, FIELD_U16, struct row_node, version_max, 0),
+	FIELD(11, FIELD_U64, struct row_node, joined_ms, 0),
+	FIELD(12, FIELD_U64, struct row_node, maintenance_until_ms, 0),
+	FIELD(13, FIELD_U64, struct row_node, away_ms, 0),
+};
+static FIELDS(node_fields, struct row_node, node_list);
+
+static const struct field token_list[] = {
+	FIELD(1, FIELD_BYTES, struct row_token, secret, ROW_SECRET_LEN_MAX),
+	FIELD(2, FIELD_U64, struct row_token, made_ms, 0),
+	FIELD(3, FIELD_U64, struct row_token, end_ms, 0),
+	FIELD(4, FIELD_FIXED, struct row_token, spent_by, ID_LEN),
+};
+static FIELDS(token_fields, struct row_token, token_list);
+
 static const struct field access_key_list[] = {
 	FIELD(1, FIELD_BYTES, struct row_access_key, secret, ROW_SECRET_LEN_MAX),
 	FIELD(2, FIELD_BYTES, struct row_access_key, owner, ROW_OWNER_LEN_MAX),

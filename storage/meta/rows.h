@@ -33,6 +33,10 @@
 #define ROW_FRAMES_LEN_MAX (32 * 1024) /* lengths of the frames of a compressed body */
 #define ROW_ENCRYPTION_LEN_MAX 512
 #define ROW_ZONE_LEN_MAX 64
+#define ROW_NODE_NAME_LEN_MAX 64
+#define ROW_NODE_KEY_LEN 32
+#define ROW_ADDRESSES_LEN_MAX 1024
+#define ROW_NODES_MAX 256
 #define ROW_SECRET_LEN_MAX 512
 #define ROW_DESCRIPTION_LEN_MAX 1024
 #define ROW_POLICY_LEN_MAX (20 * 1024)
@@ -373,6 +377,39 @@ struct row_access_key {
 	uint64_t expires_ms; /* 0: never */
 };
 
+enum node_role { /* kept on disk */
+	NODE_ROLE_STORAGE = 0,
+	NODE_ROLE_WITNESS = 1,
+};
+
+enum node_row_state { /* kept on disk */
+	NODE_ROW_IN = 0,
+	NODE_ROW_DRAINING = 1, /* it is to hold nothing, and then to be removed */
+};
+
+/* A node that was admitted. */
+struct row_node {
+	uint16_t number; /* from 1 */
+	struct id id;
+	uint8_t key[ROW_NODE_KEY_LEN]; /* its Ed25519 key */
+	struct bytes name;
+	struct bytes zone;
+	struct bytes addresses; /* "HOST:PORT", in the order to try, with a space between */
+	uint8_t role;
+	uint8_t state;
+	uint16_t version_min, version_max; /* of commands that it knows; 0: not said */
+	uint64_t joined_ms;
+	uint64_t maintenance_until_ms; /* cluster time: until then it is away on purpose */
+	uint64_t away_ms; /* that leaders have seen it away, in all since it was last there */
+};
+
+/* What a new node joins with, once. */
+struct row_token {
+	struct bytes secret; /* sealed */
+	uint64_t made_ms, end_ms; /* cluster time */
+	struct id spent_by; /* all 0: nobody yet */
+};
+
 /* A shard of a slot on its way from one drive to another, because the ring changed; at most one for
  * each (slot, shard). Extents of the slot are moved in the order of their keys. */
 struct row_move {
@@ -415,6 +452,8 @@ struct row_slot_counts {
 	X(session) \
 	X(garbage) \
 	X(drive) \
+	X(node) \
+	X(token) \
 	X(access_key) \
 	X(move) \
 	X(span) \
