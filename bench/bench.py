@@ -7,6 +7,7 @@ numbers count. Ratios are to the limit that was measured in the same run; CPU is
 process, from /proc. Nothing here needs another machine: load is made by bench/load on loopback.
 """
 import argparse
+import ctypes
 import os
 import re
 import shutil
@@ -163,6 +164,39 @@ def drop_caches():
         pass
 
 
+def make_index_cold(node):
+    """Takes the pages of the node's maps out of memory, which the kernel keeps while they are mapped,
+    and drops what else is cached. Returns how many MiB of the maps are still there."""
+    madvise, page_out = 440, 21  # process_madvise(), MADV_PAGEOUT
+    libc = ctypes.CDLL(None, use_errno=True)
+    maps = []
+    with open(f"/proc/{node.process.pid}/maps") as file:
+        for line in file:
+            if line.rstrip().endswith(".mdb"):
+                maps.append([int(end, 16) for end in line.split()[0].split("-")])
+    pidfd = os.pidfd_open(node.process.pid)
+    try:
+        for start, end in maps:
+            while start < end:
+                vector = (ctypes.c_size_t * 2)(start, min(end - start, 1 << 30))
+                done = libc.syscall(madvise, pidfd, vector, ctypes.c_size_t(1), page_out, 0)
+                if done <= 0:
+                    break
+                start += done
+    finally:
+        os.close(pidfd)
+    drop_caches()
+    resident = 0
+    with open(f"/proc/{node.process.pid}/smaps") as file:
+        is_map = False
+        for line in file:
+            if re.match(r"[0-9a-f]+-", line):
+                is_map = line.rstrip().endswith(".mdb")
+            elif is_map and line.startswith("Rss:"):
+                resident += int(line.split()[1])
+    return resident / 1024
+
+
 # --- rows: each function measures what belongs together ---------------------------------------------
 
 
@@ -217,7 +251,13 @@ def coded(build, parent):
     node = Node(build, parent, 4)
     node.bucket("bench")
     limit = fio(parent, "write")
+    names = ("rubus_disk_flushes_total", "rubus_disk_writes_total", "rubus_disk_written_bytes_total")
+    counts = [node.metric(name) for name in names]
     run = node.load("put", 1 << 20, 16, signed=True, keys=1000)
+    counts = [node.metric(name) - count for name, count in zip(names, counts)]
+    say("put_1m_signed_2+2_flushes", counts[0] / run["count"], "flushes/op")
+    say("put_1m_signed_2+2_writes", counts[1] / run["count"], "writes/op")
+    say("put_1m_signed_2+2_written", counts[2] / run["bytes"], "bytes/byte")
     say("put_1m_signed_2+2_16", run["rate"], "GB/s")
     say("put_1m_signed_2+2_of_half_fio", run["rate"] / (limit / 2), "ratio")
     say("put_1m_signed_2+2_cpu", run["cpu"] / (run["bytes"] / 1e9), "cpu-s/GB")
@@ -254,6 +294,18 @@ def listing(build, parent):
     say("list_1000_of_1e6", run["keys"] / run["seconds"], "keys/s")
     say("list_1000_of_1e6_per_core", run["keys"] / run["cpu"], "keys/s/core")
     say("list_1000_of_1e6_p50", run["p50"], "us")
+    run = node.load("head", 0, 16, seconds=3, keys=1000000, random=True)
+    say("head_random_of_1e6_16", run["ops"], "1/s")
+    say("head_random_of_1e6_16_p99", run["p99"], "us")
+    time.sleep(1)  # what was put is in the map by now
+    say("index_in_memory_when_cold", make_index_cold(node), "MiB")
+    run = node.load("head", 0, 16, seconds=3, keys=1000000, random=True)
+    say("head_random_of_1e6_16_cold", run["ops"], "1/s")
+    say("head_random_of_1e6_16_cold_p99", run["p99"], "us")
+    make_index_cold(node)
+    run = node.load("list", 0, 1, count=1000)
+    say("list_1000_of_1e6_cold", run["keys"] / run["seconds"], "keys/s")
+    say("list_1000_of_1e6_cold_p99", run["p99"], "us")
     with Peak(node) as peak:
         node.load("get", 16, 16, seconds=2, keys=1000000, random=True)
     say("rss_1e6_keys", peak.peak, "MiB")
