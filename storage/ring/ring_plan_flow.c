@@ -30,6 +30,7 @@
 struct flow {
 	struct plan *plan;
 	uint32_t first_entry, first_drive, node_count;
+	uint32_t *order; /* slots, shuffled: those that come last give most away */
 	uint32_t *turns; /* each slot looks at the drives beginning with another */
 	uint8_t *taken; /* entries of each slot that have a drive */
 	uint32_t *next, *prev; /* entries of one drive, linked */
@@ -311,7 +312,8 @@ static void send_unit(struct flow *flow, uint32_t len)
 static bool send_units(struct flow *flow, int64_t best)
 {
 	uint64_t left = flow->left;
-	for (uint32_t slot = 0; slot < flow->plan->slot_count; slot++) {
+	for (uint32_t i = 0; i < flow->plan->slot_count; i++) {
+		uint32_t slot = flow->order[i];
 		uint32_t len = 1;
 		while (len > 0 && flow->taken[slot] < flow->plan->width) {
 			len = find_path(flow, slot, best);
@@ -338,6 +340,7 @@ static void send_all(struct flow *flow)
 
 static void free_flow(struct flow *flow)
 {
+	free(flow->order);
 	free(flow->turns);
 	free(flow->taken);
 	free(flow->next);
@@ -351,6 +354,21 @@ static void free_flow(struct flow *flow)
 	free(flow->path);
 }
 
+/* Each ring after the first shuffles anew, so that it is not always the same slots that change. */
+static void shuffle(struct flow *flow)
+{
+	uint64_t seed = flow->plan->old ? flow->plan->old->version : 0;
+	for (uint32_t slot = 0; slot < flow->plan->slot_count; slot++) {
+		uint8_t bytes[4];
+		put_le32(bytes, slot);
+		uint64_t chance = checksum(bytes, sizeof bytes, seed);
+		uint32_t other = (uint32_t)chance % (slot + 1);
+		flow->turns[slot] = (chance >> 32) % flow->plan->drive_count;
+		flow->order[slot] = flow->order[other];
+		flow->order[other] = slot;
+	}
+}
+
 static enum err make_flow(struct flow *flow, struct plan *plan)
 {
 	uint32_t entry_count = plan->slot_count * plan->width;
@@ -361,6 +379,7 @@ static enum err make_flow(struct flow *flow, struct plan *plan)
 		.node_count = plan->slot_count + entry_count + plan->drive_count,
 		.left = entry_count,
 	};
+	flow->order = calloc(plan->slot_count, sizeof *flow->order);
 	flow->turns = calloc(plan->slot_count, sizeof *flow->turns);
 	flow->taken = calloc(plan->slot_count, sizeof *flow->taken);
 	flow->next = calloc(entry_count, sizeof *flow->next);
@@ -372,17 +391,13 @@ static enum err make_flow(struct flow *flow, struct plan *plan)
 	flow->queue = calloc(flow->node_count, sizeof *flow->queue);
 	flow->is_queued = calloc(flow->node_count, sizeof *flow->is_queued);
 	flow->path = calloc(flow->node_count, sizeof *flow->path);
-	if (!flow->turns || !flow->taken || !flow->next || !flow->prev || !flow->heads ||
-		!flow->dist || !flow->level || !flow->at || !flow->queue || !flow->is_queued ||
-		!flow->path)
+	if (!flow->order || !flow->turns || !flow->taken || !flow->next || !flow->prev ||
+		!flow->heads || !flow->dist || !flow->level || !flow->at || !flow->queue ||
+		!flow->is_queued || !flow->path)
 		return ERR_NO_MEMORY;
 	for (uint32_t i = 0; i < plan->drive_count; i++)
 		flow->heads[i] = PLAN_NONE;
-	for (uint32_t slot = 0; slot < plan->slot_count; slot++) {
-		uint8_t bytes[4];
-		put_le32(bytes, slot);
-		flow->turns[slot] = checksum(bytes, sizeof bytes, 0) % plan->drive_count;
-	}
+	shuffle(flow);
 	return ERR_OK;
 }
 

@@ -224,6 +224,33 @@ START_TEST(slots_with_two_drives_of_a_node_are_mended)
 }
 END_TEST
 
+START_TEST(a_ring_that_grew_is_as_even_as_one_made_at_once)
+{
+	begin(&cluster, 2, 1, RING_DOMAIN_NODE);
+	for (unsigned i = 0; i < 12; i++) {
+		add(&cluster, i, 1000 * GB);
+		if (i >= 2)
+			plan(&cluster);
+	}
+	unsigned shared[12][12] = {0}, at[12][3] = {0};
+	for (uint32_t slot = 0; slot < SLOTS; slot++) {
+		for (uint8_t i = 0; i < 3; i++) {
+			uint16_t a = ring_drive(&cluster.ring, slot, i) - 1;
+			uint16_t b = ring_drive(&cluster.ring, slot, (i + 1) % 3) - 1;
+			shared[a][b]++;
+			shared[b][a]++;
+			at[a][i]++;
+		}
+	}
+	for (unsigned i = 0; i < 12; i++) {
+		for (unsigned j = 0; j < i; j++)
+			ck_assert_uint_gt(shared[i][j], 20); /* of 3 * 1024 / 66 = 46 */
+		for (uint8_t j = 0; j < 3; j++)
+			ck_assert_uint_gt(at[i][j], 60); /* of 256 / 3 = 85 */
+	}
+}
+END_TEST
+
 /* --- classes ---------------------------------------------------------------------------------- */
 
 START_TEST(a_flash_ring_has_no_hdd)
@@ -520,6 +547,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tc, a_wider_profile_keeps_what_is_there);
 	tcase_add_test(tc, a_narrower_profile_keeps_the_first_positions);
 	tcase_add_test(tc, slots_with_two_drives_of_a_node_are_mended);
+	tcase_add_test(tc, a_ring_that_grew_is_as_even_as_one_made_at_once);
 	tcase_add_test(tc, a_flash_ring_has_no_hdd);
 	tcase_add_test(tc, an_hdd_ring_has_no_flash);
 	tcase_add_test(tc, classes_are_mixed_where_one_alone_is_in_too_few_domains);
