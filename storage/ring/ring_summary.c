@@ -111,37 +111,27 @@ static void add_time(struct sum *sum)
 
 /* --- capacity --------------------------------------------------------------------------------- */
 
-/* How much a drive holds before; 0: not known. */
-static uint64_t old_capacity(const struct ring_summary_request *request, size_t i)
+/* How much a drive holds; 0: not known. */
+static uint64_t capacity(const struct ring_summary_request *request, size_t i)
 {
 	if (request->drives[i].weight > 0 || !request->spaces)
 		return request->drives[i].weight;
 	return request->spaces[i].len;
 }
 
-static void add_usable(struct sum *sum)
+static uint64_t usable(const struct sum *sum, const struct ring *ring, bool is_after)
 {
-	const struct ring_summary_request *request = sum->request;
-	const struct ring *old = request->old;
-	const struct ring *new = request->new;
-	uint64_t before = UINT64_MAX, after = UINT64_MAX;
-	for (size_t i = 0; i < request->drive_count; i++) {
+	uint64_t least = UINT64_MAX;
+	for (size_t i = 0; i < sum->request->drive_count; i++) {
 		const struct ring_drive_summary *drive = &sum->drives[i];
-		wide held = old_capacity(request, i);
-		if (old && drive->positions_before > 0 && held > 0) {
-			uint64_t len = narrow(
-				held * old->slot_count * old->profile.k / drive->positions_before);
-			before = len < before ? len : before;
-		}
-		if (drive->positions_after > 0) {
-			held = request->drives[i].weight;
-			uint64_t len = narrow(
-				held * new->slot_count *new->profile.k / drive->positions_after);
-			after = len < after ? len : after;
-		}
+		uint32_t positions = is_after ? drive->positions_after : drive->positions_before;
+		wide held = capacity(sum->request, i);
+		if (positions == 0 || held == 0)
+			continue;
+		uint64_t len = narrow(held * ring->slot_count * ring->profile.k / positions);
+		least = len < least ? len : least;
 	}
-	sum->summary->usable_before = old && before < UINT64_MAX ? before : 0;
-	sum->summary->usable_after = after;
+	return least < UINT64_MAX ? least : 0;
 }
 
 static void add_room(struct sum *sum)
@@ -184,7 +174,7 @@ static enum err add_safe(struct sum *sum)
 	sum->summary->can_heal = plan_label_domains(request->drives, count, ring->domain,
 					 sum->labels) > ring->width;
 	for (size_t i = 0; i < count && sum->summary->can_heal; i++) {
-		if (sum->labels[i] != i || sum->drives[i].positions_after == 0)
+		if (sum->labels[i] != i)
 			continue;
 		for (size_t j = 0; j < count; j++) {
 			sum->others[j] = request->drives[j];
@@ -275,7 +265,8 @@ static enum err add_all(struct sum *sum)
 	add_positions(sum, request->new, true);
 	add_stored(sum);
 	add_time(sum);
-	add_usable(sum);
+	sum->summary->usable_before = request->old ? usable(sum, request->old, false) : 0;
+	sum->summary->usable_after = usable(sum, request->new, true);
 	add_room(sum);
 	add_survives(sum);
 	return add_safe(sum);

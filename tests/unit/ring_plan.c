@@ -251,6 +251,39 @@ START_TEST(a_ring_that_grew_is_as_even_as_one_made_at_once)
 }
 END_TEST
 
+/* Clusters whose best was worked out by hand: what is usable when the largest can be no more than
+ * once in a slot. */
+START_TEST(mixed_drives_hold_what_was_worked_out_by_hand)
+{
+	static const struct {
+		uint8_t k, m;
+		unsigned sizes[8]; /* GB */
+		unsigned best;
+	} cases[] = {
+		{2, 1, {1000, 1000, 1000, 2000, 2000}, 4666},
+		{2, 1, {500, 1000, 1000, 1000, 2000, 2000}, 5000},
+		{4, 2, {500, 500, 1000, 1000, 1000, 2000, 4000}, 4000},
+		{3, 2, {1000, 1000, 1000, 1000, 1000, 1000}, 3600},
+		{1, 1, {1000, 1000, 8000}, 2000},
+		{2, 1, {1000, 1000, 8000}, 2000},
+	};
+	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+		begin(&cluster, cases[i].k, cases[i].m, RING_DOMAIN_NODE);
+		for (unsigned j = 0; cases[i].sizes[j] > 0; j++)
+			add(&cluster, j, cases[i].sizes[j] * GB);
+		plan(&cluster);
+		uint64_t best;
+		ck_assert_ok(ring_plan_best(&cluster.request, &best));
+		ck_assert_uint_le(best, (cases[i].best + 1) * GB);
+		ck_assert_uint_ge(best, cases[i].best * GB / 100 * 99);
+		for (size_t j = 0; j < cluster.drive_count; j++) {
+			uint64_t held = best / 1000 * 990 / (cases[i].k * SLOTS) * has(&cluster, j);
+			ck_assert_uint_le(held, cluster.drives[j].weight);
+		}
+	}
+}
+END_TEST
+
 /* --- classes ---------------------------------------------------------------------------------- */
 
 START_TEST(a_flash_ring_has_no_hdd)
@@ -339,6 +372,37 @@ START_TEST(the_greatest_and_the_smallest_weights_are_planned)
 }
 END_TEST
 
+START_TEST(any_ring_that_can_be_read_can_be_planned_from)
+{
+	static uint8_t bytes[2 * 64 * RING_WIDTH_MAX + 64];
+	unsigned read = 0;
+	begin(&cluster, 3, 2, RING_DOMAIN_NODE);
+	cluster.request.slot_count = 64;
+	for (unsigned i = 0; i < 8; i++)
+		add(&cluster, i, 1000 * GB);
+	plan(&cluster);
+	struct ring right = cluster.ring, damaged, next;
+	for (uint64_t seed = 0; seed < 2000; seed++) {
+		uint64_t dice = seed;
+		size_t len;
+		ck_assert_ok(ring_encode(&right, bytes, sizeof bytes, &len));
+		for (unsigned i = 0; i < 1 + seed % 8; i++)
+			bytes[test_random(&dice) % len] = test_random(&dice);
+		for (unsigned i = 0; i < seed % 3; i++) /* the head too */
+			bytes[test_random(&dice) % 24] = test_random(&dice);
+		if (ring_decode(bytes_make(bytes, len), &damaged) != ERR_OK)
+			continue;
+		read++;
+		cluster.request.old = &damaged;
+		cluster.request.slot_count = damaged.slot_count;
+		ck_assert_ok(ring_plan(&cluster.request, cluster.slots[1], &next));
+		ck_assert_ok(ring_check(&next, cluster.drives, cluster.drive_count));
+		ck_assert_uint_le(count_moved(&damaged, &next), next.slots_len / 2);
+	}
+	ck_assert_uint_gt(read, 500);
+}
+END_TEST
+
 /* --- against the oracle ----------------------------------------------------------------------- */
 
 struct figures {
@@ -419,8 +483,14 @@ static bool compare(struct cluster *c, struct figures *figures)
 	}
 	uint32_t moved = plan(c);
 	double len = ring_oracle_len(&oracle, &c->ring);
-	double part = len / ring_oracle_best(&oracle);
+	double best = ring_oracle_best(&oracle);
+	double part = len / best;
+	uint64_t best_len;
 	ck_assert_double_ge(part, 0.99);
+	ck_assert_ok(ring_plan_best(&c->request, &best_len));
+	best *= (double)c->request.profile.k * c->request.slot_count;
+	ck_assert_double_ge(best_len, best * 0.9999);
+	ck_assert_double_le(best_len, best * 1.0002);
 	if (part < figures->worst)
 		figures->worst = part;
 	uint32_t least = ring_oracle_least(&oracle, has_old, len, true);
@@ -548,11 +618,13 @@ int main(int argc, char **argv)
 	tcase_add_test(tc, a_narrower_profile_keeps_the_first_positions);
 	tcase_add_test(tc, slots_with_two_drives_of_a_node_are_mended);
 	tcase_add_test(tc, a_ring_that_grew_is_as_even_as_one_made_at_once);
+	tcase_add_test(tc, mixed_drives_hold_what_was_worked_out_by_hand);
 	tcase_add_test(tc, a_flash_ring_has_no_hdd);
 	tcase_add_test(tc, an_hdd_ring_has_no_flash);
 	tcase_add_test(tc, classes_are_mixed_where_one_alone_is_in_too_few_domains);
 	tcase_add_test(tc, impossible_requests_are_refused);
 	tcase_add_test(tc, the_greatest_and_the_smallest_weights_are_planned);
+	tcase_add_test(tc, any_ring_that_can_be_read_can_be_planned_from);
 	tcase_add_test(tc, random_clusters_are_as_good_as_can_be);
 	tcase_add_test(tc, the_same_request_gives_the_same_ring);
 	tcase_add_test(tc, a_hundred_drives_are_planned_in_a_second);

@@ -118,6 +118,9 @@ START_TEST(a_draining_drive_counts_with_its_length_before)
 	summarize();
 	uint64_t usable = summary.usable_after;
 	drives[3].weight = 0;
+	ck_assert_ok(ring_summarize(&request, sums, &summary)); /* how things are, until it left */
+	ck_assert_uint_eq(summary.usable_after, usable);
+	ck_assert_uint_eq(summary.survives_nodes, 1);
 	plan(1, 2, 1, RING_DOMAIN_NODE);
 	summarize();
 	ck_assert_uint_eq(summary.usable_before, usable);
@@ -171,6 +174,14 @@ START_TEST(what_is_safe_fits_without_any_one_node)
 	plan(0, 2, 1, RING_DOMAIN_NODE);
 	summarize();
 	ck_assert_uint_eq(summary.safe_len, 2000 * GB);
+	begin(4, 1);
+	drives[0].weight = 1; /* too small to be in the ring; the node's other drive is in it */
+	add_drive(0, 4000 * GB);
+	plan(0, 1, 1, RING_DOMAIN_NODE);
+	summarize();
+	ck_assert_uint_eq(sums[0].positions_after, 0);
+	ck_assert_uint_le(summary.safe_len, 1500 * GB); /* 2000 without any other node */
+	ck_assert_uint_ge(summary.safe_len, 1490 * GB);
 	begin(3, 1);
 	plan(0, 2, 1, RING_DOMAIN_NODE);
 	summarize();
