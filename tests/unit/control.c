@@ -189,8 +189,11 @@ START_TEST(without_descriptors_it_waits_and_answers_later)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct rlimit limit;
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-	struct rlimit none = {.rlim_cur = fd + 1, .rlim_max = limit.rlim_max};
+	int first = dup(fd); /* the lowest, so that none is left below */
+	struct rlimit none = {.rlim_cur = first, .rlim_max = limit.rlim_max};
+	close(first);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ck_assert_int_lt(dup(fd), 0);
 	uint64_t before = cpu_ms();
 	ck_assert_int_eq(connect(fd, (struct sockaddr *)&place.address, sizeof place.address), 0);
 	usleep(400000);

@@ -10,14 +10,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/lib/model.h"
+#include "tests/lib/kv_random.h"
 #include "tests/lib/test.h"
 
 #define MAP_LEN (64u << 20)
 #ifdef __SANITIZE_ADDRESS__
-enum { FLIPS = 40 };
+enum { FLIPS = 30 };
 #else
-enum { FLIPS = 100 };
+enum { FLIPS = 60 };
 #endif
 
 static char dir[PATH_MAX];
@@ -68,68 +68,6 @@ static void ck_assert_bytes(struct bytes got, struct bytes expected)
 	ck_assert(bytes_is_equal(got, expected));
 }
 
-/* The whole map from a key on is the model's, by cursor. */
-static void ck_assert_scan(const struct model *model, struct bytes from)
-{
-	struct bytes key, value;
-	size_t i = model_seek(model, from);
-	enum err err = kv_seek(reader, from, &key, &value);
-	for (; i < model->count; i++) {
-		ck_assert_ok(err);
-		ck_assert_bytes(key, model->rows[i].key);
-		ck_assert_bytes(value, model->rows[i].value);
-		err = kv_next(reader, &key, &value);
-	}
-	ck_assert_err(err, ERR_NOT_FOUND);
-}
-
-/* Keys that share much: chunks of a few letters, so that prefixes of all lengths meet. */
-static struct bytes random_key(uint64_t *random, uint8_t *buf)
-{
-	static const size_t borders[] = {1, 3, 509, 510, 511, 512, 1011, 1012, 1013, 1024, 1513,
-		1514, 1515, 2016, 2199, 2200};
-	size_t len = test_random(random) % 2 ? borders[test_random(random) % ARRAY_COUNT(borders)]
-					     : 1 + test_random(random) % KV_KEY_LEN_MAX;
-	memset(buf, 'a' + test_random(random) % 2, len);
-	for (int i = test_random(random) % 3; i > 0; i--)
-		buf[test_random(random) % len] = "\0\1b\377"[test_random(random) % 4];
-	if (test_random(random) % 2)
-		buf[len - 1] = test_random(random);
-	return bytes_make(buf, len);
-}
-
-static struct bytes random_value(uint64_t *random, uint8_t *buf)
-{
-	uint64_t kind = test_random(random) % 20;
-	size_t cap = kind == 0 ? 9000 : kind < 3 ? 1 : 200;
-	size_t len = test_random(random) % cap;
-	test_random_fill(random, buf, len);
-	return bytes_make(buf, len);
-}
-
-static void change_randomly(uint64_t *random, struct model *model, int changes)
-{
-	static uint8_t key_buf[KV_KEY_LEN_MAX], value_buf[KV_VALUE_LEN_MAX];
-	for (int i = 0; i < changes; i++) {
-		struct bytes key = random_key(random, key_buf);
-		uint64_t what = test_random(random) % 10;
-		if (what < 3 && model->count > 0) {
-			const struct model_row *row =
-				&model->rows[test_random(random) % model->count];
-			memcpy(key_buf, row->key.data, row->key.len);
-			key = bytes_make(key_buf, row->key.len);
-		}
-		if (what < 4) {
-			ck_assert_ok(kv_remove(kv, key));
-			model_remove(model, key);
-		} else {
-			struct bytes value = random_value(random, value_buf);
-			ck_assert_ok(kv_put(kv, key, value));
-			model_put(model, key, value);
-		}
-	}
-}
-
 START_TEST(random_keys_of_all_lengths_behave_like_a_sorted_map)
 {
 	uint64_t random = 7;
@@ -138,7 +76,7 @@ START_TEST(random_keys_of_all_lengths_behave_like_a_sorted_map)
 	for (int round = 0; round < 60; round++) {
 		model_copy(&open, &committed);
 		ck_assert_ok(kv_write_begin(kv));
-		change_randomly(&random, &open, 40);
+		kv_random_change(kv, &random, &open, 40);
 		if (test_random(&random) % 4 == 0) {
 			kv_abort(kv);
 		} else {
@@ -148,16 +86,16 @@ START_TEST(random_keys_of_all_lengths_behave_like_a_sorted_map)
 		if (round % 10 == 9)
 			reopen(MAP_LEN);
 		ck_assert_ok(kv_reader_begin(reader));
-		ck_assert_scan(&committed, bytes_make(NULL, 0));
+		kv_random_scan(reader, &committed, bytes_make(NULL, 0));
 		for (int i = 0; i < 30; i++) {
-			struct bytes key = random_key(&random, buf), value;
+			struct bytes key = kv_random_key(&random, buf), value;
 			const struct model_row *row = model_get(&committed, key);
 			enum err err = kv_get(reader, key, &value);
 			ck_assert_int_eq(err, row ? ERR_OK : ERR_NOT_FOUND);
 			if (row)
 				ck_assert_bytes(value, row->value);
 			if (i % 10 == 0)
-				ck_assert_scan(&committed, key);
+				kv_random_scan(reader, &committed, key);
 		}
 		kv_reader_end(reader);
 	}
@@ -180,9 +118,9 @@ START_TEST(keys_of_1024_bytes_with_1000_in_common_are_one_scan)
 	}
 	ck_assert_ok(kv_commit(kv));
 	ck_assert_ok(kv_reader_begin(reader));
-	ck_assert_scan(&model, bytes_make(NULL, 0));
-	ck_assert_scan(&model, bytes_make(key, sizeof key));
-	ck_assert_scan(&model, bytes_make(key, 1003));
+	kv_random_scan(reader, &model, bytes_make(NULL, 0));
+	kv_random_scan(reader, &model, bytes_make(key, sizeof key));
+	kv_random_scan(reader, &model, bytes_make(key, 1003));
 	kv_reader_end(reader);
 	model_free(&model);
 }
@@ -193,7 +131,7 @@ START_TEST(removing_every_key_leaves_no_branch_behind)
 	uint64_t empty = kv_used(kv), random = 11;
 	struct model model = {0};
 	ck_assert_ok(kv_write_begin(kv));
-	change_randomly(&random, &model, 300);
+	kv_random_change(kv, &random, &model, 300);
 	ck_assert_ok(kv_commit(kv));
 	ck_assert_uint_gt(kv_used(kv), empty);
 	ck_assert_ok(kv_write_begin(kv));
@@ -428,7 +366,7 @@ static void fill(struct model *model, uint64_t random)
 {
 	for (int round = 0; round < 12; round++) {
 		ck_assert_ok(kv_write_begin(kv));
-		change_randomly(&random, model, 30);
+		kv_random_change(kv, &random, model, 30);
 		ck_assert_ok(kv_commit(kv));
 	}
 	kv_reader_close(reader);
@@ -449,7 +387,7 @@ static int use_in_child(const struct model *model)
 			_exit(err == ERR_CORRUPT || err == ERR_VERSION ? 3 : 4);
 		ck_assert_ok(kv_reader_open(kv, &reader));
 		ck_assert_ok(kv_reader_begin(reader));
-		ck_assert_scan(model, bytes_make(NULL, 0));
+		kv_random_scan(reader, model, bytes_make(NULL, 0));
 		kv_reader_end(reader);
 		put_now(bytes_of("another"), bytes_of("row"));
 		_exit(0);
@@ -553,7 +491,7 @@ START_TEST(a_map_cut_off_while_it_is_open_is_marked_and_judged)
 		ck_assert_ok(kv_reader_open(kv, &reader));
 		ck_assert_ok(kv_reader_begin(reader));
 		ck_assert_int_eq(truncate(path, 8192), 0);
-		ck_assert_scan(&model, bytes_make(NULL, 0));
+		kv_random_scan(reader, &model, bytes_make(NULL, 0));
 		_exit(1);
 	}
 	int status;
