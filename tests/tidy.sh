@@ -92,6 +92,7 @@ door() {
 door 'h2o\.h|h2o/.*\.h' 'server/.*'
 door 'liburing\.h' 'server/.*'
 door 'lmdb\.h' 'storage/kv_lmdb[a-z_]*\.[ch]'
+door 'raft\.h' 'storage/meta/consensus_raft[a-z_]*\.[ch]'
 door 'isa-l\.h|isa-l/.*\.h' 'erasure/.*'
 door 'xxhash\.h' 'erasure/checksum[a-z0-9_]*\.[ch]|storage/.*'
 door 'sodium\.h' 'server/.*|storage/.*'

@@ -121,8 +121,10 @@ struct read_index {
 	uint64_t index;
 
 	/* Of consensus. */
+	struct consensus *consensus;
 	struct task task;
 	struct read_index *next;
+	uint64_t due_ms;
 };
 
 enum consensus_role {
