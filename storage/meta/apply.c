@@ -47,6 +47,13 @@ static apply_function *const functions[COMMAND_TYPE_COUNT] = {
 	[COMMAND_TOKEN_DELETE] = apply_token_delete,
 	[COMMAND_KEY_DELETE] = apply_key_delete,
 	[COMMAND_SETTING_PUT] = apply_setting_put,
+	[COMMAND_RING_TARGET] = apply_ring_target,
+	[COMMAND_MOVE_BEGIN] = apply_move_begin,
+	[COMMAND_MOVE_ADVANCE] = apply_move_advance,
+	[COMMAND_MOVE_FLIP] = apply_move_flip,
+	[COMMAND_MOVE_CANCEL] = apply_move_cancel,
+	[COMMAND_MOVE_EMPTIED] = apply_move_emptied,
+	[COMMAND_SPAN_BEGIN] = apply_span_begin,
 };
 
 /* --- what is kept beside the tables ----------------------------------------------------------- */
@@ -78,6 +85,9 @@ static enum err load(struct apply *apply)
 	else if (err != ERR_NOT_FOUND)
 		return err == ERR_OK ? ERR_CORRUPT : err;
 	err = ring_rows_load(&apply->view, RING_STANDARD, &apply->ring);
+	if (err == ERR_OK)
+		err = ring_rows_load(
+			&apply->view, RING_STANDARD | RING_ROWS_TARGET, &apply->target);
 	return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
@@ -104,6 +114,8 @@ void apply_fini(struct apply *apply)
 	buffer_view_close(&apply->view);
 	ring_snapshot_unref(apply->ring);
 	ring_snapshot_unref(apply->ring_next);
+	ring_snapshot_unref(apply->target);
+	ring_snapshot_unref(apply->target_next);
 	free(apply->row_buf);
 	*apply = (struct apply){0};
 }
@@ -138,6 +150,22 @@ static void apply_decoded(
 	apply_session_leave(apply, command, result);
 }
 
+/* What the command made of the ring is what the next one sees. */
+static void take_ring(struct apply *apply)
+{
+	if (apply->ring_next) {
+		ring_snapshot_unref(apply->ring);
+		apply->ring = apply->ring_next;
+		apply->ring_next = NULL;
+	}
+	if (apply->target_changes) {
+		ring_snapshot_unref(apply->target);
+		apply->target = apply->target_next;
+		apply->target_next = NULL;
+		apply->target_changes = false;
+	}
+}
+
 enum err apply_command(struct apply *apply, struct bytes bytes, struct version_id place,
 	uint64_t time_ms, struct command_result *ret_result)
 {
@@ -164,11 +192,7 @@ enum err apply_command(struct apply *apply, struct bytes bytes, struct version_i
 	buffer_view_end(&apply->view);
 	if (apply->err != ERR_OK)
 		return apply->err;
-	if (apply->ring_next) {
-		ring_snapshot_unref(apply->ring);
-		apply->ring = apply->ring_next;
-		apply->ring_next = NULL;
-	}
+	take_ring(apply);
 	*ret_result = result;
 	return ERR_OK;
 }

@@ -27,6 +27,7 @@ struct apply {
 	struct state_hash hash; /* as of the last command */
 	struct state_hash hash_before; /* and of the one before, which a failed one leaves */
 	struct ring_snapshot *ring; /* newest; owned; NULL: none was set */
+	struct ring_snapshot *target; /* that its shards move to; owned; NULL: none */
 
 	/* Of the command that is being applied: */
 	struct buffer_view view; /* of the writer */
@@ -37,6 +38,8 @@ struct apply {
 	enum err err; /* (A3) */
 	struct accounting accounting;
 	struct ring_snapshot *ring_next; /* set by it; owned */
+	struct ring_snapshot *target_next; /* likewise, if target_changes; NULL: none any more */
+	bool target_changes;
 	bool access_keys_changed; /* by any since the owner looked; the owner clears it */
 	bool nodes_changed; /* likewise; nodes or tokens */
 	uint8_t *row_buf; /* ROW_LEN_MAX */

@@ -125,8 +125,9 @@ enum command_code apply_body_make(struct apply *apply, uint32_t part, uint64_t b
 		*ret_body = make_inline(apply, part, class, body);
 		return COMMAND_OK;
 	}
-	if (!apply_extents_are_new(apply, body->extents))
-		return COMMAND_REFUSED;
+	enum command_code checked = apply_extents_check(apply, body->extents);
+	if (checked != COMMAND_OK)
+		return checked;
 	if (body->staged != 0) {
 		enum command_code code = take_stage(apply, bucket, key, class, body);
 		if (code == COMMAND_OK)
@@ -193,10 +194,9 @@ void apply_body_stage(
 	struct apply *apply, const struct command *command, struct command_result *result)
 {
 	const struct command_body_stage *stage = &command->body_stage;
-	if (!apply_extents_are_new(apply, stage->extents)) {
-		result->code = COMMAND_REFUSED;
+	result->code = apply_extents_check(apply, stage->extents);
+	if (result->code != COMMAND_OK)
 		return;
-	}
 	if (stage->staged != 0) {
 		extend_stage(apply, stage, result);
 		return;
@@ -265,11 +265,13 @@ void apply_body_swap(
 		return;
 	}
 	if (row.kind != BODY_EXTENTS || row.stored_len != swap->stored_len ||
-		fields_list_count(swap->extents, &added) != ERR_OK ||
-		!apply_extents_are_new(apply, swap->extents)) {
+		fields_list_count(swap->extents, &added) != ERR_OK) {
 		result->code = COMMAND_REFUSED;
 		return;
 	}
+	result->code = apply_extents_check(apply, swap->extents);
+	if (result->code != COMMAND_OK)
+		return;
 	/* An extent costs its row, its slot's counts and a little. */
 	if (row.piece_count + row.piece_count / 8 + 2 * added + 16 > COMMAND_ROWS_MAX) {
 		result->code = COMMAND_LIMIT;

@@ -24,7 +24,7 @@ void apply_garbage_add(
 }
 
 /* Is some session reading a state from before this log index (G2)? */
-static bool is_read(struct apply *apply, uint64_t log_index)
+bool apply_is_read(struct apply *apply, uint64_t log_index)
 {
 	struct row_key key;
 	struct bytes found, value;
@@ -188,7 +188,7 @@ void apply_garbage_done(
 		result->code = COMMAND_NO_BODY;
 		return;
 	}
-	if (done->kind == GARBAGE_BODY && is_read(apply, done->log_index)) {
+	if (done->kind == GARBAGE_BODY && apply_is_read(apply, done->log_index)) {
 		result->code = COMMAND_EARLY;
 		return;
 	}

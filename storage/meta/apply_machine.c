@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Commands on drives, access keys and settings. */
+/* Commands on drives, access keys and settings.
+ *
+ * (D1) A drive is in, then draining (and perhaps in again), then gone or not, then removed. Gone is
+ *      for good: its shards are made anew from that command on. It is removed when neither ring,
+ *      target, moves, exceptions nor leftovers name it. Its row stays, and so does its number.
+ * (D2) A mount is a claim: (drive, node, next number). The number proves that the claimer has seen
+ *      the newest superblock; whose claim is not the newest any more fences the drive. Who has
+ *      brought back a drive that is gone is told LOCKED: it is wiped, and added as another one.
+ */
 #include "storage/meta/apply_priv.h"
 
 /* --- drives ----------------------------------------------------------------------------------- */
@@ -57,6 +65,66 @@ void apply_drive_add(
 	result->id = row.number;
 }
 
+/* Does anything of the ledger name the drive? */
+static bool is_referred_to(struct apply *apply, uint16_t number)
+{
+	struct row_key key;
+	struct bytes found, value;
+	row_key_drive_counts(&key, number);
+	if (apply_ring_has_drive(apply, number) || apply_get(apply, &key, &value))
+		return true;
+	row_key_begin(&key, TABLE_LEFTOVER);
+	bool is_there = apply_seek(apply, &key, 1, &found, &value);
+	while (is_there) {
+		if (get_be16(found.data + 4) == number)
+			return true;
+		is_there = apply_next(apply, bytes_make(key.data, 1), &found, &value);
+	}
+	return false;
+}
+
+/* Which states may follow (D1). */
+static enum command_code check_state(
+	struct apply *apply, const struct row_drive *row, enum row_drive_state next)
+{
+	if (row->state == next)
+		return COMMAND_OK;
+	if (row->state == DRIVE_ROW_REMOVED ||
+		(row->state == DRIVE_ROW_GONE && next != DRIVE_ROW_REMOVED))
+		return COMMAND_REFUSED;
+	if (next == DRIVE_ROW_REMOVED && is_referred_to(apply, row->number))
+		return COMMAND_NOT_EMPTY;
+	return COMMAND_OK;
+}
+
+/* The ring has it among those that are gone, from this command on. */
+static void add_gone(struct apply *apply, uint16_t number)
+{
+	struct ring_edit edit;
+	if (!apply->ring || ring_snapshot_is_gone(apply->ring, number) ||
+		!apply_ring_edit(apply, &edit))
+		return;
+	if (edit.gone_count == RING_DRIVES_MAX) {
+		apply_ring_dropped(&edit);
+		apply_fail(apply, ERR_LIMIT);
+		return;
+	}
+	size_t at = edit.gone_count++;
+	for (; at > 0 && edit.gone[at - 1] > number; at--)
+		edit.gone[at] = edit.gone[at - 1];
+	edit.gone[at] = number;
+	apply_ring_edited(apply, &edit);
+}
+
+static void set_state(struct apply *apply, struct row_drive *row, enum row_drive_state next)
+{
+	if (next >= DRIVE_ROW_GONE && row->state < DRIVE_ROW_GONE)
+		row->gone_ms = apply->time_ms;
+	if (next >= DRIVE_ROW_GONE)
+		add_gone(apply, row->number);
+	row->state = next;
+}
+
 void apply_drive_update(
 	struct apply *apply, const struct command *command, struct command_result *result)
 {
@@ -68,17 +136,24 @@ void apply_drive_update(
 		result->code = COMMAND_NO_KEY;
 		return;
 	}
+	result->id = row.number;
+	result->count = row.mount;
+	if (update->set & DRIVE_SET_STATE)
+		result->code = check_state(apply, &row, update->state);
 	if (update->set & DRIVE_SET_MOUNT) {
-		if (update->mount != row.mount + 1) {
+		if (row.state >= DRIVE_ROW_GONE)
+			result->code = COMMAND_LOCKED; /* (D2) */
+		else if (update->mount != row.mount + 1)
 			result->code = COMMAND_STALE;
-			result->count = row.mount;
-			return;
-		}
+	}
+	if (result->code != COMMAND_OK)
+		return;
+	if (update->set & DRIVE_SET_MOUNT) {
 		row.mount = update->mount;
 		row.node = update->node;
 	}
 	if (update->set & DRIVE_SET_STATE)
-		row.state = update->state;
+		set_state(apply, &row, update->state);
 	if (update->set & DRIVE_SET_WEIGHT)
 		row.weight = update->weight;
 	if (update->set & DRIVE_SET_ZONE)
@@ -86,7 +161,6 @@ void apply_drive_update(
 	if (update->set & DRIVE_SET_CLASS)
 		row.class = update->class;
 	apply_put_drive(apply, &key, &row);
-	result->id = row.number;
 	result->count = row.mount;
 }
 

@@ -63,8 +63,9 @@ uint64_t apply_body_make_slices(struct apply *apply, uint32_t part, struct row_b
 bool apply_body_ref(struct apply *apply, uint64_t body, struct row_body *ret_row);
 void apply_body_unref(struct apply *apply, uint64_t body);
 
-/* Can the extents be new rows of this proposer? Checks what needs the index. */
-bool apply_extents_are_new(struct apply *apply, struct bytes extents);
+/* Can the extents be new rows of this proposer? Checks what needs the index. REFUSED, LOST or OK.
+ */
+enum command_code apply_extents_check(struct apply *apply, struct bytes extents);
 
 /* --- extents, apply_extent.c ------------------------------------------------------------------ */
 
@@ -77,6 +78,52 @@ void apply_extents_remove(struct apply *apply, struct bytes pieces_value);
 
 /* Names another body in the rows of the extents of one row of pieces. */
 void apply_extents_rename(struct apply *apply, struct bytes pieces_value, uint64_t body);
+
+/* Writes an extent's row and counts it; without old it is new, without new it goes. */
+void apply_extent_write(struct apply *apply, uint32_t slot, struct extent_id extent,
+	const struct row_extent *old, struct row_extent *new);
+
+/* The exception of a shard, if it has one. */
+bool apply_exception_find(const struct row_extent *row, uint8_t shard, uint16_t *ret_drive);
+
+/* The exceptions of a row once a shard of it is on that drive, in buf, which has room for all. */
+struct bytes apply_exception_set(const struct apply *apply, uint32_t slot, struct extent_id extent,
+	const struct row_extent *row, uint8_t shard, uint16_t drive, uint8_t *buf);
+
+/* --- the ring, apply_ring.c ------------------------------------------------------------------- */
+
+/* A copy of the ring with its moves and gone drives, to be changed by a command. */
+struct ring_edit {
+	struct ring ring; /* of slots */
+	uint8_t *slots; /* owned, as all of these */
+	struct ring_moving *moves; /* room for RING_MOVES_MAX */
+	size_t move_count;
+	uint16_t *gone; /* room for RING_DRIVES_MAX */
+	size_t gone_count;
+};
+
+/* There is a ring. False: latched. */
+bool apply_ring_edit(struct apply *apply, struct ring_edit *ret_edit);
+
+/* Writes what changed of the ring's own rows; the edit is what the next command sees. If the target
+ * is reached it becomes the ring. */
+void apply_ring_edited(struct apply *apply, struct ring_edit *edit);
+
+/* Nothing of it is to be. */
+void apply_ring_dropped(struct ring_edit *edit);
+
+/* All drives but those that are gone; owned by the caller. NULL: latched. */
+struct ring_drive_info *apply_ring_drives(struct apply *apply, size_t *ret_count);
+
+/* Has any slot the drive in ring, target or moves? */
+bool apply_ring_has_drive(const struct apply *apply, uint16_t drive);
+
+/* Notes that shards of (slot, shard) are on a drive that need not be there; but for a drive that is
+ * gone, 0, or a place by the ring as it is now. apply_move.c. */
+void apply_leftover_add(struct apply *apply, uint32_t slot, uint8_t shard, uint16_t drive);
+
+/* Is some session reading a state from before this log index? apply_garbage.c. */
+bool apply_is_read(struct apply *apply, uint64_t log_index);
 
 /* --- versions, apply_version.c ---------------------------------------------------------------- */
 
@@ -155,7 +202,9 @@ apply_function apply_upload_create, apply_upload_part, apply_upload_part_copy;
 apply_function apply_upload_complete, apply_upload_abort;
 apply_function apply_body_stage, apply_body_swap, apply_extent_update;
 apply_function apply_garbage_done;
-apply_function apply_drive_add, apply_drive_update, apply_ring_set;
+apply_function apply_drive_add, apply_drive_update, apply_ring_set, apply_ring_target;
+apply_function apply_move_begin, apply_move_advance, apply_move_flip, apply_move_cancel;
+apply_function apply_move_emptied, apply_span_begin;
 apply_function apply_key_put, apply_key_delete, apply_setting_put;
 apply_function apply_node_put, apply_node_remove, apply_token_put, apply_token_delete;
 

@@ -69,6 +69,13 @@ const char *command_type_name(enum command_type type)
 		[COMMAND_NODE_REMOVE] = "node_remove",
 		[COMMAND_TOKEN_PUT] = "token_put",
 		[COMMAND_TOKEN_DELETE] = "token_delete",
+		[COMMAND_RING_TARGET] = "ring_target",
+		[COMMAND_MOVE_BEGIN] = "move_begin",
+		[COMMAND_MOVE_ADVANCE] = "move_advance",
+		[COMMAND_MOVE_FLIP] = "move_flip",
+		[COMMAND_MOVE_CANCEL] = "move_cancel",
+		[COMMAND_MOVE_EMPTIED] = "move_emptied",
+		[COMMAND_SPAN_BEGIN] = "span_begin",
 	};
 	return type < COMMAND_TYPE_COUNT ? names[type] : "?";
 }
@@ -170,6 +177,16 @@ void command_shard_move_append(struct fields_out *out, const struct command_shar
 enum err command_shard_move_next(struct bytes *list, struct command_shard_move *ret_move)
 {
 	return fields_list_next(&command_shard_move_fields, list, ret_move);
+}
+
+void command_ring_move_append(struct fields_out *out, const struct command_ring_move *move)
+{
+	fields_list_append(out, &command_ring_move_fields, move);
+}
+
+enum err command_ring_move_next(struct bytes *list, struct command_ring_move *ret_move)
+{
+	return fields_list_next(&command_ring_move_fields, list, ret_move);
 }
 
 /* --- results ---------------------------------------------------------------------------------- */

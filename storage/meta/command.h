@@ -60,6 +60,13 @@ enum command_type { /* kept on disk */
 	COMMAND_NODE_REMOVE = 27,
 	COMMAND_TOKEN_PUT = 28,
 	COMMAND_TOKEN_DELETE = 29,
+	COMMAND_RING_TARGET = 30,
+	COMMAND_MOVE_BEGIN = 31,
+	COMMAND_MOVE_ADVANCE = 32,
+	COMMAND_MOVE_FLIP = 33,
+	COMMAND_MOVE_CANCEL = 34,
+	COMMAND_MOVE_EMPTIED = 35,
+	COMMAND_SPAN_BEGIN = 36,
 	COMMAND_TYPE_COUNT
 };
 
@@ -80,9 +87,10 @@ enum command_type { /* kept on disk */
 	X(LIMIT, 12, ERR_LIMIT) /* too deep, too many; copy the bytes instead */ \
 	X(LOCKED, 13, ERR_DENIED) /* retention or legal hold */ \
 	X(NO_PART, 14, ERR_INVALID) /* Complete names a part that is not there: result.count */ \
-	X(EARLY, 15, ERR_BUSY) /* collection, while a read could still need it */ \
+	X(EARLY, 15, ERR_BUSY) /* something has to end before: a read, a copy, another move */ \
 	X(NO_RESULT, 16, ERR_UNKNOWN) /* a sequence whose result is no longer kept */ \
-	X(QUOTA, 17, ERR_LIMIT)
+	X(QUOTA, 17, ERR_LIMIT) \
+	X(LOST, 18, ERR_QUORUM) /* drives that it names are gone: write it again */
 
 enum command_code { /* kept on disk */
 #define X(name, number, err) COMMAND_##name = number,
@@ -365,7 +373,9 @@ struct command_body_swap {
 	struct bytes extents;
 };
 
-/* Where a shard is now: after repair, or when it was found to be lost. */
+/* Where a shard is now: after repair, or when it was found to be lost. Only the drive where the
+ * ring wants it, as it is at apply, or 0; STALE if that has changed meanwhile. EARLY: another shard
+ * of the extent is there, and the same command has to move it away. */
 struct command_shard_move {
 	uint16_t slot;
 	struct extent_id extent;
@@ -417,6 +427,65 @@ struct command_drive_update {
 /* A whole ring (ring.h), checked at apply too. STALE if its version is not the next one. */
 struct command_ring_set {
 	struct bytes ring; /* ring_encode() */
+};
+
+/* A ring to move to, while extents stay readable: ring_encode(). STALE if its version is not the
+ * one behind ring and target. REFUSED: not a ring of these drives, another number of slots, or its
+ * moves would wait for each other in a circle (ring_order_untangle()). A target that is there
+ * already is replaced; what is on its way to that one arrives, or is turned around, before it moves
+ * on. result.count: version of the ring; it is the target's already if nothing has to move. */
+struct command_ring_target {
+	struct bytes ring;
+};
+
+#define COMMAND_RING_MOVES_MAX 256
+#define COMMAND_RING_FLIPS_MAX 128
+
+/* A shard of a slot, where ring and target differ. */
+struct command_ring_move {
+	uint16_t slot;
+	uint8_t shard;
+	uint16_t drive; /* of MOVE_EMPTIED */
+	uint64_t since; /* which move, or leftover; not of MOVE_BEGIN */
+};
+
+/* Lists of command_ring_move. All or nothing; result.id is the place in the list of the first one
+ * that could not be, from 0.
+ *
+ * BEGIN: from the ring's drive to the target's. STALE: ring and target do not differ there, or it
+ * moves already. EARLY: another shard has to leave the drive's domain, or the drive has to be
+ * emptied of such shards. LIMIT: RING_MOVES_MAX. Where the slot has no such shard the ring changes
+ * at once.
+ * FLIP: the new drive is the owner. EARLY until the cursor is at the end and no exception is left.
+ * CANCEL: turns a move around that the target does not want any more, or whose new drive is gone.
+ */
+struct command_moves {
+	struct bytes moves;
+};
+
+/* The extents behind cursor up to up_to, or all others, are on the new drive. STALE if the move is
+ * another one, or the cursor elsewhere. LIMIT: the slot has more than COMMAND_MOVES_MAX extents
+ * there. EARLY: an extent has another shard on the new drive, which has to come home first; or the
+ * position goes away (to is 0), and an extent still has such a shard. */
+struct command_move_advance {
+	uint16_t slot;
+	uint8_t shard;
+	uint64_t since;
+	struct extent_id cursor, up_to;
+	bool is_end;
+};
+
+/* Shards of (slot, shard) that nothing names are gone from the drive. List of command_ring_move.
+ * EARLY while a read could still need them; STALE if there are newer ones. */
+struct command_move_emptied {
+	struct bytes leftovers;
+};
+
+/* Writes down, some at a time, which shards a gone drive took along. result.count: the slot to go
+ * on with; 0: that was all. */
+struct command_span_begin {
+	uint16_t drive;
+	uint32_t slot;
 };
 
 struct command_key_put {
@@ -514,6 +583,11 @@ struct command {
 		struct command_node_remove node_remove;
 		struct command_token_put token_put;
 		struct command_token_delete token_delete;
+		struct command_ring_target ring_target;
+		struct command_moves move_begin, move_flip, move_cancel;
+		struct command_move_advance move_advance;
+		struct command_move_emptied move_emptied;
+		struct command_span_begin span_begin;
 	};
 };
 
@@ -543,6 +617,8 @@ void command_delete_append(struct fields_out *out, const struct command_delete *
 MUST_USE enum err command_delete_next(struct bytes *list, struct command_delete *ret_item);
 void command_shard_move_append(struct fields_out *out, const struct command_shard_move *move);
 MUST_USE enum err command_shard_move_next(struct bytes *list, struct command_shard_move *ret_move);
+void command_ring_move_append(struct fields_out *out, const struct command_ring_move *move);
+MUST_USE enum err command_ring_move_next(struct bytes *list, struct command_ring_move *ret_move);
 
 /* A result, as the session keeps it and as it crosses the channel. */
 #define COMMAND_RESULT_LEN_MAX 256

@@ -32,12 +32,17 @@ static bool is_attributes(const struct command_attributes *attributes)
 		metadata_is_valid(attributes->metadata) && metadata_is_valid(attributes->tags);
 }
 
-/* Is enough of the extent durable to be called written (P1)? */
+/* Is enough of the extent durable, on a drive each, to be called written (P1)? */
 static bool is_durable(const struct command_extent *extent)
 {
 	unsigned durable = 0;
-	for (size_t i = 0; i < extent->drives.len / 2; i++)
-		durable += get_le16(extent->drives.data + 2 * i) != 0;
+	for (size_t i = 0; i < extent->drives.len / 2; i++) {
+		uint16_t drive = get_le16(extent->drives.data + 2 * i);
+		for (size_t j = 0; j < i; j++)
+			if (drive != 0 && get_le16(extent->drives.data + 2 * j) == drive)
+				return false;
+		durable += drive != 0;
+	}
 	return durable >= extent->k + (extent->m > 0);
 }
 
@@ -182,6 +187,55 @@ static bool is_extent_update(const struct command_extent_update *update)
 	return err == ERR_END && count > 0;
 }
 
+static bool is_ring_moves(struct bytes list, size_t count_max)
+{
+	struct command_ring_move move;
+	uint32_t last = 0;
+	size_t count = 0;
+	enum err err;
+	while ((err = command_ring_move_next(&list, &move)) == ERR_OK) {
+		uint32_t place = (uint32_t)move.slot << 8 | move.shard;
+		/* Ascending, so that none is named twice. */
+		if (move.shard >= ROW_SHARDS_MAX || (count > 0 && place <= last) ||
+			++count > count_max)
+			return false;
+		last = place;
+	}
+	return err == ERR_END && count > 0;
+}
+
+static bool is_leftovers(struct bytes list)
+{
+	struct command_ring_move move;
+	size_t count = 0;
+	enum err err;
+	while ((err = command_ring_move_next(&list, &move)) == ERR_OK) {
+		if (move.shard >= ROW_SHARDS_MAX || ++count > COMMAND_RING_MOVES_MAX)
+			return false;
+	}
+	return err == ERR_END && count > 0;
+}
+
+static bool is_ring_command(const struct command *command)
+{
+	switch (command->type) {
+	case COMMAND_RING_TARGET:
+		return command->ring_target.ring.len > 0;
+	case COMMAND_MOVE_BEGIN:
+	case COMMAND_MOVE_CANCEL:
+		return is_ring_moves(command->move_begin.moves, COMMAND_RING_MOVES_MAX);
+	case COMMAND_MOVE_FLIP:
+		return is_ring_moves(command->move_flip.moves, COMMAND_RING_FLIPS_MAX);
+	case COMMAND_MOVE_ADVANCE:
+		return command->move_advance.shard < ROW_SHARDS_MAX &&
+			command->move_advance.since != 0;
+	case COMMAND_MOVE_EMPTIED:
+		return is_leftovers(command->move_emptied.leftovers);
+	default:
+		return command->span_begin.drive != 0;
+	}
+}
+
 /* Session 0 has no exactly-once; only these may do without. */
 static bool needs_session(uint8_t type)
 {
@@ -229,6 +283,8 @@ bool command_is_valid(const struct command *command)
 		return false;
 	if (command->type >= COMMAND_OBJECT_PUT && command->type <= COMMAND_BODY_SWAP)
 		return is_object_command(command);
+	if (command->type >= COMMAND_RING_TARGET && command->type <= COMMAND_SPAN_BEGIN)
+		return is_ring_command(command);
 	switch (command->type) {
 	case COMMAND_SESSION_OPEN:
 		return command->session == 0 && command->session_open.start != 0;
@@ -241,7 +297,7 @@ bool command_is_valid(const struct command *command)
 	case COMMAND_EXTENT_UPDATE:
 		return is_extent_update(&command->extent_update);
 	case COMMAND_DRIVE_UPDATE:
-		return command->drive_update.state <= DRIVE_ROW_GONE;
+		return command->drive_update.state <= DRIVE_ROW_REMOVED;
 	case COMMAND_RING_SET:
 		return command->ring_set.ring.len > 0;
 	case COMMAND_KEY_PUT:

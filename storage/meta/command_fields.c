@@ -277,6 +277,45 @@ static const struct field ring_set_list[] = {
 };
 static FIELDS(ring_set_fields, struct command_ring_set, ring_set_list);
 
+static const struct field ring_target_list[] = {
+	FIELD(1, FIELD_BYTES, struct command_ring_target, ring, COMMAND_LEN_MAX),
+};
+static FIELDS(ring_target_fields, struct command_ring_target, ring_target_list);
+
+static const struct field ring_move_list[] = {
+	FIELD(1, FIELD_U16, struct command_ring_move, slot, 0),
+	FIELD(2, FIELD_U8, struct command_ring_move, shard, 0),
+	FIELD(3, FIELD_U16, struct command_ring_move, drive, 0),
+	FIELD(4, FIELD_U64, struct command_ring_move, since, 0),
+};
+FIELDS(command_ring_move_fields, struct command_ring_move, ring_move_list);
+
+static const struct field moves_list[] = {
+	FIELD(1, FIELD_BYTES, struct command_moves, moves, COMMAND_LEN_MAX),
+};
+static FIELDS(moves_fields, struct command_moves, moves_list);
+
+static const struct field move_advance_list[] = {
+	FIELD(1, FIELD_U16, struct command_move_advance, slot, 0),
+	FIELD(2, FIELD_U8, struct command_move_advance, shard, 0),
+	FIELD(3, FIELD_U64, struct command_move_advance, since, 0),
+	FIELD_OF(4, FIELD_STRUCT, struct command_move_advance, cursor, 0, &row_extent_id_fields),
+	FIELD_OF(5, FIELD_STRUCT, struct command_move_advance, up_to, 0, &row_extent_id_fields),
+	FIELD(6, FIELD_BOOL, struct command_move_advance, is_end, 0),
+};
+static FIELDS(move_advance_fields, struct command_move_advance, move_advance_list);
+
+static const struct field move_emptied_list[] = {
+	FIELD(1, FIELD_BYTES, struct command_move_emptied, leftovers, COMMAND_LEN_MAX),
+};
+static FIELDS(move_emptied_fields, struct command_move_emptied, move_emptied_list);
+
+static const struct field span_begin_list[] = {
+	FIELD(1, FIELD_U16, struct command_span_begin, drive, 0),
+	FIELD(2, FIELD_U32, struct command_span_begin, slot, 0),
+};
+static FIELDS(span_begin_fields, struct command_span_begin, span_begin_list);
+
 static const struct field key_put_list[] = {
 	FIELD(1, FIELD_BYTES, struct command_key_put, id, ROW_ACCESS_KEY_ID_LEN_MAX),
 	FIELD(2, FIELD_BOOL, struct command_key_put, must_be_new, 0),
@@ -386,4 +425,11 @@ const struct fields *const command_type_fields[COMMAND_TYPE_COUNT] = {
 	[COMMAND_NODE_REMOVE] = &node_remove_fields,
 	[COMMAND_TOKEN_PUT] = &token_put_fields,
 	[COMMAND_TOKEN_DELETE] = &token_delete_fields,
+	[COMMAND_RING_TARGET] = &ring_target_fields,
+	[COMMAND_MOVE_BEGIN] = &moves_fields,
+	[COMMAND_MOVE_ADVANCE] = &move_advance_fields,
+	[COMMAND_MOVE_FLIP] = &moves_fields,
+	[COMMAND_MOVE_CANCEL] = &moves_fields,
+	[COMMAND_MOVE_EMPTIED] = &move_emptied_fields,
+	[COMMAND_SPAN_BEGIN] = &span_begin_fields,
 };

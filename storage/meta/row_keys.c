@@ -207,6 +207,20 @@ void row_key_move(struct row_key *key, uint16_t slot, uint8_t shard)
 	row_key_u8(key, shard);
 }
 
+void row_key_leftover(struct row_key *key, uint16_t slot, uint8_t shard, uint16_t drive)
+{
+	row_key_begin(key, TABLE_LEFTOVER);
+	row_key_u16(key, slot);
+	row_key_u8(key, shard);
+	row_key_u16(key, drive);
+}
+
+void row_key_drive_counts(struct row_key *key, uint16_t drive)
+{
+	row_key_begin(key, TABLE_DRIVE_COUNTS);
+	row_key_u16(key, drive);
+}
+
 void row_key_span(struct row_key *key, uint16_t drive, uint16_t slot)
 {
 	row_key_begin(key, TABLE_SPAN);

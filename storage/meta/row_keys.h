@@ -40,10 +40,12 @@ enum row_table { /* numbers are kept on disk */
 	TABLE_TOKEN = 0x69, /* token → row_token */
 	TABLE_MOVE = 0x62, /* slot, shard → row_move, while it is pending */
 	TABLE_SPAN = 0x63, /* drive, slot → row_span of a gone drive */
+	TABLE_LEFTOVER = 0x64, /* slot, shard, drive → row_leftover */
 	TABLE_ACCESS_KEY = 0x70, /* access key id → row_access_key */
 	TABLE_SETTING = 0x71, /* name → blob */
 	TABLE_USER = 0x72, /* reserved */
 	TABLE_SLOT_COUNTS = 0x80, /* slot → row_slot_counts */
+	TABLE_DRIVE_COUNTS = 0x81, /* drive number → row_drive_counts */
 };
 
 /* A key being built. */
@@ -92,6 +94,8 @@ void row_key_slot(struct row_key *key, uint16_t slot);
 void row_key_ring(struct row_key *key, uint8_t ring, uint64_t version, uint16_t part);
 void row_key_move(struct row_key *key, uint16_t slot, uint8_t shard);
 void row_key_span(struct row_key *key, uint16_t drive, uint16_t slot);
+void row_key_leftover(struct row_key *key, uint16_t slot, uint8_t shard, uint16_t drive);
+void row_key_drive_counts(struct row_key *key, uint16_t drive);
 void row_key_name(struct row_key *key, enum row_table table, struct bytes name);
 
 /* What a version's or upload's key holds. The S3 key is unescaped into key_buf, which has

@@ -183,6 +183,7 @@ static const struct field drive_list[] = {
 	FIELD(7, FIELD_U64, struct row_drive, weight, 0),
 	FIELD(8, FIELD_BYTES, struct row_drive, zone, ROW_ZONE_LEN_MAX),
 	FIELD(9, FIELD_U64, struct row_drive, added_ms, 0),
+	FIELD(10, FIELD_U64, struct row_drive, gone_ms, 0),
 };
 static FIELDS(drive_fields, struct row_drive, drive_list);
 
@@ -229,6 +230,8 @@ static const struct field move_list[] = {
 	FIELD_OF(3, FIELD_STRUCT, struct row_move, cursor, 0, &row_extent_id_fields),
 	FIELD(4, FIELD_BOOL, struct row_move, is_ended, 0),
 	FIELD(5, FIELD_U64, struct row_move, began_ms, 0),
+	FIELD(6, FIELD_U64, struct row_move, since, 0),
+	FIELD(7, FIELD_U64, struct row_move, left, 0),
 };
 static FIELDS(move_fields, struct row_move, move_list);
 
@@ -239,13 +242,41 @@ static const struct field span_list[] = {
 };
 static FIELDS(span_fields, struct row_span, span_list);
 
+static const struct field leftover_list[] = {
+	FIELD(1, FIELD_U64, struct row_leftover, since, 0),
+};
+static FIELDS(leftover_fields, struct row_leftover, leftover_list);
+
+static const struct field slot_shard_list[] = {
+	FIELD(1, FIELD_U64, struct row_slot_shard, count, 0),
+	FIELD(2, FIELD_U64, struct row_slot_shard, len, 0),
+	FIELD(3, FIELD_U64, struct row_slot_shard, exceptions, 0),
+	FIELD(4, FIELD_U64, struct row_slot_shard, missing, 0),
+};
+static FIELDS(slot_shard_fields, struct row_slot_shard, slot_shard_list);
+
+static const struct field slot_code_list[] = {
+	FIELD(1, FIELD_U64, struct row_slot_code, extents, 0),
+	FIELD(2, FIELD_U64, struct row_slot_code, len, 0),
+};
+static FIELDS(slot_code_fields, struct row_slot_code, slot_code_list);
+
 static const struct field slot_counts_list[] = {
 	FIELD(1, FIELD_U64, struct row_slot_counts, extents, 0),
 	FIELD(2, FIELD_U64, struct row_slot_counts, len, 0),
 	FIELD(3, FIELD_U64, struct row_slot_counts, exceptions, 0),
 	FIELD(4, FIELD_U64, struct row_slot_counts, missing, 0),
+	FIELD_OF(5, FIELD_STRUCTS, struct row_slot_counts, shards, ROW_SHARDS_MAX,
+		&slot_shard_fields),
+	FIELD_OF(
+		6, FIELD_STRUCTS, struct row_slot_counts, codes, ROW_SHARDS_MAX, &slot_code_fields),
 };
 static FIELDS(slot_counts_fields, struct row_slot_counts, slot_counts_list);
+
+static const struct field drive_counts_list[] = {
+	FIELD(1, FIELD_U64, struct row_drive_counts, exceptions, 0),
+};
+static FIELDS(drive_counts_fields, struct row_drive_counts, drive_counts_list);
 
 /* --- bytes ------------------------------------------------------------------------------------ */
 

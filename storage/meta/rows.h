@@ -345,7 +345,9 @@ struct row_garbage {
 enum row_drive_state { /* kept on disk */
 	DRIVE_ROW_IN = 0,
 	DRIVE_ROW_DRAINING = 1,
-	DRIVE_ROW_GONE = 2,
+	DRIVE_ROW_GONE = 2, /* given up: what it held is made anew */
+	DRIVE_ROW_REMOVED =
+		3, /* nothing refers to it; the row keeps its number from being reused */
 };
 
 struct row_drive {
@@ -358,6 +360,7 @@ struct row_drive {
 	uint64_t weight; /* bytes */
 	struct bytes zone; /* name of the domain above the node; empty: none */
 	uint64_t added_ms;
+	uint64_t gone_ms; /* when it was given up */
 };
 
 enum access_key_state { /* kept on disk */
@@ -418,6 +421,14 @@ struct row_move {
 	struct extent_id cursor; /* extents up to this one are on the target, or exceptions */
 	bool is_ended; /* the cursor has passed the last extent */
 	uint64_t began_ms;
+	uint64_t since; /* log index of the command that began it, and its name */
+	uint64_t left; /* shards without an exception that the cursor has not passed */
+};
+
+/* A drive that may still hold shards of (slot, shard) that are not to be there any more: they moved
+ * away. It gets none again until it was emptied of them. */
+struct row_leftover {
+	uint64_t since; /* log index: gets that read an older state may ask it */
 };
 
 /* The shards that a gone drive held in a slot: one row for them all. */
@@ -427,12 +438,32 @@ struct row_span {
 	uint64_t began_ms; /* when the drive was given up */
 };
 
-/* Counts kept by apply for one slot of the ring. */
+/* Counts kept by apply for one slot of the ring. Shards that a gone drive took along are not among
+ * the missing: index_span_next() counts them. */
+struct row_slot_shard { /* of all extents that have a shard of that number */
+	uint64_t count;
+	uint64_t len; /* bytes, but for the rounding of stripes */
+	uint64_t exceptions;
+	uint64_t missing;
+};
+
+struct row_slot_code { /* of all extents that have so many parity units */
+	uint64_t extents;
+	uint64_t len;
+};
+
 struct row_slot_counts {
 	uint64_t extents;
 	uint64_t len; /* bytes in extents */
 	uint64_t exceptions; /* rows of the ledger: shards not where the ring says */
 	uint64_t missing; /* of them, those that are nowhere */
+	struct row_slot_shard shards[ROW_SHARDS_MAX]; /* by number */
+	struct row_slot_code codes[ROW_SHARDS_MAX]; /* by m: below the profile's, under profile */
+};
+
+/* Shards that are on a drive by an exception. */
+struct row_drive_counts {
+	uint64_t exceptions;
 };
 
 /* --- bytes
@@ -457,7 +488,9 @@ struct row_slot_counts {
 	X(access_key) \
 	X(move) \
 	X(span) \
-	X(slot_counts)
+	X(leftover) \
+	X(slot_counts) \
+	X(drive_counts)
 
 #define X(name) \
 	size_t row_##name##_encode(const struct row_##name *row, uint8_t *buf); \

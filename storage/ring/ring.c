@@ -126,20 +126,122 @@ enum err ring_decode(struct bytes in, struct ring *ret_ring)
 struct ring_snapshot {
 	atomic_size_t refs;
 	struct ring ring;
-	uint8_t slots[];
+	size_t move_count, gone_count;
+	const uint16_t *gone;
+	const uint8_t *slots;
+	struct ring_moving moves[];
 };
 
-enum err ring_snapshot_new(const struct ring *ring, struct ring_snapshot **ret_snapshot)
+enum err ring_snapshot_new_moving(const struct ring *ring, const struct ring_moving *moves,
+	size_t move_count, const uint16_t *gone, size_t gone_count,
+	struct ring_snapshot **ret_snapshot)
 {
-	struct ring_snapshot *snapshot = malloc(sizeof *snapshot + ring->slots_len);
+	size_t moves_len = move_count * sizeof *moves, gone_len = gone_count * sizeof *gone;
+	struct ring_snapshot *snapshot = malloc(
+		sizeof *snapshot + moves_len + gone_len + ring->slots_len);
 	if (!snapshot)
 		return ERR_NO_MEMORY;
 	atomic_init(&snapshot->refs, 1);
-	memcpy(snapshot->slots, ring->slots, ring->slots_len);
+	uint8_t *end = (uint8_t *)snapshot->moves + moves_len;
+	if (move_count > 0)
+		memcpy(snapshot->moves, moves, moves_len);
+	if (gone_count > 0)
+		memcpy(end, gone, gone_len);
+	memcpy(end + gone_len, ring->slots, ring->slots_len);
+	snapshot->move_count = move_count;
+	snapshot->gone_count = gone_count;
+	snapshot->gone = (const uint16_t *)end;
+	snapshot->slots = end + gone_len;
 	snapshot->ring = *ring;
 	snapshot->ring.slots = snapshot->slots;
 	*ret_snapshot = snapshot;
 	return ERR_OK;
+}
+
+enum err ring_snapshot_new(const struct ring *ring, struct ring_snapshot **ret_snapshot)
+{
+	return ring_snapshot_new_moving(ring, NULL, 0, NULL, 0, ret_snapshot);
+}
+
+const struct ring_moving *ring_snapshot_move(
+	const struct ring_snapshot *snapshot, uint32_t slot, uint8_t shard)
+{
+	size_t low = 0, high = snapshot->move_count;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		const struct ring_moving *move = &snapshot->moves[middle];
+		if (move->slot == slot && move->shard == shard)
+			return move;
+		if (move->slot < slot || (move->slot == slot && move->shard < shard))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+const struct ring_moving *ring_snapshot_moves(
+	const struct ring_snapshot *snapshot, size_t *ret_count)
+{
+	*ret_count = snapshot->move_count;
+	return snapshot->moves;
+}
+
+const uint16_t *ring_snapshot_gone(const struct ring_snapshot *snapshot, size_t *ret_count)
+{
+	*ret_count = snapshot->gone_count;
+	return snapshot->gone;
+}
+
+bool ring_snapshot_is_gone(const struct ring_snapshot *snapshot, uint16_t drive)
+{
+	for (size_t i = 0; i < snapshot->gone_count; i++)
+		if (snapshot->gone[i] == drive)
+			return true;
+	return false;
+}
+
+static uint16_t owner(const struct ring *ring, uint32_t slot, uint8_t shard)
+{
+	return slot < ring->slot_count && shard < ring->width ? ring_drive(ring, slot, shard) : 0;
+}
+
+uint16_t ring_snapshot_goal(const struct ring_snapshot *snapshot, uint32_t slot, uint8_t shard)
+{
+	const struct ring_moving *move = ring_snapshot_move(snapshot, slot, shard);
+	uint16_t drive = move ? move->to : owner(&snapshot->ring, slot, shard);
+	return ring_snapshot_is_gone(snapshot, drive) ? 0 : drive;
+}
+
+bool ring_snapshot_is_place(
+	const struct ring_snapshot *snapshot, uint32_t slot, uint8_t shard, uint16_t drive)
+{
+	const struct ring_moving *move = ring_snapshot_move(snapshot, slot, shard);
+	if (drive == 0)
+		return false;
+	return move ? drive == move->from || drive == move->to
+		    : drive == owner(&snapshot->ring, slot, shard);
+}
+
+static void add_place(
+	const struct ring_snapshot *snapshot, uint16_t drive, struct ring_places *places)
+{
+	if (drive != 0 && !ring_snapshot_is_gone(snapshot, drive))
+		places->drives[places->count++] = drive;
+}
+
+void ring_snapshot_places(const struct ring_snapshot *snapshot, uint32_t slot, uint8_t shard,
+	struct extent_id extent, struct ring_places *ret_places)
+{
+	*ret_places = (struct ring_places){0};
+	const struct ring_moving *move = ring_snapshot_move(snapshot, slot, shard);
+	if (!move) {
+		add_place(snapshot, owner(&snapshot->ring, slot, shard), ret_places);
+		return;
+	}
+	add_place(snapshot, move->to, ret_places);
+	if (!ring_moving_has_passed(move, extent))
+		add_place(snapshot, move->from, ret_places);
 }
 
 struct ring_snapshot *ring_snapshot_ref(struct ring_snapshot *snapshot)

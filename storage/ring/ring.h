@@ -23,7 +23,8 @@
 #define RING_SLOTS_MAX 65536
 #define RING_WIDTH_MAX 32
 #define RING_DRIVES_MAX 4096
-#define RING_PART_LEN (32 * 1024)
+#define RING_PART_LEN (2 * 1024) /* so that a flip of one slot writes little */
+#define RING_MOVES_MAX 1024 /* pending at a time */
 #define RING_STANDARD 0 /* ring of the storage class STANDARD */
 
 enum ring_domain { /* kept on disk */
@@ -96,6 +97,10 @@ MUST_USE enum err ring_plan_initial(const struct ring_drive_info *drives, size_t
 MUST_USE enum err ring_check(
 	const struct ring *ring, const struct ring_drive_info *drives, size_t drive_count);
 
+/* Would the loss of one domain take both? */
+bool ring_share_domain(
+	const struct ring_drive_info *a, const struct ring_drive_info *b, enum ring_domain domain);
+
 /* Slots' positions that a drive holds. */
 uint32_t ring_count_drive(const struct ring *ring, uint16_t drive);
 
@@ -110,11 +115,61 @@ MUST_USE enum err ring_decode(struct bytes in, struct ring *ret_ring);
 
 /* --- snapshots
  * ------------------------------------------------------------------------------------- A ring in
- * memory that many threads read: counted, never changed. */
+ * memory that many threads read: counted, never changed. With it are the moves that are pending and
+ * the drives that are gone, so that who has one needs no rows to know where shards are.
+ */
 struct ring_snapshot;
+
+/* A shard of a slot on its way to another drive (storage/meta/apply_move.c). */
+struct ring_moving {
+	uint16_t slot;
+	uint8_t shard;
+	bool is_ended; /* all extents have moved */
+	uint16_t from, to; /* 0: none */
+	struct extent_id cursor; /* extents up to this one have moved */
+	uint64_t since; /* log index, and the name of the move */
+};
+
+static inline bool ring_moving_has_passed(const struct ring_moving *move, struct extent_id extent)
+{
+	if (move->is_ended || extent.session != move->cursor.session)
+		return move->is_ended || extent.session < move->cursor.session;
+	return extent.counter <= move->cursor.counter;
+}
 
 /* Copies the ring. Errors: ERR_NO_MEMORY. One reference is the caller's. */
 MUST_USE enum err ring_snapshot_new(const struct ring *ring, struct ring_snapshot **ret_snapshot);
+
+/* With moves, ascending by slot and shard, and drives that are gone, ascending. */
+MUST_USE enum err ring_snapshot_new_moving(const struct ring *ring, const struct ring_moving *moves,
+	size_t move_count, const uint16_t *gone, size_t gone_count,
+	struct ring_snapshot **ret_snapshot);
+
+/* The pending move of a shard; NULL: none. All moves: ascending by slot and shard. */
+const struct ring_moving *ring_snapshot_move(
+	const struct ring_snapshot *snapshot, uint32_t slot, uint8_t shard);
+const struct ring_moving *ring_snapshot_moves(
+	const struct ring_snapshot *snapshot, size_t *ret_count);
+
+bool ring_snapshot_is_gone(const struct ring_snapshot *snapshot, uint16_t drive);
+const uint16_t *ring_snapshot_gone(const struct ring_snapshot *snapshot, size_t *ret_count);
+
+/* Where a new shard is to be written: the target of a pending move, else the owner. 0: nowhere. */
+uint16_t ring_snapshot_goal(const struct ring_snapshot *snapshot, uint32_t slot, uint8_t shard);
+
+/* Does the ring, with its moves, make the drive a place of that shard of any extent? */
+bool ring_snapshot_is_place(
+	const struct ring_snapshot *snapshot, uint32_t slot, uint8_t shard, uint16_t drive);
+
+/* Where a shard without an exception is, the best first: of a pending move the new drive and then
+ * the old one; without those that are gone. None: it is nowhere until it is made anew. */
+struct ring_places {
+	uint8_t count;
+	uint16_t drives[2];
+};
+void ring_snapshot_places(const struct ring_snapshot *snapshot, uint32_t slot, uint8_t shard,
+	struct extent_id extent, struct ring_places *ret_places);
+
 struct ring_snapshot *ring_snapshot_ref(struct ring_snapshot *snapshot); /* any thread */
 void ring_snapshot_unref(struct ring_snapshot *snapshot); /* any thread; NULL is fine */
 const struct ring *ring_snapshot_ring(const struct ring_snapshot *snapshot);

@@ -14,7 +14,7 @@ static const struct ring_drive_info *find(
 	return NULL;
 }
 
-static bool share_domain(
+bool ring_share_domain(
 	const struct ring_drive_info *a, const struct ring_drive_info *b, enum ring_domain domain)
 {
 	if (a->number == b->number)
@@ -36,7 +36,7 @@ static bool is_slot(const struct ring *ring, uint32_t slot, const struct ring_dr
 		if (number == 0 || !row[i] || row[i]->weight == 0)
 			return false;
 		for (uint8_t j = 0; j < i; j++) {
-			if (share_domain(row[i], row[j], ring->domain))
+			if (ring_share_domain(row[i], row[j], ring->domain))
 				return false;
 		}
 	}

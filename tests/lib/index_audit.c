@@ -23,6 +23,10 @@ struct audit {
 	struct model bodies; /* body → rows found */
 	struct model counts; /* bucket and which → number */
 	struct model slots; /* slot and which → number */
+	struct model shards; /* slot, shard and which → number */
+	struct model lefts; /* slot and shard → extents that a move has not passed */
+	struct model drives; /* drive → exceptions */
+	struct ring_snapshot *ring;
 	struct model overflows; /* version → 1 if named, 2 if there */
 	struct model extents; /* extent → times named by a piece, less times there */
 	struct model inlines; /* body → 1 if it should have a row, less 1 if it has */
@@ -30,7 +34,18 @@ struct audit {
 	struct model nulls; /* object → null versions with a row, less rows */
 };
 
-enum which { OBJECTS, VERSIONS, LEN, UPLOADS, EXTENTS = 0, EXTENT_LEN, EXCEPTIONS, MISSING };
+enum which {
+	OBJECTS,
+	VERSIONS,
+	LEN,
+	UPLOADS,
+	EXTENTS = 0,
+	EXTENT_LEN,
+	EXCEPTIONS,
+	MISSING,
+	OF_SHARD,
+	OF_CODE,
+};
 
 static void count_which(struct model *model, uint64_t id, enum which which, int64_t by)
 {
@@ -117,6 +132,69 @@ static void audit_pieces(struct audit *audit, struct bytes key, struct bytes val
 	}
 }
 
+static void count_shard(struct audit *audit, uint16_t slot, enum which table, uint8_t shard,
+	enum which which, int64_t by)
+{
+	struct row_key key;
+	row_key_slot(&key, slot);
+	row_key_u8(&key, table);
+	row_key_u8(&key, shard);
+	row_key_u8(&key, which);
+	count(&audit->shards, &key, by);
+}
+
+static void count_left(struct audit *audit, uint16_t slot, uint8_t shard, int64_t by)
+{
+	struct row_key key;
+	row_key_move(&key, slot, shard);
+	count(&audit->lefts, &key, by);
+}
+
+static void audit_shard(struct audit *audit, uint16_t slot, struct extent_id extent,
+	const struct row_extent *row, uint8_t shard)
+{
+	const struct ring_moving *move = ring_snapshot_move(audit->ring, slot, shard);
+	count_shard(audit, slot, OF_SHARD, shard, EXTENTS, 1);
+	count_shard(audit, slot, OF_SHARD, shard, EXTENT_LEN, (row->len + row->k - 1) / row->k);
+	for (size_t i = 0; i < row_exception_count(row); i++) {
+		struct row_exception exception = row_exception_at(row, i);
+		if (exception.shard != shard)
+			continue;
+		count_shard(audit, slot, OF_SHARD, shard, EXCEPTIONS, 1);
+		count_shard(audit, slot, OF_SHARD, shard, MISSING, exception.drive == 0);
+		return;
+	}
+	if (move && !ring_moving_has_passed(move, extent))
+		count_left(audit, slot, shard, 1);
+}
+
+static void audit_move(struct audit *audit, struct bytes key, struct bytes value)
+{
+	struct row_move row;
+	uint16_t slot = get_be16(key.data + 1);
+	const struct ring_moving *move = ring_snapshot_move(audit->ring, slot, key.data[3]);
+	ck_assert_ok(row_move_decode(value, &row));
+	ck_assert(move && move->from == row.from && move->to == row.to &&
+		move->since == row.since && move->is_ended == row.is_ended &&
+		extent_id_is_equal(move->cursor, row.cursor));
+	count_left(audit, slot, key.data[3], -(int64_t)row.left);
+}
+
+static void audit_leftover(struct audit *audit, struct bytes key)
+{
+	ck_assert(!ring_snapshot_is_place(
+		audit->ring, get_be16(key.data + 1), key.data[3], get_be16(key.data + 4)));
+}
+
+static void audit_span(struct audit *audit, struct bytes key, struct bytes value)
+{
+	struct row_span row;
+	uint16_t drive = get_be16(key.data + 1);
+	ck_assert_ok(row_span_decode(value, &row));
+	ck_assert(ring_snapshot_is_gone(audit->ring, drive));
+	ck_assert(ring_snapshot_is_place(audit->ring, get_be16(key.data + 3), row.shard, drive));
+}
+
 static void audit_extent(struct audit *audit, struct bytes key, struct bytes value)
 {
 	struct row_extent row;
@@ -127,10 +205,17 @@ static void audit_extent(struct audit *audit, struct bytes key, struct bytes val
 	ck_assert_ok(row_extent_decode(value, &row));
 	count_which(&audit->slots, slot, EXTENTS, 1);
 	count_which(&audit->slots, slot, EXTENT_LEN, row.len);
+	count_shard(audit, slot, OF_CODE, row.m, EXTENTS, 1);
+	count_shard(audit, slot, OF_CODE, row.m, EXTENT_LEN, row.len);
 	for (size_t i = 0; i < row_exception_count(&row); i++) {
+		uint16_t drive = row_exception_at(&row, i).drive;
 		count_which(&audit->slots, slot, EXCEPTIONS, 1);
-		count_which(&audit->slots, slot, MISSING, row_exception_at(&row, i).drive == 0);
+		count_which(&audit->slots, slot, MISSING, drive == 0);
+		if (drive != 0)
+			count_id(&audit->drives, drive, 1);
 	}
+	for (uint8_t i = 0; i < row.k + row.m; i++)
+		audit_shard(audit, slot, extent_id_decode(key.data + 3), &row, i);
 }
 
 /* Has a completed upload given the body of the part to the object it made? */
@@ -190,6 +275,23 @@ static void audit_slot_counts(struct audit *audit, struct bytes key, struct byte
 	count_which(&audit->slots, slot, EXTENT_LEN, -(int64_t)row.len);
 	count_which(&audit->slots, slot, EXCEPTIONS, -(int64_t)row.exceptions);
 	count_which(&audit->slots, slot, MISSING, -(int64_t)row.missing);
+	for (uint8_t i = 0; i < ROW_SHARDS_MAX; i++) {
+		const struct row_slot_shard *shard = &row.shards[i];
+		count_shard(audit, slot, OF_SHARD, i, EXTENTS, -(int64_t)shard->count);
+		count_shard(audit, slot, OF_SHARD, i, EXTENT_LEN, -(int64_t)shard->len);
+		count_shard(audit, slot, OF_SHARD, i, EXCEPTIONS, -(int64_t)shard->exceptions);
+		count_shard(audit, slot, OF_SHARD, i, MISSING, -(int64_t)shard->missing);
+		count_shard(audit, slot, OF_CODE, i, EXTENTS, -(int64_t)row.codes[i].extents);
+		count_shard(audit, slot, OF_CODE, i, EXTENT_LEN, -(int64_t)row.codes[i].len);
+	}
+}
+
+static void audit_drive_counts(struct audit *audit, struct bytes key, struct bytes value)
+{
+	struct row_drive_counts row;
+	ck_assert_ok(row_drive_counts_decode(value, &row));
+	ck_assert_uint_gt(row.exceptions, 0);
+	count_id(&audit->drives, get_be16(key.data + 1), -(int64_t)row.exceptions);
 }
 
 static void audit_key(struct audit *audit, struct bytes key)
@@ -236,6 +338,18 @@ static void audit_row(struct audit *audit, struct bytes key, struct bytes value)
 	case TABLE_SLOT_COUNTS:
 		audit_slot_counts(audit, key, value);
 		break;
+	case TABLE_DRIVE_COUNTS:
+		audit_drive_counts(audit, key, value);
+		break;
+	case TABLE_MOVE:
+		audit_move(audit, key, value);
+		break;
+	case TABLE_SPAN:
+		audit_span(audit, key, value);
+		break;
+	case TABLE_LEFTOVER:
+		audit_leftover(audit, key);
+		break;
 	case TABLE_OVERFLOW:
 	case TABLE_NULL_VERSION:
 		audit_key(audit, key);
@@ -255,7 +369,7 @@ static void check_zero(struct model *model, const char *what)
 
 void index_audit(struct index *index, struct index_reader *reader)
 {
-	struct audit audit = {.reader = reader};
+	struct audit audit = {.reader = reader, .ring = index_ring(index)};
 	struct buffer_view view;
 	struct bytes key, value;
 	struct index_state_hash rolling, recounted;
@@ -277,6 +391,10 @@ void index_audit(struct index *index, struct index_reader *reader)
 	check_zero(&audit.refs, "references of a body");
 	check_zero(&audit.counts, "counts of a bucket");
 	check_zero(&audit.slots, "counts of a slot");
+	check_zero(&audit.shards, "counts of a slot's shards and codes");
+	check_zero(&audit.lefts, "what a move has not passed");
+	check_zero(&audit.drives, "exceptions that name a drive");
+	ring_snapshot_unref(audit.ring);
 	check_zero(&audit.overflows, "overflow");
 	check_zero(&audit.extents, "extents and pieces");
 	check_zero(&audit.inlines, "inline bodies");

@@ -152,7 +152,7 @@ END_TEST
 
 START_TEST(shards_elsewhere_are_exceptions)
 {
-	static const uint8_t reversed[] = {9, 0, 9, 0, 9, 0};
+	static const uint8_t elsewhere[] = {9, 0, 8, 0, 7, 0};
 	struct command command = put_extents_command("key", 1, 1);
 	struct object_info object;
 	struct index_piece piece;
@@ -161,7 +161,7 @@ START_TEST(shards_elsewhere_are_exceptions)
 	struct bytes list = command.object_put.body.extents;
 	struct command_extent extent;
 	ck_assert_ok(command_extent_next(&list, &extent));
-	extent.drives = bytes_make(reversed, sizeof reversed);
+	extent.drives = bytes_make(elsewhere, sizeof elsewhere);
 	command_extent_append(&out, &extent);
 	command.object_put.body.extents = bytes_make(extents, out.len);
 	ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_OK);
@@ -169,7 +169,7 @@ START_TEST(shards_elsewhere_are_exceptions)
 	ck_assert_ok(index_version_find(rig.reader, bucket, bytes_of("key"), &object));
 	ck_assert_ok(index_piece_find(rig.reader, object.row.body, 0, &piece));
 	ck_assert_uint_eq(row_exception_count(&piece.row), 3);
-	ck_assert_uint_eq(row_exception_at(&piece.row, 1).drive, 9);
+	ck_assert_uint_eq(row_exception_at(&piece.row, 1).drive, 8);
 	struct row_slot_counts counts;
 	ck_assert_ok(index_slot_counts(rig.reader, piece.slot, &counts));
 	ck_assert_uint_eq(counts.extents, 1);

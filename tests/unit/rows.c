@@ -147,8 +147,12 @@ START_TEST(every_table_reads_as_it_was_written)
 	CHECK_STABLE(move,
 		ROW(move, .from = 300, .to = 2, .cursor = {1 << 20, 7}, .is_ended = true,
 			.began_ms = 1700000000123));
+	CHECK_STABLE(leftover, ROW(leftover, .since = UINT64_C(1) << 50));
+	CHECK_STABLE(drive_counts, ROW(drive_counts, .exceptions = UINT64_C(1) << 50));
 	CHECK_STABLE(span, ROW(span, .shard = 5, .cursor = {1 << 20, 7}, .began_ms = 9));
-	CHECK_STABLE(slot_counts, ROW(slot_counts, 300, 1 << 30, 5, 1));
+	CHECK_STABLE(slot_counts,
+		ROW(slot_counts, .extents = 300, .len = 1 << 30, .exceptions = 5, .missing = 1,
+			.shards[2] = {3, 4, 5, 1}, .codes[1] = {300, 1 << 30}));
 }
 END_TEST
 
