@@ -7,8 +7,8 @@
  * All but the ends is on the log's loop. libraft is a function of an event and its own state
  * (raft_step()); it keeps indices and terms, no bytes. The files: _step what it says is to be done,
  * _entry entries in memory, _send and _receive notes, _wire their bytes, _propose proposals, _apply
- * committed groups, _read linearizable reads, _member changes of the group, _file and _open what
- * is there at a start.
+ * committed groups, _read linearizable reads, _member changes of the group, _push and _install
+ * snapshots, _file and _open what is there at a start.
  *
  * (R1) A message leaves after the term and the vote that it speaks for are durable.
  * (R2) An entry that changes the configuration is submitted alone, and alone in its APPEND: libraft
@@ -82,6 +82,8 @@ static void cancel_calls(struct member *member)
 		peer_call_cancel(&member->forward.call);
 	if (member->is_reading)
 		peer_call_cancel(&member->read_call);
+	if (member->push.state == PUSH_SENDING)
+		peer_call_cancel(&member->push.call);
 	for (size_t i = 0; i < CONSENSUS_MEMBERS_MAX; i++)
 		if (member->asks[i].is_busy)
 			peer_call_cancel(&member->asks[i].call);
@@ -119,7 +121,8 @@ void member_advance_stop(struct member *member)
 			quit(member);
 	}
 	if (!member->has_stopped || member->free_count < GROUPS_MAX || has_calls(member) ||
-		member->is_file_writing)
+		member->is_file_writing || member_is_pushing(member) ||
+		member_has_install_op(member))
 		return;
 	member->is_log_stopped = true;
 	log_stop(member->log, member->apply.loop, &member->stopped_task);
@@ -174,11 +177,21 @@ static void found(struct member *member)
 	log_set_vote(member->log, &member->found_op, term, member->id);
 }
 
+static void mark_done(struct log_op *op, enum err err)
+{
+	if (err == ERR_OK)
+		member_start_in_term(CONTAINER_OF(op, struct member, found_op));
+}
+
 static void start_run(struct task *task)
 {
 	struct member *member = CONTAINER_OF(task, struct member, start_task);
 	assert(member->magic == MEMBER_MAGIC && !member->has_started);
-	if (member->is_founder)
+	if (member->must_mark) {
+		const struct members_place *now = &member->file.now;
+		member->found_op.done = mark_done;
+		log_mark_snapshot(member->log, &member->found_op, now->base_index, now->base_term);
+	} else if (member->is_founder)
 		found(member);
 	else
 		member_start_in_term(member);
@@ -238,14 +251,9 @@ static void member_info(struct consensus *consensus, struct consensus_info *ret_
 static enum err member_replay(struct consensus *consensus, uint64_t after,
 	enum err (*found_group)(void *arg, const struct group *group), void *arg)
 {
-	struct member *member = member_of(consensus);
 	(void)found_group;
 	(void)arg;
-	uint64_t first = log_first_index(member->log);
-	if (after >= log_end_index(member->log) || after + 1 < first)
-		return ERR_CORRUPT;
-	member->replay_after = after;
-	return ERR_OK;
+	return member_open_place(member_of(consensus), after);
 }
 
 static void member_close(struct consensus *consensus)
@@ -253,6 +261,8 @@ static void member_close(struct consensus *consensus)
 	struct member *member = member_of(consensus);
 	member_trim_cache(member, true);
 	member_open_fini(member);
+	member_install_fini(member);
+	free(member->push.buf);
 	if (member->is_raft_init)
 		raft_close(&member->raft, NULL);
 	if (member->found_entry)
@@ -324,6 +334,7 @@ static void serve(struct member *member)
 	peers_serve(member->setup.peers, PEER_RAFT, member_receive, member);
 	peers_serve(member->setup.peers, PEER_PROPOSE, member_serve_propose, member);
 	peers_serve(member->setup.peers, PEER_READ_INDEX, member_serve_read, member);
+	peers_serve(member->setup.peers, PEER_SNAPSHOT, member_serve_snapshot, member);
 }
 
 enum err consensus_raft_open(
@@ -374,14 +385,14 @@ enum err consensus_raft_found(const struct consensus_raft_setup *setup)
 		return err;
 	file = (struct members_file){
 		.log_id = log_id(log),
-		.base_index = log_end_index(log) - 1,
-		.base_term = log_last_term(log),
-		.conf_index = log_end_index(log) - 1,
+		.now = {.base_index = log_end_index(log) - 1,
+			.base_term = log_last_term(log),
+			.conf_index = log_end_index(log) - 1},
 	};
 	log_close(log);
 	struct consensus_members members = {.count = 1};
 	members.members[0] = (struct consensus_member){
 		.id = file.log_id, .node = setup->log.node, .duty = CONSENSUS_VOTER};
-	err = members_encode(&members, file.conf, &file.conf_len);
+	err = members_encode(&members, file.now.conf, &file.now.conf_len);
 	return err == ERR_OK ? members_file_write(setup->log.state_disk, &file) : err;
 }

@@ -5,6 +5,7 @@
 #include "storage/clock.h"
 #include "storage/meta/consensus.h"
 #include "storage/meta/log.h"
+#include "storage/meta/snapshot.h"
 #include "storage/peer.h"
 
 /* Consensus of several members: what is durable in the logs of a majority is committed. A member
@@ -19,6 +20,7 @@ struct consensus_raft_setup {
 	struct log_setup log; /* failed and arg are ours; the state disk has "log-members" */
 	struct clock *clock;
 	struct peers *peers; /* of the log's loop, which serve the kinds of consensus for us */
+	struct snapshot_store *snapshots; /* borrowed; NULL: none are sent or taken */
 	uint64_t keep_len; /* the log may be so long for members that lag, in bytes */
 };
 

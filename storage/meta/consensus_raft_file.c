@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* "log-members" beside the log: the last committed configuration, for when its entry is gone.
  *
- *   "rubusmbr" 8, version 4, length of the configuration 4, log id 8, base index 8, base term 8,
- *   index of the configuration 8, the configuration and zeros, XXH3 of all this 8
+ *   "rubusmbr" 8, version 4, 0 (4), log id 8, the place, the next place, XXH3 of all this 8
+ *   place   base index 8, base term 8, index of the configuration 8, its length 4, 0 (4),
+ *           the configuration and zeros
  *
  * Entries up to the base are of no use to members: they are from before the group was founded, or
- * a snapshot stands for them. The file is replaced by renaming. */
+ * a snapshot stands for them. The next place is that of a snapshot which is being installed, or
+ * zeros. The file is replaced by renaming. */
 #include <xxhash.h>
 
 #include "storage/meta/consensus_raft_priv.h"
@@ -15,12 +17,42 @@
 
 enum {
 	FILE_VERSION = 1,
-	FILE_CONF_OFFSET = 48,
-	FILE_SUM_OFFSET = FILE_CONF_OFFSET + CONFIGURATION_LEN_MAX,
+	PLACE_CONF_OFFSET = 32,
+	PLACE_LEN = PLACE_CONF_OFFSET + CONFIGURATION_LEN_MAX,
+	FILE_PLACE_OFFSET = 24,
+	FILE_SUM_OFFSET = FILE_PLACE_OFFSET + 2 * PLACE_LEN,
 	FILE_LEN = FILE_SUM_OFFSET + 8,
 };
 
 static const char file_magic[8] = "rubusmbr";
+
+static enum err decode_place(const uint8_t in[PLACE_LEN], struct members_place *ret_place)
+{
+	struct members_place place = {
+		.base_index = get_le64(in),
+		.base_term = get_le64(in + 8),
+		.conf_index = get_le64(in + 16),
+		.conf_len = get_le32(in + 24),
+	};
+	struct consensus_members members;
+	if (place.conf_len > CONFIGURATION_LEN_MAX)
+		return ERR_CORRUPT;
+	struct bytes conf = bytes_make(in + PLACE_CONF_OFFSET, place.conf_len);
+	if (conf.len > 0 && configuration_decode(conf, &members) != ERR_OK)
+		return ERR_CORRUPT;
+	memcpy(place.conf, conf.data, conf.len);
+	*ret_place = place;
+	return ERR_OK;
+}
+
+static void encode_place(const struct members_place *place, uint8_t out[PLACE_LEN])
+{
+	put_le64(out, place->base_index);
+	put_le64(out + 8, place->base_term);
+	put_le64(out + 16, place->conf_index);
+	put_le32(out + 24, place->conf_len);
+	memcpy(out + PLACE_CONF_OFFSET, place->conf, place->conf_len);
+}
 
 enum err members_file_read(struct disk *disk, struct members_file *ret_file)
 {
@@ -39,21 +71,13 @@ enum err members_file_read(struct disk *disk, struct members_file *ret_file)
 		return ERR_CORRUPT;
 	if (get_le32(in + 8) != FILE_VERSION)
 		return ERR_VERSION;
-	size_t conf_len = get_le32(in + 12);
-	struct consensus_members members;
-	if (conf_len > CONFIGURATION_LEN_MAX ||
-		configuration_decode(bytes_make(in + FILE_CONF_OFFSET, conf_len), &members) !=
-			ERR_OK)
-		return ERR_CORRUPT;
-	*ret_file = (struct members_file){
-		.log_id = get_le64(in + 16),
-		.base_index = get_le64(in + 24),
-		.base_term = get_le64(in + 32),
-		.conf_index = get_le64(in + 40),
-		.conf_len = conf_len,
-	};
-	memcpy(ret_file->conf, in + FILE_CONF_OFFSET, conf_len);
-	return ERR_OK;
+	struct members_file found = {.log_id = get_le64(in + 16)};
+	err = decode_place(in + FILE_PLACE_OFFSET, &found.now);
+	if (err == ERR_OK)
+		err = decode_place(in + FILE_PLACE_OFFSET + PLACE_LEN, &found.next);
+	if (err == ERR_OK)
+		*ret_file = found;
+	return err;
 }
 
 static void encode(const struct members_file *file, uint8_t out[FILE_LEN])
@@ -61,12 +85,9 @@ static void encode(const struct members_file *file, uint8_t out[FILE_LEN])
 	memset(out, 0, FILE_LEN);
 	memcpy(out, file_magic, 8);
 	put_le32(out + 8, FILE_VERSION);
-	put_le32(out + 12, file->conf_len);
 	put_le64(out + 16, file->log_id);
-	put_le64(out + 24, file->base_index);
-	put_le64(out + 32, file->base_term);
-	put_le64(out + 40, file->conf_index);
-	memcpy(out + FILE_CONF_OFFSET, file->conf, file->conf_len);
+	encode_place(&file->now, out + FILE_PLACE_OFFSET);
+	encode_place(&file->next, out + FILE_PLACE_OFFSET + PLACE_LEN);
 	put_le64(out + FILE_SUM_OFFSET, XXH3_64bits(out, FILE_SUM_OFFSET));
 }
 

@@ -75,7 +75,8 @@ static void file_done(struct work *work)
 	member->is_file_writing = false;
 	if (member->file_err == ERR_OK)
 		member->file = member->file_out;
-	else /* The log is kept longer then; the next change writes again. */
+	else if (member->install.state !=
+		INSTALL_FILING) /* The log is kept longer then; the next change writes again. */
 		trace_event(member->setup.log.trace, TRACE_WARNING, 0, "raft: log-members: %s",
 			err_text(member->file_err));
 	member_release(member);
@@ -83,33 +84,41 @@ static void file_done(struct work *work)
 	member_settle(member);
 }
 
+void member_write_file(struct member *member)
+{
+	assert(!member->is_file_writing);
+	member->is_file_writing = true;
+	member->file_work = (struct work){.run = file_run, .done = file_done, .loop = member->loop};
+	worker_submit(member->setup.log.worker, &member->file_work);
+}
+
 /* The committed configuration, whose entry is durable here, goes to the file. */
 static void keep_file(struct member *member)
 {
 	const struct raft *raft = &member->raft;
 	uint64_t index = raft->configuration_committed_index;
-	bool is_new = index > member->file.conf_index && index <= raft->last_stored &&
-		index != member->file_out.conf_index;
-	if (!is_new || member->is_file_writing || member->has_stopped)
+	bool is_new = index > member->file.now.conf_index && index <= raft->last_stored &&
+		index != member->file_out.now.conf_index;
+	if ((!is_new && !member->is_file_stale) || member->is_file_writing || member->has_stopped ||
+		member->install.state >= INSTALL_OFFERED)
 		return;
-	struct raft_buffer buf;
-	if (raft_configuration_encode(&raft->configuration_committed, &buf) != 0) {
-		member_fail(member, ERR_NO_MEMORY);
-		return;
+	member->is_file_stale = false;
+	member->file_out = member->file;
+	member->file_out.log_id = member->id;
+	if (is_new) {
+		struct members_place *place = &member->file_out.now;
+		struct raft_buffer buf;
+		if (raft_configuration_encode(&raft->configuration_committed, &buf) != 0) {
+			member_fail(member, ERR_NO_MEMORY);
+			return;
+		}
+		assert(buf.len <= CONFIGURATION_LEN_MAX);
+		place->conf_index = index;
+		place->conf_len = buf.len;
+		memcpy(place->conf, buf.base, buf.len);
+		raft_free(buf.base);
 	}
-	assert(buf.len <= CONFIGURATION_LEN_MAX);
-	member->file_out = (struct members_file){
-		.log_id = member->id,
-		.base_index = member->file.base_index,
-		.base_term = member->file.base_term,
-		.conf_index = index,
-		.conf_len = buf.len,
-	};
-	memcpy(member->file_out.conf, buf.base, buf.len);
-	raft_free(buf.base);
-	member->is_file_writing = true;
-	member->file_work = (struct work){.run = file_run, .done = file_done, .loop = member->loop};
-	worker_submit(member->setup.log.worker, &member->file_work);
+	member_write_file(member);
 }
 
 /* What all members are known to have. */
@@ -130,7 +139,8 @@ void member_release(struct member *member)
 {
 	struct raft *raft = &member->raft;
 	uint64_t index = member->released_wanted;
-	if (!member->has_started || member_is_dead(member) || member->has_stopped)
+	if (!member->has_started || member_is_dead(member) || member->has_stopped ||
+		member->install.state >= INSTALL_OFFERED)
 		return;
 	struct log_stats stats;
 	log_stats(member->log, &stats);
@@ -141,10 +151,12 @@ void member_release(struct member *member)
 	if (raft->state != RAFT_LEADER && stats.len <= member->setup.keep_len)
 		return;
 	uint64_t conf = raft->configuration_committed_index;
-	if (conf > member->file.conf_index && index > conf)
+	if (conf > member->file.now.conf_index && index > conf)
 		index = conf;
 	if (index > raft->last_stored)
 		index = raft->last_stored;
+	if (member_is_pushing(member) && index > member->push.index)
+		index = member->push.index;
 	/* The last one released stays: its term is asked for when this member starts. */
 	if (index <= raft->trail.snapshot.index || index < 2)
 		return;

@@ -13,7 +13,6 @@
 struct scan {
 	struct member *member;
 	size_t cap;
-	uint64_t snapshot_index, snapshot_term;
 };
 
 static enum err grow(struct scan *scan)
@@ -115,19 +114,44 @@ enum err member_open_log(struct member *member)
 		err = ERR_OK;
 	if (err != ERR_OK)
 		return err;
-	bool has_file = member->file.log_id != 0;
-	if (has_file && member->file.log_id != member->id)
+	if (member->file.log_id != 0 && member->file.log_id != member->id)
 		return ERR_FOREIGN;
-	if (member->file.base_index >= log_end_index(member->log) ||
-		member->file.conf_index >= log_end_index(member->log))
+	const struct members_place *now = &member->file.now;
+	member->is_founder = now->conf_len > 0 && now->conf_index == 0 &&
+		log_end_index(member->log) == 1;
+	return ERR_OK;
+}
+
+/* A snapshot was being installed: the state machine is there already, or it was not begun (V4). */
+static void settle_install(struct member *member, uint64_t after)
+{
+	struct members_file *file = &member->file;
+	if (file->next.base_index > 0 && after >= file->next.base_index) {
+		file->now = file->next;
+		member->must_mark = log_first_index(member->log) <= file->now.base_index;
+		member->is_founder = false;
+	}
+	member->is_file_stale = file->next.base_index > 0;
+	file->next = (struct members_place){0};
+}
+
+enum err member_open_place(struct member *member, uint64_t after)
+{
+	settle_install(member, after);
+	const struct members_place *now = &member->file.now;
+	uint64_t first = log_first_index(member->log), end = log_end_index(member->log);
+	if (member->must_mark)
+		first = end = now->base_index + 1;
+	if (after >= end || after + 1 < first || now->base_index >= end || now->conf_index >= end)
 		return ERR_CORRUPT;
-	uint64_t first = log_first_index(member->log);
-	if (first <= member->file.base_index)
-		first = member->file.base_index + 1;
+	if (first <= now->base_index)
+		first = now->base_index + 1;
+	if (member->must_mark)
+		cut(member, 0);
 	drop_before(member, first);
 	if (member->start_count == 0)
-		member->start_first = log_end_index(member->log);
-	member->is_founder = has_file && log_end_index(member->log) == 1;
+		member->start_first = end;
+	member->replay_after = after;
 	return ERR_OK;
 }
 
@@ -159,8 +183,8 @@ static uint64_t term_at(const struct member *member, uint64_t index)
 	uint64_t first = member->start_first;
 	if (index >= first && index - first < member->start_count)
 		return member->start_entries[index - first].term;
-	if (index == member->file.base_index)
-		return member->file.base_term;
+	if (index == member->file.now.base_index)
+		return member->file.now.base_term;
 	if (index + 1 == log_end_index(member->log))
 		return log_last_term(member->log);
 	return 0;
@@ -170,11 +194,11 @@ static uint64_t term_at(const struct member *member, uint64_t index)
 static int configuration_at(
 	const struct member *member, uint64_t index, struct raft_snapshot_metadata *metadata)
 {
-	struct raft_buffer buf = {(void *)member->file.conf, member->file.conf_len};
-	metadata->configuration_index = member->file.conf_index;
+	struct raft_buffer buf = {(void *)member->file.now.conf, member->file.now.conf_len};
+	metadata->configuration_index = member->file.now.conf_index;
 	for (size_t i = 0; i < member->start_count; i++) {
 		uint64_t at = member->start_first + i;
-		if (at > index || at <= member->file.conf_index)
+		if (at > index || at <= member->file.now.conf_index)
 			continue;
 		if (member->start_entries[i].type != RAFT_CHANGE)
 			continue;
@@ -190,10 +214,10 @@ static int configuration_at(
 static bool make_metadata(struct member *member, struct raft_snapshot_metadata *metadata)
 {
 	uint64_t index = member->replay_after;
-	if (index < member->file.conf_index)
-		index = member->file.conf_index;
-	if (index < member->file.base_index)
-		index = member->file.base_index;
+	if (index < member->file.now.conf_index)
+		index = member->file.now.conf_index;
+	if (index < member->file.now.base_index)
+		index = member->file.now.base_index;
 	metadata->index = index;
 	metadata->term = term_at(member, index);
 	return metadata->term > 0 && configuration_at(member, index, metadata) == 0;
@@ -202,10 +226,10 @@ static bool make_metadata(struct member *member, struct raft_snapshot_metadata *
 /* Will libraft lead at once, being the only voter of the last configuration of the log (R12)? */
 static bool will_lead(const struct member *member)
 {
-	struct bytes conf = bytes_make(member->file.conf, member->file.conf_len);
+	struct bytes conf = bytes_make(member->file.now.conf, member->file.now.conf_len);
 	for (size_t i = 0; i < member->start_count; i++) {
 		const struct raft_entry *entry = &member->start_entries[i];
-		bool is_later = member->start_first + i > member->file.conf_index;
+		bool is_later = member->start_first + i > member->file.now.conf_index;
 		if (entry->type == RAFT_CHANGE && is_later)
 			conf = bytes_make(entry->buf.base, entry->buf.len);
 	}
@@ -243,7 +267,7 @@ void member_start_in_term(struct member *member)
 void member_start_raft(struct member *member)
 {
 	struct raft_snapshot_metadata metadata = {0};
-	bool is_new = member->replay_after == 0 && member->file.conf_index == 0 &&
+	bool is_new = member->replay_after == 0 && member->file.now.conf_index == 0 &&
 		member->start_first == 1;
 	if (is_new && member->start_count > 0 && member->start_entries[0].type != RAFT_CHANGE) {
 		member_fail(member, ERR_CORRUPT);

@@ -27,6 +27,7 @@ enum {
 	TIMER_MS_MIN = 5,
 	FORWARD_MS_MAX = 5000,
 	ASK_MS_MAX = 1000,
+	SNAPSHOT_MS_MAX = 30000, /* for each part */
 	STOP_MS_MAX = 3000,
 };
 
@@ -119,12 +120,60 @@ struct remote_read {
 };
 
 /* The committed configuration, as "log-members" has it. */
-struct members_file {
-	uint64_t log_id;
+struct members_place {
 	uint64_t base_index, base_term; /* entries up to here are of no use to others */
 	uint64_t conf_index;
 	size_t conf_len;
 	uint8_t conf[CONFIGURATION_LEN_MAX];
+};
+
+struct members_file {
+	uint64_t log_id;
+	struct members_place now;
+	struct members_place next; /* a snapshot that is being installed; base_index 0: none */
+};
+
+enum push_state { PUSH_IDLE, PUSH_OPENING, PUSH_READING, PUSH_SENDING };
+
+/* A snapshot on its way to a member. */
+struct push {
+	enum push_state state;
+	bool is_open;
+	uint64_t to, term, number, index, index_term, offset, conf_index;
+	struct id node;
+	enum snapshot_part part;
+	struct snapshot_op op;
+	struct peer_call call;
+	uint8_t head[SNAPSHOT_HEAD_LEN];
+	uint8_t *buf; /* SNAPSHOT_CHUNK_LEN */
+	size_t conf_len;
+	uint8_t conf[CONFIGURATION_LEN_MAX];
+};
+
+enum install_state {
+	INSTALL_IDLE,
+	INSTALL_OPEN,
+	INSTALL_BUSY,
+	INSTALL_OFFERED,
+	INSTALL_TAKEN,
+	INSTALL_FILING,
+	INSTALL_SWITCHING,
+	INSTALL_SWITCHED,
+	INSTALL_MARKING,
+};
+
+/* A snapshot that arrives. */
+struct install {
+	enum install_state state;
+	bool has_import;
+	struct snapshot_head head; /* of the last part */
+	struct id node;
+	struct peer_request *request; /* being written */
+	uint64_t offset;
+	struct snapshot_op op;
+	struct members_place place;
+	struct raft_snapshot_metadata metadata; /* libraft's, from TAKEN to the end */
+	struct log_op mark;
 };
 
 struct member {
@@ -201,7 +250,9 @@ struct member {
 	struct consensus_change *change;
 	struct members_file file, file_out;
 	struct work file_work;
-	bool is_file_writing;
+	bool is_file_writing, is_file_stale;
+	struct push push;
+	struct install install;
 	enum err file_err;
 	uint64_t released_wanted;
 	pthread_mutex_t lock; /* of what follows */
@@ -210,6 +261,7 @@ struct member {
 	/* Starting and stopping, consensus_raft.c */
 	struct task start_task, stop_task, release_task;
 	uint64_t replay_after;
+	bool must_mark; /* the log, for a snapshot that was installed when this member died */
 	bool is_founder; /* the first entry is still to be written */
 	struct log_op found_op;
 	struct entry *found_entry;
@@ -348,6 +400,9 @@ void member_refuse_batches(struct member *member);
 
 void member_expire_proposals(struct member *member, uint64_t now_ms);
 void member_end_proposals(struct member *member);
+
+/* What is in flight may be in a snapshot: it ends as unknown. */
+void member_lose_flight(struct member *member);
 bool member_has_proposals(const struct member *member);
 void member_propose_init(struct member *member);
 
@@ -394,6 +449,23 @@ void member_advance_change(struct member *member);
 void member_end_change(struct member *member, enum err err);
 bool member_is_of_group(const struct member *member, struct id node);
 
+/* Writes member->file_out to "log-members". */
+void member_write_file(struct member *member);
+
+/* --- consensus_raft_push.c, consensus_raft_install.c ------------------------------------------ */
+
+/* Begins to send a snapshot to a member, unless one is being sent. */
+void member_push(struct member *member, uint64_t to, struct id node);
+bool member_is_pushing(const struct member *member);
+
+void member_serve_snapshot(void *arg, struct peer_request *request);
+
+/* libraft takes what it was offered. */
+void member_take_snapshot(struct member *member, const struct raft_snapshot_metadata *metadata);
+void member_advance_install(struct member *member);
+bool member_has_install_op(const struct member *member);
+void member_install_fini(struct member *member);
+
 /* --- consensus_raft_file.c -------------------------------------------------------------------- */
 
 MUST_USE enum err members_file_read(struct disk *disk, struct members_file *ret_file);
@@ -404,6 +476,10 @@ MUST_USE enum err members_file_write(struct disk *disk, const struct members_fil
 /* Reads the log into what RAFT_START is given. Errors: ERR_CORRUPT, ERR_NO_MEMORY. */
 MUST_USE enum err member_open_log(struct member *member);
 void member_open_fini(struct member *member);
+
+/* Decides what counts of log and file, when the state machine has everything up to an index.
+ * Errors: ERR_CORRUPT, they do not fit. */
+MUST_USE enum err member_open_place(struct member *member, uint64_t after);
 
 /* The first entry was written: it is in the log as if it had been read. Errors: ERR_NO_MEMORY. */
 MUST_USE enum err member_open_founded(struct member *member);

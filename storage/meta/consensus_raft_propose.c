@@ -463,6 +463,11 @@ void member_end_proposals(struct member *member)
 	expire(&member->in_flight, UINT64_MAX, ERR_UNKNOWN);
 }
 
+void member_lose_flight(struct member *member)
+{
+	expire(&member->in_flight, UINT64_MAX, ERR_UNKNOWN);
+}
+
 bool member_has_proposals(const struct member *member)
 {
 	return member->pending.first || member->in_flight.first;

@@ -193,7 +193,7 @@ static void receive_append(
 			"raft: another leader in term %llu", (unsigned long long)note.term);
 		return;
 	}
-	if (note.index < raft->trail.offset) {
+	if (note.index < raft->trail.snapshot.index && member_term_of(member, note.index) == 0) {
 		note.index = raft->trail.snapshot.index;
 		note.index_term = raft->trail.snapshot.term;
 		note.count = 0;

@@ -152,9 +152,13 @@ static uint64_t *told_of(struct member *member, uint64_t id)
 void member_send(struct member *member, const struct raft_message *message)
 {
 	struct raft_note note = {.from = member->id, .to = message->server_id};
-	if (note.to == member->id)
+	struct id node;
+	if (note.to == member->id || node_parse(message->server_address, &node) != ERR_OK)
 		return;
 	switch (message->type) {
+	case RAFT_INSTALL_SNAPSHOT:
+		member_push(member, note.to, node);
+		return;
 	case RAFT_APPEND_ENTRIES:
 		set_append(&note, &message->append_entries);
 		*told_of(member, note.to) = note.extra;
@@ -177,9 +181,7 @@ void member_send(struct member *member, const struct raft_message *message)
 	default:
 		return;
 	}
-	struct id node;
-	if (node_parse(message->server_address, &node) == ERR_OK)
-		send_or_hold(member, node, &note);
+	send_or_hold(member, node, &note);
 }
 
 void member_send_refusal(struct member *member, struct id node, const struct raft_note *append)

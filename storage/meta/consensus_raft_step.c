@@ -212,6 +212,8 @@ static bool step(struct member *member, struct raft_event *event)
 		write_vote(member);
 	if (update.flags & RAFT_UPDATE_ENTRIES)
 		write_entries(member, &update);
+	if (update.flags & RAFT_UPDATE_SNAPSHOT)
+		member_take_snapshot(member, &update.snapshot.metadata);
 	if (update.flags & RAFT_UPDATE_MESSAGES && !member_is_dead(member))
 		for (unsigned i = 0; i < update.messages.n; i++)
 			member_send(member, &update.messages.batch[i]);
@@ -332,6 +334,7 @@ void member_settle(struct member *member)
 	member_gather(member);
 	member_ask(member);
 	member_advance_change(member);
+	member_advance_install(member);
 	tell_info(member);
 	if (!member_is_dead(member) && !member->has_stopped)
 		set_timer(member);

@@ -109,6 +109,54 @@ enum err note_entry_decode(struct bytes *payload, uint64_t before, uint64_t most
 	return ERR_OK;
 }
 
+/* --- snapshots -------------------------------------------------------------------------------- */
+
+void snapshot_head_encode(const struct snapshot_head *head, uint8_t out[SNAPSHOT_HEAD_LEN])
+{
+	memset(out, 0, SNAPSHOT_HEAD_LEN);
+	out[0] = WIRE_VERSION;
+	out[1] = head->part;
+	put_le64(out + 8, head->from);
+	put_le64(out + 16, head->to);
+	put_le64(out + 24, head->term);
+	put_le64(out + 32, head->number);
+	put_le64(out + 40, head->index);
+	put_le64(out + 48, head->index_term);
+	put_le64(out + 56, head->offset);
+	put_le64(out + 64, head->conf_index);
+	put_le64(out + 72, head->time_ms);
+}
+
+enum err snapshot_head_decode(struct bytes bytes, struct snapshot_head *ret_head)
+{
+	if (bytes.len < 1 || bytes.data[0] != WIRE_VERSION)
+		return ERR_VERSION;
+	if (bytes.len != SNAPSHOT_HEAD_LEN || get_le32(bytes.data + 4) != 0)
+		return ERR_INVALID;
+	const uint8_t *in = bytes.data;
+	struct snapshot_head head = {
+		.part = in[1],
+		.from = get_le64(in + 8),
+		.to = get_le64(in + 16),
+		.term = get_le64(in + 24),
+		.number = get_le64(in + 32),
+		.index = get_le64(in + 40),
+		.index_term = get_le64(in + 48),
+		.offset = get_le64(in + 56),
+		.conf_index = get_le64(in + 64),
+		.time_ms = get_le64(in + 72),
+	};
+	bool is_in_range = head.part >= SNAPSHOT_BEGIN && head.part <= SNAPSHOT_END &&
+		head.from != 0 && head.to != 0 && head.from != head.to && head.number != 0 &&
+		head.term > 0 && head.term < RAFT_TERM_MAX && head.index > 0 &&
+		head.index < RAFT_TERM_MAX && head.index_term > 0 && head.index_term <= head.term &&
+		head.conf_index <= head.index;
+	if (!is_in_range)
+		return ERR_INVALID;
+	*ret_head = head;
+	return ERR_OK;
+}
+
 /* --- configurations --------------------------------------------------------------------------- */
 
 void node_format(struct id node, char out[2 * ID_LEN + 1])

@@ -15,6 +15,11 @@
  *   call PROPOSE, head  version 1, 0 (3), group 4, life 8, term 8, count 4, 0 (4)
  *             payload   commands as a group has them
  *   call READ_INDEX     version 1, type 1, 0 (2), group 4, term 8; answered with 8: the index
+ *   call SNAPSHOT       version 1, part 1, 0 (2), group 4, from 8, to 8, term 8, number 8,
+ *                       index 8, term of index 8, offset 8, index of the configuration 8,
+ *                       cluster time 8
+ *             payload   nothing with BEGIN, bytes at the offset with DATA, at the END the
+ *                       configuration
  *   configuration       version 1, count 8, then for each: id 8, node (32 hex digits), 0 (1),
  *                       duty 1; zeros up to a multiple of 8 (libraft's, kept in the log)
  *
@@ -23,6 +28,7 @@
 #define RAFT_NOTE_ENTRY_LEN 16u
 #define PROPOSE_HEAD_LEN 32u
 #define READ_HEAD_LEN 16u
+#define SNAPSHOT_HEAD_LEN 80u
 #define CONFIGURATION_LEN_MAX (16u + CONSENSUS_MEMBERS_MAX * (8 + 2 * ID_LEN + 2))
 #define RAFT_TERM_MAX (UINT64_C(1) << 60) /* and of indices: nothing overflows */
 
@@ -44,6 +50,22 @@ enum read_type { /* on the wire */
 	READ_ASK_TERM = 1, /* is your term still this? */
 	READ_ASK_INDEX = 2,
 };
+
+enum snapshot_part { /* on the wire */
+	SNAPSHOT_BEGIN = 1,
+	SNAPSHOT_DATA = 2,
+	SNAPSHOT_END = 3,
+};
+
+struct snapshot_head {
+	uint8_t part;
+	uint64_t from, to, term, number, index, index_term, offset, conf_index, time_ms;
+};
+
+void snapshot_head_encode(const struct snapshot_head *head, uint8_t out[SNAPSHOT_HEAD_LEN]);
+
+/* Errors: ERR_INVALID, ERR_VERSION. */
+MUST_USE enum err snapshot_head_decode(struct bytes head, struct snapshot_head *ret_head);
 
 struct raft_note {
 	uint8_t type;

@@ -8,9 +8,6 @@
 
 enum { SEGMENT_LEN = 128 * 1024 };
 
-#define RIG_ASSERT(rig, condition) \
-	ck_assert_msg(condition, "seed %lu: %s", (unsigned long)(rig)->seed, #condition)
-
 uint64_t raft_rig_below(struct raft_rig *rig, uint64_t n)
 {
 	return test_random(&rig->random) % n;
@@ -193,6 +190,7 @@ void raft_rig_kill(struct raft_rig *rig, unsigned i, bool is_crash)
 	sim_bury(member->consensus);
 	member->consensus = NULL;
 	member->held = NULL;
+	member->is_exporting = member->is_importing = false;
 	lose(rig, i);
 }
 
@@ -202,6 +200,7 @@ static void make_member(struct raft_rig *rig, unsigned i)
 	struct rig_member *member = &rig->members[i];
 	member->rig = rig;
 	member->number = i;
+	member->store.ops = &raft_rig_store_ops;
 	member->id = (struct id){{0xa0 + i, 1, 2, 3}};
 	member->node = sim_node_new(rig->sim, names[i]);
 	member->loop = sim_node_loop(member->node);
@@ -220,7 +219,8 @@ static void make_member(struct raft_rig *rig, unsigned i)
 			.segment_len = SEGMENT_LEN},
 		.clock = sim_node_clock(member->node),
 		.peers = member->peers,
-		.keep_len = UINT64_C(1) << 40,
+		.snapshots = &member->store,
+		.keep_len = 1,
 	};
 	ck_assert_ok(log_create(&member->setup.log));
 	if (i == 0)

@@ -59,6 +59,10 @@ struct rig_member {
 	struct group *held;
 	bool is_holding, has_failed, has_stopped, is_paused;
 	uint64_t lives;
+	/* Snapshots: the hashes of the ledger. */
+	struct snapshot_store store;
+	bool is_exporting, is_importing;
+	uint64_t export_index, export_at, import_index, import_at;
 };
 
 struct rig_entry {
@@ -82,8 +86,14 @@ struct raft_rig {
 	uint64_t errs[ERR_COUNT], read_errs[ERR_COUNT];
 	struct consensus_change change;
 	bool is_changing, releases;
-	uint64_t changes, leads;
+	uint64_t changes, leads, installs;
 };
+
+/* Fails the test and names the seed. */
+#define RIG_ASSERT(rig, condition) \
+	ck_assert_msg(condition, "seed %lu: %s", (unsigned long)(rig)->seed, #condition)
+
+extern const struct snapshot_store_ops raft_rig_store_ops;
 
 /* Makes the world with so many nodes; the first founded founders are members after a while. */
 void raft_rig_open(struct raft_rig *rig, uint64_t seed, unsigned nodes);
