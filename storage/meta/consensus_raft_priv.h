@@ -201,7 +201,6 @@ struct member {
 	size_t held_count;
 	uint64_t renewed_term; /* begun by this member in this life (R12) */
 	uint64_t barrier_index; /* 0: this member does not lead */
-	uint64_t told_commit; /* as leader */
 	struct told told[CONSENSUS_MEMBERS_MAX];
 	uint64_t time_ms;
 	uint8_t *out; /* a note being made */

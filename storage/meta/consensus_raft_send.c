@@ -134,7 +134,12 @@ static void set_vote_result(struct raft_note *note, const struct raft_request_vo
 		(result->pre_vote ? NOTE_PRE_VOTE : 0);
 }
 
-/* What a follower was told of the commit index last. */
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The commit index that a follower takes from what was sent to it: not beyond what it has. */
 static uint64_t *told_of(struct member *member, uint64_t id)
 {
 	struct told *free = &member->told[0];
@@ -161,7 +166,7 @@ void member_send(struct member *member, const struct raft_message *message)
 		return;
 	case RAFT_APPEND_ENTRIES:
 		set_append(&note, &message->append_entries);
-		*told_of(member, note.to) = note.extra;
+		*told_of(member, note.to) = least(note.extra, note.index + note.count);
 		break;
 	case RAFT_APPEND_ENTRIES_RESULT:
 		set_append_result(&note, &message->append_entries_result);
@@ -199,9 +204,8 @@ void member_send_refusal(struct member *member, struct id node, const struct raf
 void member_send_commit(struct member *member)
 {
 	const struct raft *raft = &member->raft;
-	if (!member_leads(member) || raft->commit_index <= member->told_commit)
+	if (!member_leads(member))
 		return;
-	member->told_commit = raft->commit_index;
 	for (unsigned i = 0; i < raft->configuration.n; i++) {
 		const struct raft_server *server = &raft->configuration.servers[i];
 		struct id node;
@@ -209,9 +213,9 @@ void member_send_commit(struct member *member)
 		if (server->id == raft->id || raft_match_index(raft, server->id, &match) != 0)
 			continue;
 		uint64_t *told = told_of(member, server->id);
-		if (*told >= raft->commit_index)
+		if (*told >= least(raft->commit_index, match))
 			continue;
-		*told = raft->commit_index;
+		*told = least(raft->commit_index, match);
 		uint64_t term = match > 0 ? member_term_of(member, match) : 0;
 		if (term == 0 || node_parse(server->address, &node) != ERR_OK)
 			continue;

@@ -7,28 +7,32 @@
 
 /* --- the log ---------------------------------------------------------------------------------- */
 
-static void op_free(struct log_op *op, bool is_vote)
+static struct member *op_free(struct log_op *op)
 {
 	struct member_op *own = CONTAINER_OF(op, struct member_op, op);
 	struct member *member = own->member;
 	assert(member->magic == MEMBER_MAGIC && member->ops_pending > 0);
 	member->ops_pending--;
-	member->votes_pending -= is_vote;
 	free(own);
-	if (is_vote && member->votes_pending == 0 && !member_is_dead(member))
-		member_send_held(member);
+	return member;
 }
 
+/* A vote that could not be written stays pending, and what waits for it is never sent: the log,
+ * which is dead, tells so later, to log_failed(). */
 static void vote_written(struct log_op *op, enum err err)
 {
-	err_ignore(err); /* the log tells of its failure once, to log_failed() */
-	op_free(op, true);
+	struct member *member = op_free(op);
+	if (err != ERR_OK)
+		return;
+	assert(member->votes_pending > 0);
+	if (--member->votes_pending == 0 && !member_is_dead(member))
+		member_send_held(member);
 }
 
 static void cut_written(struct log_op *op, enum err err)
 {
 	err_ignore(err); /* as above */
-	op_free(op, false);
+	op_free(op);
 }
 
 static struct member_op *op_new(
@@ -294,7 +298,6 @@ static void lose_lead(struct member *member)
 	if (member->barrier_index == 0)
 		return;
 	member->barrier_index = 0;
-	member->told_commit = 0;
 	memset(member->told, 0, sizeof member->told);
 	member_refuse_batches(member);
 	member_lose_reads(member);

@@ -86,6 +86,7 @@ struct raft_rig {
 	uint64_t errs[ERR_COUNT], read_errs[ERR_COUNT];
 	struct consensus_change change;
 	bool is_changing, releases;
+	bool is_forged; /* members are lied to: nothing is judged */
 	uint64_t changes, leads, installs;
 };
 

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "storage/meta/consensus_raft_priv.h"
+#include "tests/lib/raft_rig.h"
+#include "tests/lib/test.h"
+
+/* The rules of consensus_raft.c, one at a time; what needs chance is tried with some seeds. (R1)
+ * and (R2) are looked at in every note of every test, by the rig. */
+enum { SEEDS = 20 };
+
+static struct raft_rig rig;
+
+static void open_group(uint64_t seed, unsigned count)
+{
+	raft_rig_open(&rig, seed, count);
+	raft_rig_form(&rig, count);
+	raft_rig_run_ms(&rig, 1000);
+}
+
+static unsigned leader(void)
+{
+	ck_assert(raft_rig_run_until(&rig, raft_rig_has_leader, 60000));
+	return raft_rig_leader(&rig);
+}
+
+static void restart(unsigned i)
+{
+	enum err err;
+	ck_assert(raft_rig_start(&rig, i, &err));
+}
+
+START_TEST(followers_learn_of_a_commit_without_waiting_for_a_heartbeat)
+{
+	open_group(1, 3);
+	for (int i = 0; i < 10; i++) {
+		raft_rig_propose(&rig, leader(), 100);
+		ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 1000));
+		raft_rig_run_ms(&rig, 30);
+		ck_assert(raft_rig_all_even(&rig));
+	}
+	raft_rig_close(&rig);
+}
+END_TEST
+
+START_TEST(a_leader_that_slept_through_an_election_serves_no_old_read)
+{
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+		open_group(seed, 3);
+		unsigned old = leader();
+		raft_rig_pause(&rig, old, true);
+		raft_rig_run_ms(&rig, 5000);
+		for (unsigned i = 0; i < 3; i++)
+			if (i != old)
+				raft_rig_propose(&rig, i, 10);
+		ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 60000));
+		raft_rig_pause(&rig, old, false);
+		raft_rig_read(&rig, old); /* the rig compares it with what was answered */
+		ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 60000));
+		ck_assert_uint_eq(rig.read_errs[ERR_OK], 1);
+		raft_rig_close(&rig);
+	}
+}
+END_TEST
+
+START_TEST(a_new_leader_serves_no_read_before_its_barrier)
+{
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+		open_group(seed, 3);
+		unsigned old = leader();
+		for (int i = 0; i < 5; i++)
+			raft_rig_propose(&rig, old, 10);
+		ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 1000));
+		/* Answered here, and nobody else knows that it is committed. */
+		raft_rig_kill(&rig, old, true);
+		for (int i = 0; i < 40; i++) {
+			for (unsigned j = 0; j < 3; j++)
+				raft_rig_read(&rig, j);
+			raft_rig_run_ms(&rig, 100);
+		}
+		ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 60000));
+		ck_assert_uint_gt(rig.read_errs[ERR_OK], 0);
+		raft_rig_close(&rig);
+	}
+}
+END_TEST
+
+START_TEST(what_is_longer_than_a_group_is_refused)
+{
+	open_group(1, 3);
+	raft_rig_propose(&rig, 1, 200 * 1024); /* the rig's logs have short segments */
+	ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 1000));
+	ck_assert_uint_eq(rig.errs[ERR_LIMIT], 1);
+	raft_rig_close(&rig);
+}
+END_TEST
+
+START_TEST(many_commands_share_groups)
+{
+	open_group(1, 3);
+	struct consensus_info before, after;
+	unsigned at = leader();
+	consensus_info(rig.members[at].consensus, &before);
+	for (int i = 0; i < 1200; i++)
+		raft_rig_propose(&rig, i % 3, 20);
+	ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 20000));
+	ck_assert_uint_eq(rig.errs[ERR_OK], 1200);
+	consensus_info(rig.members[at].consensus, &after);
+	ck_assert_uint_le(after.groups - before.groups, 12);
+	raft_rig_close(&rig);
+}
+END_TEST
+
+START_TEST(the_lead_is_handed_over)
+{
+	open_group(1, 3);
+	unsigned old = leader(), next = (old + 1) % 3;
+	ck_assert(raft_rig_change(&rig, old, CONSENSUS_HAND_OVER, next));
+	raft_rig_run_ms(&rig, 300);
+	ck_assert(!rig.is_changing);
+	ck_assert_err(rig.change.err, ERR_OK);
+	ck_assert_uint_eq(leader(), next);
+	raft_rig_close(&rig);
+}
+END_TEST
+
+static void stopped(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+START_TEST(a_leader_that_stops_gives_the_lead_away)
+{
+	open_group(1, 3);
+	unsigned old = leader();
+	bool has_stopped = false;
+	raft_rig_propose(&rig, old, 10);
+	consensus_stop(rig.members[old].consensus, stopped, &has_stopped);
+	raft_rig_run_ms(&rig, 800); /* less than an election timeout */
+	ck_assert(has_stopped);
+	ck_assert_uint_ne(leader(), old);
+	ck_assert_uint_eq(rig.errs[ERR_OK] + rig.errs[ERR_UNAVAILABLE], 1);
+	raft_rig_propose(&rig, leader(), 10);
+	raft_rig_propose(&rig, old, 10);
+	ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 10000));
+	ck_assert_uint_ge(rig.errs[ERR_UNAVAILABLE], 1);
+	sim_run_ms(rig.sim, 10000);
+	consensus_close(rig.members[old].consensus);
+	rig.members[old].consensus = NULL;
+	sim_node_kill(rig.members[old].node);
+	restart(old);
+	raft_rig_propose(&rig, old, 10);
+	ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 10000));
+	raft_rig_run_ms(&rig, 1000);
+	ck_assert(raft_rig_all_even(&rig));
+	raft_rig_close(&rig);
+}
+END_TEST
+
+START_TEST(a_leader_does_not_remove_itself)
+{
+	open_group(1, 3);
+	unsigned at = leader();
+	ck_assert(raft_rig_change(&rig, at, CONSENSUS_REMOVE, at));
+	raft_rig_run_ms(&rig, 100);
+	ck_assert_err(rig.change.err, ERR_REFUSED);
+	ck_assert(raft_rig_change(&rig, (at + 1) % 3, CONSENSUS_REMOVE, at));
+	raft_rig_run_ms(&rig, 100);
+	ck_assert_err(rig.change.err, ERR_UNAVAILABLE);
+	raft_rig_close(&rig);
+}
+END_TEST
+
+START_TEST(a_group_of_two_outlives_a_loss_of_power_while_it_grows)
+{
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+		raft_rig_open(&rig, seed, 2);
+		raft_rig_run_ms(&rig, 500);
+		raft_rig_change(&rig, leader(), CONSENSUS_ADD, 1);
+		raft_rig_run_ms(&rig, 500);
+		raft_rig_change(&rig, leader(), CONSENSUS_PROMOTE, 1);
+		raft_rig_run_ms(&rig, seed % 8);
+		for (unsigned i = 0; i < 2; i++)
+			raft_rig_kill(&rig, i, true);
+		for (unsigned i = 0; i < 2; i++)
+			restart(i);
+		raft_rig_run_ms(&rig, 8000);
+		raft_rig_propose(&rig, leader(), 10);
+		ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 10000));
+		ck_assert_uint_eq(rig.errs[ERR_OK], 1);
+		raft_rig_close(&rig);
+	}
+}
+END_TEST
+
+START_TEST(the_only_voter_leads_in_a_term_of_its_own)
+{
+	open_group(1, 2);
+	ck_assert(raft_rig_change(&rig, leader(), CONSENSUS_DEMOTE, 1 - leader()));
+	raft_rig_run_ms(&rig, 500);
+	struct consensus_info before, after;
+	unsigned only = leader();
+	consensus_info(rig.members[only].consensus, &before);
+	raft_rig_kill(&rig, only, true);
+	restart(only);
+	ck_assert_uint_eq(leader(), only);
+	consensus_info(rig.members[only].consensus, &after);
+	ck_assert_uint_gt(after.term, before.term);
+	raft_rig_close(&rig);
+}
+END_TEST
+
+/* --- forgery ---------------------------------------------------------------------------------- */
+
+static bool forge(void *arg, struct id to, struct peer_request *request)
+{
+	(void)to;
+	uint64_t *random = arg;
+	uint8_t *head = (uint8_t *)request->head.data;
+	if (test_random(random) % 10 > 0 || request->head.len == 0)
+		return true;
+	static const uint64_t odd[] = {0, 1, UINT64_MAX, UINT64_MAX - 1, UINT64_C(1) << 59, 2, 3};
+	size_t at = test_random(random) % request->head.len;
+	switch (test_random(random) % 4) {
+	case 0:
+		head[at] = test_random(random);
+		break;
+	case 1:
+		if (at + 8 <= request->head.len)
+			put_le64(head + at / 8 * 8, odd[test_random(random) % ARRAY_COUNT(odd)]);
+		break;
+	case 2:
+		if (request->payload_len > 0)
+			request->payload[test_random(random) % request->payload_len] ^= 1u
+				<< test_random(random) % 8;
+		break;
+	default:
+		request->payload_len = test_random(random) % (request->payload_len + 1);
+		break;
+	}
+	return true;
+}
+
+START_TEST(no_byte_of_a_peer_ends_the_process)
+{
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+		open_group(seed, 3);
+		uint64_t random = seed;
+		rig.is_forged = true; /* who is lied to may disagree; nobody may crash */
+		sim_net_set_filter(rig.net, forge, &random);
+		for (int i = 0; i < 100; i++) {
+			for (unsigned j = 0; j < 3; j++) {
+				raft_rig_propose(&rig, j, raft_rig_below(&rig, 300));
+				raft_rig_read(&rig, j);
+			}
+			raft_rig_run_ms(&rig, 40);
+			for (unsigned j = 0; j < 3; j++)
+				if (rig.members[j].has_failed)
+					raft_rig_kill(&rig, j, false);
+		}
+		raft_rig_close(&rig);
+	}
+}
+END_TEST
+
+START_TEST(a_note_out_of_range_is_refused)
+{
+	struct raft_note note = {.type = NOTE_APPEND,
+				 .from = 1,
+				 .to = 2,
+				 .term = 5,
+				 .index = 9,
+				 .index_term = 4,
+				 .extra = 7},
+			 found;
+	uint8_t head[RAFT_NOTE_LEN];
+	raft_note_encode(&note, head);
+	ck_assert_ok(raft_note_decode(bytes_make(head, sizeof head), &found));
+	uint8_t again[RAFT_NOTE_LEN];
+	raft_note_encode(&found, again);
+	ck_assert(memcmp(head, again, sizeof head) == 0);
+	for (size_t len = 0; len < sizeof head; len++)
+		ck_assert_int_ne(raft_note_decode(bytes_make(head, len), &found), ERR_OK);
+	static const struct raft_note bad[] = {
+		{.type = NOTE_APPEND, .from = 0, .to = 2, .term = 5},
+		{.type = NOTE_APPEND, .from = 1, .to = 1, .term = 5},
+		{.type = NOTE_APPEND, .from = 1, .to = 2, .term = 0},
+		{.type = NOTE_APPEND, .from = 1, .to = 2, .term = RAFT_TERM_MAX},
+		{.type = NOTE_APPEND, .from = 1, .to = 2, .term = 5, .index = 9},
+		{.type = NOTE_APPEND, .from = 1, .to = 2, .term = 5, .index_term = 3},
+		{.type = NOTE_APPEND, .from = 1, .to = 2, .term = 5, .index = 9, .index_term = 6},
+		{.type = NOTE_APPEND_RESULT, .from = 1, .to = 2, .term = 5, .index = 9, .extra = 9},
+		{.type = NOTE_VOTE, .from = 1, .to = 2, .term = 5, .flags = NOTE_GRANTED},
+		{.type = NOTE_VOTE_RESULT, .from = 1, .to = 2, .term = 5, .flags = NOTE_DISRUPT},
+		{.type = NOTE_LEAD_NOW, .from = 1, .to = 2, .term = 5},
+		{.type = 5, .from = 1, .to = 2, .term = 5},
+	};
+	for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+		raft_note_encode(&bad[i], head);
+		ck_assert_err(raft_note_decode(bytes_make(head, sizeof head), &found), ERR_INVALID);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("raft_rules");
+	TCase *tcase = tcase_create("rules");
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, followers_learn_of_a_commit_without_waiting_for_a_heartbeat);
+	tcase_add_test(tcase, a_leader_that_slept_through_an_election_serves_no_old_read);
+	tcase_add_test(tcase, a_new_leader_serves_no_read_before_its_barrier);
+	tcase_add_test(tcase, what_is_longer_than_a_group_is_refused);
+	tcase_add_test(tcase, many_commands_share_groups);
+	tcase_add_test(tcase, the_lead_is_handed_over);
+	tcase_add_test(tcase, a_leader_that_stops_gives_the_lead_away);
+	tcase_add_test(tcase, a_leader_does_not_remove_itself);
+	tcase_add_test(tcase, a_group_of_two_outlives_a_loss_of_power_while_it_grows);
+	tcase_add_test(tcase, the_only_voter_leads_in_a_term_of_its_own);
+	tcase_add_test(tcase, no_byte_of_a_peer_ends_the_process);
+	tcase_add_test(tcase, a_note_out_of_range_is_refused);
+	suite_add_tcase(suite, tcase);
+	return test_run(suite);
+}
