@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/identity.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -136,6 +137,17 @@ static enum err load_key(const char *state_dir, const char *name, uint8_t *key, 
 	return err;
 }
 
+static enum err save_key(const char *state_dir, const char *name, const uint8_t *key, char *message)
+{
+	char hex[2 * IDENTITY_KEY_LEN + 1], text[FILE_LEN_MAX];
+	sodium_bin2hex(hex, sizeof hex, key, IDENTITY_KEY_LEN);
+	snprintf(text, sizeof text, "key: %s\n", hex);
+	enum err err = write_file(state_dir, name, text, message);
+	sodium_memzero(hex, sizeof hex);
+	sodium_memzero(text, sizeof text);
+	return err;
+}
+
 /* Reads a key, or makes it. */
 static enum err need_key(const char *state_dir, const char *name, uint8_t *key, char *message)
 {
@@ -143,13 +155,7 @@ static enum err need_key(const char *state_dir, const char *name, uint8_t *key, 
 	if (err != ERR_NOT_FOUND)
 		return err;
 	randombytes_buf(key, IDENTITY_KEY_LEN);
-	char hex[2 * IDENTITY_KEY_LEN + 1], text[FILE_LEN_MAX];
-	sodium_bin2hex(hex, sizeof hex, key, IDENTITY_KEY_LEN);
-	snprintf(text, sizeof text, "key: %s\n", hex);
-	err = write_file(state_dir, name, text, message);
-	sodium_memzero(hex, sizeof hex);
-	sodium_memzero(text, sizeof text);
-	return err;
+	return save_key(state_dir, name, key, message);
 }
 
 static void random_text(char *out, size_t len, const char *alphabet)
@@ -279,8 +285,8 @@ bool identity_is_there(const char *state_dir)
 static bool is_ours_or_empty(const char *state_dir)
 {
 	static const char *const ours[] = {".", "..", "cluster.key", "node.key", "root.key",
-		"identity.begun", "tls.crt", "tls.key", "index", "log", "log-state", "lock",
-		"lost+found"};
+		"cluster.secret", "machine", "identity.begun", "tls.crt", "tls.key", "index", "log",
+		"log-state", "lock", "lost+found"};
 	DIR *dir = opendir(state_dir);
 	if (!dir)
 		return false;
@@ -379,6 +385,67 @@ enum err identity_load(const char *state_dir, struct identity *ret_identity, cha
 	if (!err)
 		err = load_key(state_dir, "node.key", ret_identity->node_key, message);
 	return err;
+}
+
+/* --- of the node channel ---------------------------------------------------------------------- */
+
+enum err identity_need_secret(
+	const char *state_dir, uint8_t ret_secret[IDENTITY_KEY_LEN], char *message)
+{
+	return need_key(state_dir, "cluster.secret", ret_secret, message);
+}
+
+enum err identity_put_secret(
+	const char *state_dir, const uint8_t secret[IDENTITY_KEY_LEN], char *message)
+{
+	return save_key(state_dir, "cluster.secret", secret, message);
+}
+
+/* The mark of this machine for this node, as hex; false: the machine has no id. */
+static bool make_mark(const struct identity *identity, const char *machine_id_path,
+	char ret_mark[2 * IDENTITY_KEY_LEN + 1])
+{
+	char id[128];
+	uint8_t hash[IDENTITY_KEY_LEN];
+	FILE *file = fopen(machine_id_path, "re");
+	if (!file)
+		return false;
+	bool is_there = fgets(id, sizeof id, file) != NULL;
+	fclose(file);
+	if (!is_there)
+		return false;
+	id[strcspn(id, " \r\n")] = '\0';
+	if (id[0] == '\0' || strcmp(id, "uninitialized") == 0)
+		return false;
+	int failed = crypto_generichash(hash, sizeof hash, (const uint8_t *)id, strlen(id),
+		identity->node_key, IDENTITY_KEY_LEN);
+	assert(!failed);
+	sodium_bin2hex(ret_mark, 2 * IDENTITY_KEY_LEN + 1, hash, sizeof hash);
+	return true;
+}
+
+enum err identity_bind_machine(const char *state_dir, const struct identity *identity,
+	const char *machine_id_path, char *message)
+{
+	char mark[2 * IDENTITY_KEY_LEN + 1], kept[2 * IDENTITY_KEY_LEN + 1];
+	char text[FILE_LEN_MAX];
+	if (!make_mark(identity, machine_id_path, mark))
+		return ERR_OK;
+	enum err err = read_file(state_dir, "machine", text, message);
+	if (err == ERR_NOT_FOUND) {
+		snprintf(text, sizeof text, "machine: %s\n", mark);
+		return write_file(state_dir, "machine", text, message);
+	}
+	if (err)
+		return err;
+	if (!find_value(text, "machine", kept, sizeof kept))
+		return refuse(ERR_CORRUPT, message, "%.300s/machine is damaged", state_dir);
+	if (strcmp(mark, kept) != 0)
+		return refuse(ERR_FOREIGN, message,
+			"%.100s is of another machine: give a copy a state_dir of its own with "
+			"rubus init; if that machine is gone for good: rm %.100s/machine",
+			state_dir, state_dir);
+	return ERR_OK;
 }
 
 void identity_fini(struct identity *identity)

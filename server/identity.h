@@ -10,6 +10,8 @@
  *	identity        cluster and node, and the number of the format
  *	cluster.key     seals the secrets that the index holds
  *	node.key        seed of the node's Ed25519 key
+ *	cluster.secret  what nodes of one cluster know; made when the node channel first needs it
+ *	machine         which machine node.key is for; likewise
  *	root.key        access key and secret of the first user
  *
  * "identity" is written last, by a rename: a state directory without it was never finished, and an
@@ -64,6 +66,20 @@ MUST_USE enum err identity_put_root(
 
 /* Makes an access key id (20 characters) or a secret (40) of random letters and digits. */
 void identity_make_access_key(struct root_key *ret_key);
+
+/* Reads the secret that the nodes of the cluster share, or makes it. A node that joins gets the
+ * cluster's instead: it is put before it is first asked for. Errors: those of files. */
+MUST_USE enum err identity_need_secret(
+	const char *state_dir, uint8_t ret_secret[IDENTITY_KEY_LEN], char *message);
+MUST_USE enum err identity_put_secret(
+	const char *state_dir, const uint8_t secret[IDENTITY_KEY_LEN], char *message);
+
+/* Binds the state directory to this machine the first time, and sees later that it is still there:
+ * two machines must not be one node. machine_id_path is "/etc/machine-id"; where it is missing or
+ * empty nothing is bound. What is kept does not tell the id. Errors: ERR_FOREIGN, a copy; those of
+ * files. */
+MUST_USE enum err identity_bind_machine(const char *state_dir, const struct identity *identity,
+	const char *machine_id_path, char *message);
 
 /* Wipes the keys. */
 void identity_fini(struct identity *identity);

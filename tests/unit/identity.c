@@ -230,6 +230,44 @@ START_TEST(the_file_of_the_first_key_follows_the_key)
 }
 END_TEST
 
+START_TEST(the_secret_of_the_cluster_is_made_once_and_may_be_anothers)
+{
+	uint8_t first[IDENTITY_KEY_LEN], again[IDENTITY_KEY_LEN];
+	make_node();
+	ck_assert_ok(identity_need_secret(state_dir, first, message));
+	ck_assert_ok(identity_need_secret(state_dir, again, message));
+	ck_assert_mem_eq(first, again, sizeof first);
+	first[0] ^= 1;
+	ck_assert_ok(identity_put_secret(state_dir, first, message));
+	ck_assert_ok(identity_need_secret(state_dir, again, message));
+	ck_assert_mem_eq(first, again, sizeof first);
+	write_text("cluster.secret", "key: 12\n");
+	ck_assert_err(identity_need_secret(state_dir, again, message), ERR_CORRUPT);
+}
+END_TEST
+
+START_TEST(a_state_directory_that_was_copied_to_another_machine_is_refused)
+{
+	char here[IDENTITY_PATH_LEN], there[IDENTITY_PATH_LEN];
+	make_node();
+	write_text("id-here", "3d1219c7c4c5404aaa1f6d2a48adfda4\n");
+	write_text("id-there", "3d1219c7c4c5404aaa1f6d2a48adfda5\n");
+	write_text("id-none", "\n");
+	snprintf(here, sizeof here, "%s", path_of("id-here"));
+	snprintf(there, sizeof there, "%s", path_of("id-there"));
+	/* A machine without an id binds nothing. */
+	ck_assert_ok(identity_bind_machine(state_dir, &identity, path_of("id-none"), message));
+	ck_assert_ok(identity_bind_machine(state_dir, &identity, path_of("missing"), message));
+	ck_assert_int_ne(access(path_of("machine"), F_OK), 0);
+	ck_assert_ok(identity_bind_machine(state_dir, &identity, here, message));
+	ck_assert_ok(identity_bind_machine(state_dir, &identity, here, message));
+	ck_assert_err(identity_bind_machine(state_dir, &identity, there, message), ERR_FOREIGN);
+	ck_assert_ptr_nonnull(strstr(message, "rubus init"));
+	write_text("machine", "what is this\n");
+	ck_assert_err(identity_bind_machine(state_dir, &identity, here, message), ERR_CORRUPT);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("identity");
@@ -247,6 +285,8 @@ int main(void)
 	tcase_add_test(tcase, the_first_key_may_come_from_files);
 	tcase_add_test(tcase, a_first_key_that_is_not_whole_is_refused);
 	tcase_add_test(tcase, the_file_of_the_first_key_follows_the_key);
+	tcase_add_test(tcase, the_secret_of_the_cluster_is_made_once_and_may_be_anothers);
+	tcase_add_test(tcase, a_state_directory_that_was_copied_to_another_machine_is_refused);
 	suite_add_tcase(suite, tcase);
 	return test_run(suite);
 }
