@@ -72,10 +72,17 @@ void remote_note_closed(struct channel_link *link, bool was_open)
 
 /* --- dialing ---------------------------------------------------------------------------------- */
 
+static void note_unreachable(struct channel_link *link, const char *why)
+{
+	channel_complain(link->channel, 0, channel_who(link->node),
+		"cannot reach %s: %s; is it up, and is its port open?", link->name, why);
+	link_close(link, why);
+}
+
 static void note_timeout(struct timer *timer)
 {
 	struct channel_link *link = CONTAINER_OF(timer, struct channel_link, timer);
-	link_close(link,
+	note_unreachable(link,
 		link->state == LINK_CONNECTING ? "no connection in time"
 					       : "no answer to our hello in time");
 }
@@ -146,7 +153,7 @@ static void say_hello(struct channel_link *link)
 	int error = 0;
 	socklen_t len = sizeof error;
 	if (getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0) {
-		link_close(link, strerror(error));
+		note_unreachable(link, strerror(error));
 		return;
 	}
 	uint8_t hello_bytes[CHANNEL_HELLO_LEN];
@@ -240,11 +247,15 @@ void link_step_dialed(struct channel_link *link)
 	}
 	if (!err)
 		err = prove(link);
-	if (err)
-		link_close(link,
-			err == ERR_CLOSED
-				? "it was closed without a word: another cluster's secret?"
-				: "its answer is not of the node that was meant");
+	if (!err)
+		return;
+	const char *why = err == ERR_CLOSED
+		? "it closed the connection without a word; see that both have the same "
+		  "cluster.secret and that a node listens there"
+		: "its answer is not of the node that was meant";
+	channel_complain(link->channel, 0, channel_who(link->node) + ERR_COUNT + err, "%s: %s",
+		link->name, why);
+	link_close(link, why);
 }
 
 /* --- the table -------------------------------------------------------------------------------- */

@@ -44,8 +44,8 @@ static void note_pong(struct channel_link *link, uint64_t value)
 static void note_bye(struct channel_link *link, const struct channel_frame *frame)
 {
 	channel_count(&link->peers->cells.refused_us, 1);
-	trace_event(link->channel->trace, TRACE_WARNING, 0, "%s does not let us in: %s", link->name,
-		channel_refusal_text(frame->err));
+	channel_complain(link->channel, 0, channel_who(link->node) + frame->err,
+		"%s does not let us in: %s", link->name, channel_refusal_text(frame->err));
 }
 
 /* A call or note: is it within its credit (K7)? Then it gets its memory. */

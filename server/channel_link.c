@@ -149,8 +149,9 @@ void link_mark(struct channel_link *link)
 	if (link->is_dirty || !peers || !is_framed(link))
 		return;
 	link->is_dirty = true;
-	if (!peers->dirty)
+	if (!peers->is_flush_posted)
 		loop_post(peers->loop, &peers->flush_task);
+	peers->is_flush_posted = true;
 	link->next_dirty = peers->dirty;
 	peers->dirty = link;
 }
@@ -160,6 +161,7 @@ void link_flush_marked(struct task *task)
 	struct channel_peers *peers = CONTAINER_OF(task, struct channel_peers, flush_task);
 	struct channel_link *todo = peers->dirty;
 	peers->dirty = NULL;
+	peers->is_flush_posted = false;
 	while (todo) {
 		struct channel_link *link = todo;
 		todo = link->next_dirty;

@@ -14,7 +14,7 @@
 
 enum {
 	LINK_IN_LEN = 40 << 10, /* a frame and the longest head, and more */
-	LINK_OUT_CHUNKS = 2,
+	LINK_OUT_CHUNKS = 4,
 	LINK_OUT_LEN = LINK_OUT_CHUNKS * (CHANNEL_CHUNK_LEN + CHANNEL_TRAILER_LEN) + 4096,
 	LINK_SLOT_COUNT = 1024, /* calls of one link that wait for their answer */
 	SLOT_NONE = UINT16_MAX,
@@ -217,6 +217,7 @@ struct channel_peers {
 	struct channel_link *dirty;
 	struct task flush_task, table_task;
 	_Atomic bool is_table_posted;
+	bool is_flush_posted;
 	uint8_t *spare_outs[SPARE_OUT_COUNT];
 	unsigned spare_out_count;
 	uint8_t *scratch; /* a chunk that nobody wants */

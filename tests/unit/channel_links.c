@@ -188,7 +188,7 @@ START_TEST(a_node_with_another_secret_gets_no_byte_and_both_say_why)
 	memset(a.self.secret, 9, CHANNEL_KEY_LEN);
 	start_strangers(1, 1);
 	await_refusal(CHANNEL_REFUSED_SECRET);
-	ck_assert(rig_has_logged(&a, "closed without a word"));
+	ck_assert(rig_has_logged(&a, "without a word"));
 	ck_assert_uint_eq(rig_counts(&a).refused_us, 0);
 	stop_two();
 }
@@ -332,6 +332,52 @@ START_TEST(addresses_are_tried_in_order_until_one_answers)
 }
 END_TEST
 
+struct gate {
+	struct task task;
+	sem_t reached, opened;
+};
+
+static void run_gate(struct task *task)
+{
+	struct gate *gate = CONTAINER_OF(task, struct gate, task);
+	sem_post(&gate->reached);
+	sem_wait(&gate->opened);
+}
+
+START_TEST(a_link_that_ends_before_it_is_flushed_harms_no_other)
+{
+	struct rig_node c, *all[] = {&a, &b, &c};
+	struct rig_call to_b, to_c;
+	struct channel_node nodes[2];
+	settings = rig_settings();
+	rig_init(&a, 1, 1);
+	rig_init(&b, 1, 2);
+	rig_init(&c, 1, 3);
+	for (unsigned i = 0; i < 3; i++)
+		rig_start(all[i], &settings, 1, false, NULL);
+	rig_admit(all, 3, 1);
+	rig_await_links(&a, 2);
+	/* All in one turn of the loop: a call to b, b leaves the table, a call to c. */
+	struct gate gate = {.task.run = run_gate};
+	sem_init(&gate.reached, 0, 0);
+	sem_init(&gate.opened, 0, 0);
+	rig_call_init(&to_b, a.peers[0], &b, PEER_PING, bytes_of("b"), bytes_of(""));
+	rig_call_init(&to_c, a.peers[0], &c, PEER_PING, bytes_of("c"), bytes_of(""));
+	rig_describe(&a, &nodes[0]);
+	rig_describe(&c, &nodes[1]);
+	loop_post(a.peers[0]->loop, &gate.task);
+	sem_wait(&gate.reached);
+	rig_call_start(&to_b);
+	ck_assert_ok(channel_set_table(a.channel, &(struct channel_table){1, nodes, 2}));
+	rig_call_start(&to_c);
+	sem_post(&gate.opened);
+	ck_assert_int_eq(rig_call_wait(&to_b), ERR_UNAVAILABLE);
+	ck_assert_int_eq(rig_call_wait(&to_c), ERR_OK);
+	for (unsigned i = 0; i < 3; i++)
+		rig_stop(all[i]);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("channel_links");
@@ -348,6 +394,7 @@ int main(void)
 	tcase_add_test(tcase, a_node_that_answers_in_the_place_of_another_is_not_spoken_to);
 	tcase_add_test(tcase, a_copy_of_a_node_is_refused_while_the_node_is_there);
 	tcase_add_test(tcase, addresses_are_tried_in_order_until_one_answers);
+	tcase_add_test(tcase, a_link_that_ends_before_it_is_flushed_harms_no_other);
 	suite_add_tcase(suite, tcase);
 	return test_run(suite);
 }
