@@ -289,6 +289,35 @@ enum err index_ring_target(struct index_reader *reader, struct ring_snapshot **r
 	return ring_rows_load(&reader->view, RING_STANDARD | RING_ROWS_TARGET, ret_target);
 }
 
+enum err index_command_version(struct index_reader *reader, uint16_t *ret_version)
+{
+	uint16_t version = COMMAND_VERSION;
+	struct row_node row = {0};
+	for (uint32_t number = 1; number <= UINT16_MAX; number = row.number + 1u) {
+		enum err err = index_node_next(reader, number, &row);
+		if (err == ERR_NOT_FOUND)
+			break;
+		if (err != ERR_OK)
+			return err;
+		uint16_t knows = row.version_max > 0 ? row.version_max : 1;
+		version = knows < version ? knows : version;
+	}
+	*ret_version = version;
+	return ERR_OK;
+}
+
+enum err index_cluster_epoch(struct index_reader *reader, uint64_t *ret_epoch)
+{
+	struct bytes value;
+	enum err err = index_setting_get(reader, bytes_of(COMMAND_SETTING_EPOCH), &value);
+	if (err == ERR_OK && value.len != 8)
+		err = ERR_CORRUPT;
+	if (err != ERR_OK && err != ERR_NOT_FOUND)
+		return err;
+	*ret_epoch = err == ERR_OK ? get_le64(value.data) : 0;
+	return ERR_OK;
+}
+
 enum err index_drive_claim(
 	struct index_reader *reader, uint16_t drive, struct id node, uint64_t mount)
 {

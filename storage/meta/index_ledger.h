@@ -86,6 +86,13 @@ MUST_USE enum err index_drive_exceptions(
 /* The target that the ring moves to; a reference for the caller. ERR_NOT_FOUND: none. */
 MUST_USE enum err index_ring_target(struct index_reader *reader, struct ring_snapshot **ret_target);
 
+/* The version of commands that all members know: a type may be proposed if
+ * command_type_version() is not above it. COMMAND_VERSION while no node has a row. */
+MUST_USE enum err index_command_version(struct index_reader *reader, uint16_t *ret_version);
+
+/* The epoch of the cluster, 0 before any forced recovery. */
+MUST_USE enum err index_cluster_epoch(struct index_reader *reader, uint64_t *ret_epoch);
+
 /* ERR_OK: the claim of a node on a drive is the newest, and the drive is not given up. ERR_FENCED:
  * not so; the node takes the drive out of service. */
 MUST_USE enum err index_drive_claim(
