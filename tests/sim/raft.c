@@ -57,8 +57,10 @@ static void one_fault(void)
 		*sim_net_odds(rig.net) = (struct sim_net_odds){below(100), below(50), below(20)};
 		break;
 	case 6:
-		sim_disk_fail_nth(rig.members[i].disk, SIM_WRITE, 1 + below(20),
-			below(2) ? SIM_EIO : SIM_SLOW);
+		if (below(2)) /* until the next life */
+			sim_disk_per_mille(rig.members[i].disk)[SIM_WRITE][SIM_SLOW] = 300;
+		else
+			sim_disk_fail_nth(rig.members[i].disk, SIM_WRITE, 1 + below(20), SIM_EIO);
 		break;
 	case 7:
 		sim_node_jump_wall(rig.members[i].node, (int64_t)below(20000) - 10000);
