@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/cluster.h"
 #include "server/loop_call.h"
 #include "server/node.h"
 
@@ -83,6 +84,7 @@ static enum err add_drive(struct node *node, struct node_drive *drive)
 	command.drive_add.node = node->identity.node;
 	command.drive_add.class = identity->class;
 	command.drive_add.weight = space.total;
+	command.drive_add.zone = bytes_of(node->config->zone);
 	struct command_result result;
 	err = node_propose(node, &command, &result);
 	if (err == ERR_OK || err == ERR_EXISTS) {
@@ -208,9 +210,12 @@ static enum err make_root(struct node *node, char *message)
 
 enum err node_bootstrap(struct node *node, char *message)
 {
+	enum err err = node->cluster ? cluster_introduce(node->cluster, message) : ERR_OK;
+	if (err)
+		return err;
 	for (unsigned i = 0; i < node->config->drives_count; i++) {
 		struct node_drive *drive = &node->drives[i];
-		enum err err = drive->drive ? add_drive(node, drive) : ERR_OK;
+		err = drive->drive ? add_drive(node, drive) : ERR_OK;
 		if (err)
 			return node_refuse(message, err, "drive %s could not be added: %s",
 				drive->path, err_text(err));
@@ -219,7 +224,7 @@ enum err node_bootstrap(struct node *node, char *message)
 		node->store.drives[node->store.drive_count++] = (struct store_drive){
 			drive->number, drive->drive};
 	}
-	enum err err = set_ring(node);
+	err = set_ring(node);
 	if (err)
 		return node_refuse(message, err, "no ring could be made: %s", err_text(err));
 	message[0] = '\0';

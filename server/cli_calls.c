@@ -61,7 +61,7 @@ static enum cli_exit ask(struct cli *cli, const char *call, json_t **ret_result)
 	return cli_fail(cli, status, "%s", message[0] ? message : err_text(err));
 }
 
-static enum cli_exit show_object(
+enum cli_exit cli_show_object(
 	struct cli *cli, const char *call, const struct cli_column *columns, size_t count)
 {
 	json_t *result;
@@ -71,7 +71,7 @@ static enum cli_exit show_object(
 	return status;
 }
 
-static enum cli_exit show_list(struct cli *cli, const char *call, const char *name,
+enum cli_exit cli_show_list(struct cli *cli, const char *call, const char *name,
 	const struct cli_column *columns, size_t count)
 {
 	json_t *result;
@@ -104,7 +104,7 @@ static const struct cli_column key_columns[] = {
 
 static enum cli_exit show_key(struct cli *cli, const char *call)
 {
-	return show_object(cli, call, key_columns, ARRAY_COUNT(key_columns));
+	return cli_show_object(cli, call, key_columns, ARRAY_COUNT(key_columns));
 }
 
 static enum cli_exit show_secret(struct cli *cli, const char *call)
@@ -127,7 +127,8 @@ enum cli_exit cli_run_key_rotate(struct cli *cli)
 
 enum cli_exit cli_run_key_list(struct cli *cli)
 {
-	return show_list(cli, "key.list", "keys", key_list_columns, ARRAY_COUNT(key_list_columns));
+	return cli_show_list(
+		cli, "key.list", "keys", key_list_columns, ARRAY_COUNT(key_list_columns));
 }
 
 enum cli_exit cli_run_key_show(struct cli *cli)
@@ -172,23 +173,23 @@ static const struct cli_column bucket_columns[] = {
 
 enum cli_exit cli_run_bucket_list(struct cli *cli)
 {
-	return show_list(cli, "bucket.list", "buckets", bucket_list_columns,
+	return cli_show_list(cli, "bucket.list", "buckets", bucket_list_columns,
 		ARRAY_COUNT(bucket_list_columns));
 }
 
 enum cli_exit cli_run_bucket_show(struct cli *cli)
 {
-	return show_object(cli, "bucket.show", bucket_columns, ARRAY_COUNT(bucket_columns));
+	return cli_show_object(cli, "bucket.show", bucket_columns, ARRAY_COUNT(bucket_columns));
 }
 
 enum cli_exit cli_run_bucket_create(struct cli *cli)
 {
-	return show_object(cli, "bucket.create", bucket_columns, ARRAY_COUNT(bucket_columns));
+	return cli_show_object(cli, "bucket.create", bucket_columns, ARRAY_COUNT(bucket_columns));
 }
 
 enum cli_exit cli_run_bucket_delete(struct cli *cli)
 {
-	return show_object(cli, "bucket.delete", bucket_columns, ARRAY_COUNT(bucket_columns));
+	return cli_show_object(cli, "bucket.delete", bucket_columns, ARRAY_COUNT(bucket_columns));
 }
 
 /* --- the node --------------------------------------------------------------------------------- */
@@ -233,7 +234,8 @@ static const struct cli_column space_columns[] = {
 
 enum cli_exit cli_run_drive_list(struct cli *cli)
 {
-	return show_list(cli, "drive.list", "drives", drive_columns, ARRAY_COUNT(drive_columns));
+	return cli_show_list(
+		cli, "drive.list", "drives", drive_columns, ARRAY_COUNT(drive_columns));
 }
 
 static json_int_t number_at(const json_t *object, const char *outer, const char *inner)

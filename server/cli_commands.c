@@ -8,12 +8,17 @@ static const struct cli_option option_config = {
 static const struct cli_option option_dir = {"dir", "DIR", "The directory of a rubus demo."};
 static const struct cli_option option_demo_dir = {
 	"dir", "DIR", "Where everything is; made if it is not there."};
-static const struct cli_option option_drives = {
-	"drives", "N", "How many drives a new directory gets; 4 if it is not said."};
+static const struct cli_option option_drives = {"drives", "N",
+	"How many drives a new directory gets; 4 if it is not said, 1 for each of several nodes."};
+static const struct cli_option option_nodes = {"nodes", "N",
+	"How many nodes, 1 to 9, each a process of its own: a cluster on one machine. Ports go up "
+	"in steps of 10."};
 static const struct cli_option option_s3 = {
 	"s3", "ADDRESS:PORT", "Where clients connect; 127.0.0.1:9000 if it is not said."};
 static const struct cli_option option_admin = {
 	"admin", "ADDRESS:PORT", "Where metrics and health are; 127.0.0.1:9001 if it is not said."};
+static const struct cli_option option_minutes = {
+	"minutes", "N", "How long the token is good, 1 to 10080; 60 if it is not said."};
 static const struct cli_option option_json = {"json", NULL, "Print one JSON document."};
 static const struct cli_option option_man = {"man", NULL, NULL};
 static const struct cli_option option_owner = {
@@ -37,8 +42,8 @@ const struct cli_command cli_commands[] = {
 		.details = "Makes the directory at the first run and serves it again at each later "
 			   "one, also with a drive missing. Runs in the foreground; Ctrl-C ends "
 			   "it.",
-		.options = {&option_demo_dir, &option_drives, &option_s3, &option_admin,
-			&option_json},
+		.options = {&option_demo_dir, &option_drives, &option_nodes, &option_s3,
+			&option_admin, &option_json},
 		.run = cli_run_demo},
 	{.noun = "init",
 		.summary = "Make a node: keys, certificate, drives",
@@ -54,6 +59,40 @@ const struct cli_command cli_commands[] = {
 			   "Ctrl-C does not wait. SIGHUP has the certificate read again.",
 		.options = {&option_config, &option_json},
 		.run = cli_run_serve},
+	{.noun = "join",
+		.summary = "Make a node that joins a cluster",
+		.details =
+			"Asks a node of the cluster to be admitted and makes the state directory "
+			"and the drives that the configuration names. The token comes from: "
+			"rubus token create. A join that was interrupted is run again.",
+		.arguments = {{"TOKEN", "What rubus token create printed.", false}},
+		.options = {&option_config, &option_json},
+		.run = cli_run_join},
+	{.noun = "token",
+		.verb = "create",
+		.summary = "Make a token that admits one node",
+		.options = {&option_minutes, NODE_OPTIONS},
+		.run = cli_run_token_create},
+	{.noun = "node",
+		.verb = "list",
+		.summary = "List the nodes with their states",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_node_list},
+	{.noun = "quorum",
+		.summary = "Show who decides, and whether enough are there",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_quorum},
+	{.noun = "layout",
+		.verb = "plan",
+		.summary = "Show the ring that the drives ask for",
+		.details = "Nothing changes before rubus layout apply.",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_layout_plan},
+	{.noun = "layout",
+		.verb = "apply",
+		.summary = "Take the ring that the drives ask for",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_layout_apply},
 	{.noun = "config",
 		.verb = "check",
 		.summary = "Check a configuration file and show its settings",

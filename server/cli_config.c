@@ -56,6 +56,12 @@ static const struct cli_column setting_columns[] = {
 	{"state_dir", "state_dir", CLI_KIND_TEXT},
 	{"s3_address", "s3_address", CLI_KIND_TEXT},
 	{"admin_address", "admin_address", CLI_KIND_TEXT},
+	{"node_name", "node_name", CLI_KIND_TEXT},
+	{"zone", "zone", CLI_KIND_TEXT},
+	{"role", "role", CLI_KIND_TEXT},
+	{"cluster_address", "cluster_address", CLI_KIND_TEXT},
+	{"advertised_addresses", "advertised_addresses", CLI_KIND_TEXT},
+	{"channel", "channel", CLI_KIND_TEXT},
 	{"region", "region", CLI_KIND_TEXT},
 	{"region_strict", "region_strict", CLI_KIND_TEXT},
 	{"domains", "domains", CLI_KIND_TEXT},
@@ -91,12 +97,22 @@ static json_t *drives_json(const struct config *config)
 	return drives;
 }
 
-static json_t *domains_json(const struct config *config)
+static json_t *texts_json(char *const *texts, unsigned count)
 {
-	json_t *domains = json_array();
-	for (unsigned i = 0; i < config->domains_count; i++)
-		json_array_append_new(domains, json_string(config->domains[i]));
-	return domains;
+	json_t *list = json_array();
+	for (unsigned i = 0; i < count; i++)
+		json_array_append_new(list, json_string(texts[i]));
+	return list;
+}
+
+static json_t *cluster_json(const struct config *config)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:s}", "node_name", config->node_name, "zone",
+		config->zone, "role", config->role == CONFIG_ROLE_WITNESS ? "witness" : "storage",
+		"cluster_address", config->cluster_address, "advertised_addresses",
+		texts_json(config->advertised_addresses, config->advertised_addresses_count),
+		"channel",
+		config->channel == CONFIG_CHANNEL_INTEGRITY_ONLY ? "integrity-only" : "encrypted");
 }
 
 static json_t *settings_json(const struct config *config)
@@ -105,7 +121,7 @@ static json_t *settings_json(const struct config *config)
 		[CONFIG_LOG_DEBUG] = "debug",
 		[CONFIG_LOG_WARNING] = "warning",
 		[CONFIG_LOG_ERROR] = "error"};
-	return json_pack(
+	json_t *settings = json_pack(
 		"{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:s, "
 		"s:s, s:s, s:o, s:o}",
 		"state_dir", config->state_dir, "s3_address", config->s3_address, "admin_address",
@@ -118,7 +134,15 @@ static json_t *settings_json(const struct config *config)
 		(int)config->segment_mib, "reserve_mib", (int)config->reserve_mib, "log_format",
 		config->log_format == CONFIG_LOG_JSON ? "json" : "text", "log_level",
 		levels[config->log_level], "io", config->io == CONFIG_IO_PLAIN ? "plain" : "auto",
-		"domains", domains_json(config), "drives", drives_json(config));
+		"domains", texts_json(config->domains, config->domains_count), "drives",
+		drives_json(config));
+	json_t *cluster = cluster_json(config);
+	if (settings && json_object_update(settings, cluster) != 0) {
+		json_decref(settings);
+		settings = NULL;
+	}
+	json_decref(cluster);
+	return settings;
 }
 
 enum cli_exit cli_run_config_check(struct cli *cli)

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "server/cli_priv.h"
+#include "server/cli_demo.h"
 #include "server/node.h"
 #include "server/version.h"
 #include "storage/bytes.h"
@@ -198,7 +198,7 @@ static const char *text_at(const json_t *facts, const char *name)
 	return text ? text : "";
 }
 
-static void print_commands(FILE *out, const json_t *facts, const char *host)
+void cli_demo_print_commands(FILE *out, const json_t *facts, const char *host)
 {
 	fprintf(out,
 		"\nTry, in another terminal:\n\n"
@@ -250,7 +250,7 @@ static void print_text(
 		node->config->drives_count, text_at(facts, "dir"));
 	cli_print_object(cli, demo_columns, ARRAY_COUNT(demo_columns), make_texts(facts));
 	if (json_object_get(facts, "access_key_id"))
-		print_commands(cli->out, facts, host);
+		cli_demo_print_commands(cli->out, facts, host);
 	else
 		fprintf(cli->out,
 			"\nThe first key was deleted; make one with: rubus key create --dir '%s'\n",
@@ -324,6 +324,8 @@ static enum cli_exit run(struct cli *cli, struct demo *demo)
 enum cli_exit cli_run_demo(struct cli *cli)
 {
 	struct demo demo = {0};
+	if (cli_value(cli, "nodes"))
+		return cli_run_demo_nodes(cli);
 	enum cli_exit status = take_options(cli, &demo);
 	if (!status)
 		status = run(cli, &demo);

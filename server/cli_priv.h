@@ -177,6 +177,13 @@ struct cli_service {
 /* Runs a node in the foreground until SIGINT or SIGTERM. Says what is wrong itself. */
 enum cli_exit cli_serve(struct cli *cli, const struct cli_service *service);
 
+/* Asks the node of this machine and shows the object, or the list under a name, that it gives. Says
+ * what is wrong itself. */
+enum cli_exit cli_show_object(
+	struct cli *cli, const char *call, const struct cli_column *columns, size_t count);
+enum cli_exit cli_show_list(struct cli *cli, const char *call, const char *name,
+	const struct cli_column *columns, size_t count);
+
 /* --- the commands ----------------------------------------------------------------------------- */
 
 enum cli_exit cli_run_help(struct cli *cli);
@@ -198,5 +205,11 @@ enum cli_exit cli_run_bucket_delete(struct cli *cli);
 enum cli_exit cli_run_status(struct cli *cli);
 enum cli_exit cli_run_drive_list(struct cli *cli);
 enum cli_exit cli_run_df(struct cli *cli);
+enum cli_exit cli_run_join(struct cli *cli);
+enum cli_exit cli_run_token_create(struct cli *cli);
+enum cli_exit cli_run_node_list(struct cli *cli);
+enum cli_exit cli_run_quorum(struct cli *cli);
+enum cli_exit cli_run_layout_plan(struct cli *cli);
+enum cli_exit cli_run_layout_apply(struct cli *cli);
 
 #endif

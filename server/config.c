@@ -43,6 +43,16 @@ static const cyaml_strval_t io_names[] = {
 	{"plain", CONFIG_IO_PLAIN},
 };
 
+static const cyaml_strval_t role_names[] = {
+	{"storage", CONFIG_ROLE_STORAGE},
+	{"witness", CONFIG_ROLE_WITNESS},
+};
+
+static const cyaml_strval_t channel_names[] = {
+	{"encrypted", CONFIG_CHANNEL_ENCRYPTED},
+	{"integrity-only", CONFIG_CHANNEL_INTEGRITY_ONLY},
+};
+
 static const cyaml_schema_field_t drive_fields[] = {
 	CYAML_FIELD_STRING_PTR("path", CYAML_FLAG_POINTER, struct config_drive, path, 1, PATH_MAX),
 	CYAML_FIELD_ENUM("class", CYAML_FLAG_OPTIONAL, struct config_drive, class, class_names,
@@ -56,6 +66,10 @@ static const cyaml_schema_value_t drive_schema = {
 
 static const cyaml_schema_value_t domain_schema = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, 253),
+};
+
+static const cyaml_schema_value_t address_schema = {
+	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, 128),
 };
 
 #define TEXT(name, max) \
@@ -73,6 +87,14 @@ static const cyaml_schema_field_t config_fields[] = {
 		drives, &drive_schema, 0, STORE_DRIVES_MAX),
 	TEXT(s3_address, 128),
 	TEXT(admin_address, 128),
+	TEXT(node_name, 63),
+	TEXT(zone, 63),
+	CHOICE(role, role_names),
+	TEXT(cluster_address, 128),
+	CYAML_FIELD_SEQUENCE("advertised_addresses", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+		struct config, advertised_addresses, &address_schema, 0,
+		CONFIG_ADVERTISED_ADDRESSES_MAX),
+	CHOICE(channel, channel_names),
 	TEXT(region, 64),
 	SWITCH(region_strict),
 	CYAML_FIELD_SEQUENCE("domains", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config,
@@ -281,6 +303,14 @@ static bool default_text(char **text, const char *value)
 	return *text || lay_text(value, text);
 }
 
+static bool default_name(struct config *config)
+{
+	char name[64] = "";
+	if (!config->node_name && gethostname(name, sizeof name - 1) != 0)
+		name[0] = '\0';
+	return default_text(&config->node_name, name[0] ? name : "localhost");
+}
+
 static bool fill_in(struct config *config)
 {
 	if (config->max_connections == 0)
@@ -297,7 +327,8 @@ static bool fill_in(struct config *config)
 	}
 	return default_text(&config->state_dir, "/var/lib/rubus") &&
 		default_text(&config->s3_address, "0.0.0.0:9000") &&
-		default_text(&config->admin_address, "127.0.0.1:9001") &&
+		default_text(&config->admin_address, "127.0.0.1:9001") && default_name(config) &&
+		default_text(&config->zone, "") && default_text(&config->cluster_address, "") &&
 		default_text(&config->region, "rubus") &&
 		default_text(&config->tls_certificate, "") && default_text(&config->tls_key, "");
 }
@@ -337,7 +368,7 @@ static enum err check_range(const char *path, const char *name, unsigned value, 
 
 static enum err check_drives(const struct config *config, const char *path, char *message)
 {
-	if (config->drives_count == 0)
+	if (config->drives_count == 0 && config->role == CONFIG_ROLE_STORAGE)
 		return refuse(
 			path, "drives", message, "has no entry; list at least one '- path: DIR'");
 	for (unsigned i = 0; i < config->drives_count; i++) {
@@ -376,6 +407,37 @@ static enum err check_numbers(const struct config *config, const char *path, cha
 	return err;
 }
 
+static enum err check_cluster(const struct config *config, const char *path, char *message)
+{
+	char host[64];
+	uint16_t port;
+	if (config->cluster_address[0] &&
+		config_parse_address(config->cluster_address, host, &port))
+		return refuse(path, "cluster_address", message,
+			"is '%.100s'; write ADDRESS:PORT, for example 0.0.0.0:9002",
+			config->cluster_address);
+	for (unsigned i = 0; i < config->advertised_addresses_count; i++) {
+		const char *address = config->advertised_addresses[i];
+		if (config_parse_address(address, host, &port) || !host[0] || port == 0)
+			return refuse(path, "advertised_addresses", message,
+				"has '%.100s'; write ADDRESS:PORT, for example 192.168.1.7:9002",
+				address);
+	}
+	if (config->cluster_address[0] && config->advertised_addresses_count == 0 &&
+		(config_parse_address(config->cluster_address, host, &port) || !host[0] ||
+			!strcmp(host, "0.0.0.0") || !strcmp(host, "::")))
+		return refuse(path, "advertised_addresses", message,
+			"has no entry, and cluster_address is every address; list where others "
+			"find this node, for example [192.168.1.7:9002]");
+	if (config->node_name[0] == '\0' ||
+		strspn(config->node_name,
+			"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") !=
+			strlen(config->node_name))
+		return refuse(path, "node_name", message,
+			"is '%.100s'; use letters, digits, '-', '_' and '.'", config->node_name);
+	return ERR_OK;
+}
+
 static enum err check(const struct config *config, const char *path, char *message)
 {
 	char host[64];
@@ -400,7 +462,9 @@ static enum err check(const struct config *config, const char *path, char *messa
 	if ((config->tls_certificate[0] == '\0') != (config->tls_key[0] == '\0'))
 		return refuse(path, "tls_certificate", message,
 			"and tls_key go together; set both or none");
-	enum err err = check_numbers(config, path, message);
+	enum err err = check_cluster(config, path, message);
+	if (!err)
+		err = check_numbers(config, path, message);
 	return err ? err : check_drives(config, path, message);
 }
 

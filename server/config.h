@@ -15,6 +15,7 @@
  * Every setting but drives has a variable: RUBUS_ and its name in capitals (RUBUS_S3_ADDRESS).
  * Everything that is not about this machine lives in the index and is changed while it runs. */
 #define CONFIG_MESSAGE_LEN 512
+#define CONFIG_ADVERTISED_ADDRESSES_MAX 4
 
 struct config_drive {
 	char *path;
@@ -31,6 +32,8 @@ enum config_log_level {
 };
 
 enum config_io { CONFIG_IO_AUTO, CONFIG_IO_PLAIN };
+enum config_role { CONFIG_ROLE_STORAGE, CONFIG_ROLE_WITNESS };
+enum config_channel { CONFIG_CHANNEL_ENCRYPTED, CONFIG_CHANNEL_INTEGRITY_ONLY };
 
 struct config {
 	char *state_dir; /* index, keys, certificate; 0700 */
@@ -38,6 +41,14 @@ struct config {
 	unsigned drives_count;
 	char *s3_address;
 	char *admin_address;
+	char *node_name; /* what people call this machine; its host name if none is set */
+	char *zone; /* machines that fail together have the same; may be empty */
+	enum config_role role;
+	char *cluster_address; /* where other nodes connect; empty: this node is alone */
+	char **advertised_addresses; /* where others find it, tried in order; else cluster_address
+				      */
+	unsigned advertised_addresses_count;
+	enum config_channel channel;
 	char *region;
 	bool region_strict; /* refuse signatures made for another region */
 	char **domains; /* buckets are virtual hosts under these */

@@ -9,6 +9,7 @@
 #include "gateway/auth.h"
 #include "gateway/names.h"
 #include "server/control.h"
+#include "server/control_cluster.h"
 #include "server/node.h"
 #include "server/node_status.h"
 
@@ -436,6 +437,11 @@ static const struct {
 	{"status", node_status},
 	{"drive.list", node_status_drives},
 	{"df", node_status_space},
+	{"token.create", control_token_create},
+	{"node.list", control_node_list},
+	{"quorum", control_quorum},
+	{"layout.plan", control_layout_plan},
+	{"layout.apply", control_layout_apply},
 };
 
 enum err control_call(struct node *node, const json_t *request, json_t **ret_result, char *message)

@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #define IDENTITY_FORMAT 1
+#define ORIGIN_FOUNDED "founded"
+#define ORIGIN_JOINED "joined"
 #define FILE_LEN_MAX 1024
 #define SECRET_LEN_MIN 8
 
@@ -286,7 +288,7 @@ static bool is_ours_or_empty(const char *state_dir)
 {
 	static const char *const ours[] = {".", "..", "cluster.key", "node.key", "root.key",
 		"cluster.secret", "machine", "identity.begun", "tls.crt", "tls.key", "index", "log",
-		"log-state", "lock", "lost+found"};
+		"log-state", "nodes", "lock", "lost+found"};
 	DIR *dir = opendir(state_dir);
 	if (!dir)
 		return false;
@@ -318,6 +320,8 @@ static enum err parse_identity(
 		!find_value(text, "node", value, sizeof value) ||
 		!decode_hex(value, ret_identity->node.bytes, ID_LEN))
 		return refuse(ERR_CORRUPT, message, "%.300s/%s is damaged", state_dir, name);
+	ret_identity->is_joined = find_value(text, "origin", value, sizeof value) &&
+		strcmp(value, ORIGIN_JOINED) == 0;
 	return ERR_OK;
 }
 
@@ -327,12 +331,14 @@ static enum err write_identity(
 	char cluster[2 * ID_LEN + 1], node[2 * ID_LEN + 1], text[FILE_LEN_MAX];
 	sodium_bin2hex(cluster, sizeof cluster, identity->cluster.bytes, ID_LEN);
 	sodium_bin2hex(node, sizeof node, identity->node.bytes, ID_LEN);
-	snprintf(text, sizeof text, "format: %d\ncluster: %s\nnode: %s\n", IDENTITY_FORMAT, cluster,
-		node);
+	snprintf(text, sizeof text, "format: %d\ncluster: %s\nnode: %s\norigin: %s\n",
+		IDENTITY_FORMAT, cluster, node,
+		identity->is_joined ? ORIGIN_JOINED : ORIGIN_FOUNDED);
 	return write_file(state_dir, name, text, message);
 }
 
-enum err identity_begin(const char *state_dir, struct identity *ret_identity, char *message)
+/* Makes the directory, or sees that it is ours to use. */
+static enum err begin_dir(const char *state_dir, char *message)
 {
 	if (sodium_init() < 0)
 		return ERR_NO_MEMORY;
@@ -348,19 +354,61 @@ enum err identity_begin(const char *state_dir, struct identity *ret_identity, ch
 	if (!is_ours_or_empty(state_dir))
 		return refuse(ERR_NOT_EMPTY, message,
 			"%.300s holds files that are not ours; name an empty directory", state_dir);
-	/* An init that is run again must be of the same cluster: its drives have the name already.
-	 */
+	return ERR_OK;
+}
+
+/* An init that is run again must be of the same cluster: its drives have the name already. */
+static enum err begin_identity(const char *state_dir, const struct identity *wanted,
+	struct identity *ret_identity, char *message)
+{
 	enum err err = parse_identity(state_dir, "identity.begun", ret_identity, message);
 	if (err == ERR_NOT_FOUND) {
-		randombytes_buf(ret_identity->cluster.bytes, ID_LEN);
-		randombytes_buf(ret_identity->node.bytes, ID_LEN);
-		err = write_identity(state_dir, "identity.begun", ret_identity, message);
+		*ret_identity = *wanted;
+		return write_identity(state_dir, "identity.begun", ret_identity, message);
 	}
+	if (err)
+		return err;
+	bool is_same = ret_identity->is_joined == wanted->is_joined &&
+		(!wanted->is_joined ||
+			memcmp(&ret_identity->cluster, &wanted->cluster, ID_LEN) == 0);
+	return is_same ? ERR_OK
+		       : refuse(ERR_FOREIGN, message,
+				 "%.300s was begun for another cluster; name another state_dir, or "
+				 "remove it",
+				 state_dir);
+}
+
+enum err identity_begin(const char *state_dir, struct identity *ret_identity, char *message)
+{
+	enum err err = begin_dir(state_dir, message);
+	struct identity wanted = {0};
+	if (err)
+		return err;
+	randombytes_buf(wanted.cluster.bytes, ID_LEN);
+	randombytes_buf(wanted.node.bytes, ID_LEN);
+	err = begin_identity(state_dir, &wanted, ret_identity, message);
 	if (!err)
 		err = need_key(state_dir, "cluster.key", ret_identity->cluster_key, message);
 	if (!err)
 		err = need_key(state_dir, "node.key", ret_identity->node_key, message);
 	return err ? err : need_root(state_dir, message);
+}
+
+enum err identity_begin_join(
+	const char *state_dir, struct id cluster, struct identity *ret_identity, char *message)
+{
+	enum err err = begin_dir(state_dir, message);
+	struct identity wanted = {.cluster = cluster, .is_joined = true};
+	if (err)
+		return err;
+	randombytes_buf(wanted.node.bytes, ID_LEN);
+	err = begin_identity(state_dir, &wanted, ret_identity, message);
+	return err ? err : need_key(state_dir, "node.key", ret_identity->node_key, message);
+}
+
+enum err identity_put_key(const char *state_dir, const struct identity *identity, char *message)
+{
+	return save_key(state_dir, "cluster.key", identity->cluster_key, message);
 }
 
 enum err identity_finish(const char *state_dir, const struct identity *identity, char *message)

@@ -27,6 +27,7 @@ struct identity {
 	struct id node;
 	uint8_t cluster_key[IDENTITY_KEY_LEN];
 	uint8_t node_key[IDENTITY_KEY_LEN];
+	bool is_joined; /* it came to a cluster that was there; else it founded its own */
 };
 
 struct root_key {
@@ -46,6 +47,16 @@ bool identity_is_there(const char *state_dir);
  * ERR_INVALID, a root key of the environment; those of files. message says it in one line. */
 MUST_USE enum err identity_begin(
 	const char *state_dir, struct identity *ret_identity, char *message);
+
+/* Begins an init of a node that joins a cluster: as identity_begin(), but the keys of the cluster
+ * are to come and there is no root key. A join that is run again is of the same node. Errors too:
+ * ERR_FOREIGN, one was begun for another cluster, or as a cluster of its own. */
+MUST_USE enum err identity_begin_join(
+	const char *state_dir, struct id cluster, struct identity *ret_identity, char *message);
+
+/* Writes the key of the cluster that identity has now. */
+MUST_USE enum err identity_put_key(
+	const char *state_dir, const struct identity *identity, char *message);
 
 /* Ends an init: from now on the directory is a node's. */
 MUST_USE enum err identity_finish(

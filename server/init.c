@@ -4,15 +4,19 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "server/cluster.h"
 #include "server/disk_file.h"
 #include "server/node.h"
 #include "server/random_real.h"
 #include "server/tls.h"
 #include "storage/meta/log.h"
+
+#define JOIN_TIMEOUT_MS 10000 /* for each address of the token */
 
 __attribute__((format(printf, 3, 4))) static enum err refuse(
 	char *message, enum err err, const char *format, ...)
@@ -131,21 +135,76 @@ static enum err make_log(
 		   : ERR_OK;
 }
 
+/* What a node has besides its identity. */
+static enum err make_rest(
+	const struct config *config, const struct identity *identity, char *message)
+{
+	enum err err = make_certificate(config, message);
+	for (unsigned i = 0; !err && i < config->drives_count; i++)
+		err = format_drive(config, &config->drives[i], identity, message);
+	if (!err)
+		err = make_log(config, identity, message);
+	return err ? err : identity_finish(config->state_dir, identity, message);
+}
+
+static enum err end_init(
+	const struct config *config, struct identity *identity, enum err err, char *message)
+{
+	if (err && !message[0])
+		refuse(message, err, "%.300s: %s", config->state_dir, err_text(err));
+	identity_fini(identity);
+	return err;
+}
+
 enum err init_node(const struct config *config, char *message)
 {
 	struct identity identity = {0};
 	message[0] = '\0';
 	enum err err = identity_begin(config->state_dir, &identity, message);
 	if (!err)
-		err = make_certificate(config, message);
-	for (unsigned i = 0; !err && i < config->drives_count; i++)
-		err = format_drive(config, &config->drives[i], &identity, message);
+		err = make_rest(config, &identity, message);
+	return end_init(config, &identity, err, message);
+}
+
+/* Asks to be admitted, and keeps what the answer says. */
+static enum err ask(const struct config *config, const struct join_token *token,
+	struct identity *identity, char *message)
+{
+	static const uint8_t no_secret[CHANNEL_KEY_LEN];
+	char why[CHANNEL_MESSAGE_LEN] = "";
+	struct join_welcome *welcome;
+	struct channel_self self;
+	struct join_ask about = {0};
+	enum err err = cluster_own_addresses(config, about.addresses, &about.address_count);
+	if (err || about.address_count == 0)
+		return refuse(message, ERR_INVALID,
+			"where the others find this node is not set; set cluster_address and "
+			"advertised_addresses");
+	snprintf(about.name, sizeof about.name, "%s", config->node_name);
+	channel_self_init(&self, identity->cluster, identity->node, identity->node_key, no_secret);
+	err = join_run(token, &self, &about, JOIN_TIMEOUT_MS, &welcome, why);
+	channel_self_fini(&self);
+	if (err)
+		return refuse(message, err, "%s", why);
+	memcpy(identity->cluster_key, welcome->cluster_key, IDENTITY_KEY_LEN);
+	err = identity_put_key(config->state_dir, identity, message);
 	if (!err)
-		err = make_log(config, &identity, message);
+		err = identity_put_secret(config->state_dir, welcome->secret, message);
 	if (!err)
-		err = identity_finish(config->state_dir, &identity, message);
-	if (err && !message[0])
-		refuse(message, err, "%.300s: %s", config->state_dir, err_text(err));
-	identity_fini(&identity);
+		err = cluster_keep_nodes(config->state_dir, welcome->nodes, welcome->node_count);
+	explicit_bzero(welcome, sizeof *welcome);
+	free(welcome);
 	return err;
+}
+
+enum err init_join(const struct config *config, const struct join_token *token, char *message)
+{
+	struct identity identity = {0};
+	message[0] = '\0';
+	enum err err = identity_begin_join(config->state_dir, token->cluster, &identity, message);
+	if (!err)
+		err = ask(config, token, &identity, message);
+	if (!err)
+		err = make_rest(config, &identity, message);
+	return end_init(config, &identity, err, message);
 }

@@ -10,4 +10,11 @@
  * (IDENTITY_MESSAGE_LEN bytes). */
 MUST_USE enum err init_node(const struct config *config, char *message);
 
+/* Makes a node that joins the cluster of a token: as init_node(), but who it belongs to comes from
+ * there. One that was cut off is run again with the same token. Errors besides: those of
+ * join_run(). */
+struct join_token;
+MUST_USE enum err init_join(
+	const struct config *config, const struct join_token *token, char *message);
+
 #endif

@@ -5,8 +5,12 @@
 
 void completion_init(struct completion *completion)
 {
+	pthread_condattr_t monotonic;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_mutex_init(&completion->mutex, NULL);
-	pthread_cond_init(&completion->condition, NULL);
+	pthread_cond_init(&completion->condition, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	completion->is_done = false;
 	completion->err = ERR_OK;
 }
@@ -24,10 +28,26 @@ void completion_end(struct completion *completion, enum err err)
 
 enum err completion_wait(struct completion *completion)
 {
+	return completion_wait_for(completion, NULL);
+}
+
+enum err completion_wait_for(struct completion *completion, const struct timespec *patience)
+{
+	struct timespec end = {0};
+	int result = 0;
+	if (patience) {
+		clock_gettime(CLOCK_MONOTONIC, &end);
+		end.tv_sec += patience->tv_sec;
+	}
 	pthread_mutex_lock(&completion->mutex);
-	while (!completion->is_done)
-		pthread_cond_wait(&completion->condition, &completion->mutex);
+	while (!completion->is_done && result == 0)
+		result = patience
+			? pthread_cond_timedwait(&completion->condition, &completion->mutex, &end)
+			: pthread_cond_wait(&completion->condition, &completion->mutex);
+	bool is_done = completion->is_done;
 	pthread_mutex_unlock(&completion->mutex);
+	if (!is_done)
+		return ERR_TIMEOUT;
 	pthread_cond_destroy(&completion->condition);
 	pthread_mutex_destroy(&completion->mutex);
 	return completion->err;

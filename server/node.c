@@ -9,9 +9,12 @@
 #include <unistd.h>
 
 #include "server/clock_real.h"
+#include "server/cluster.h"
 #include "server/control.h"
 #include "server/loop_call.h"
 #include "server/random_real.h"
+
+#define WAIT_TOLD_S 5
 
 enum err node_refuse(char *message, enum err err, const char *format, ...)
 {
@@ -20,6 +23,14 @@ enum err node_refuse(char *message, enum err err, const char *format, ...)
 	vsnprintf(message, NODE_MESSAGE_LEN, format, args);
 	va_end(args);
 	return err;
+}
+
+/* Those that end a node. */
+static void node_signals(sigset_t *ret_signals)
+{
+	sigemptyset(ret_signals);
+	sigaddset(ret_signals, SIGINT);
+	sigaddset(ret_signals, SIGTERM);
 }
 
 /* --- threads ---------------------------------------------------------------------------------- */
@@ -91,7 +102,33 @@ static void end_loops(struct node *node)
 
 static void index_opened(void *arg, enum err err)
 {
-	completion_end(arg, err);
+	struct node *node = arg;
+	completion_end(&node->opened, err);
+}
+
+/* Waits for a session, which in a cluster takes a quorum. A signal ends the waiting. */
+static enum err open_session(struct node *node, char *message)
+{
+	static const struct timespec patience = {.tv_sec = WAIT_TOLD_S};
+	completion_init(&node->opened);
+	node->is_index_started = true;
+	index_start(node->index, index_opened, node);
+	enum err err = completion_wait_for(&node->opened, node->cluster ? &patience : NULL);
+	if (err == ERR_TIMEOUT)
+		trace_event(node->trace, TRACE_WARNING, 0,
+			"waiting for the other nodes: too few are there to decide anything");
+	while (err == ERR_TIMEOUT) {
+		static const struct timespec now, second = {.tv_sec = 1};
+		sigset_t signals;
+		node_signals(&signals);
+		if (sigtimedwait(&signals, NULL, &now) > 0)
+			return node_refuse(message, ERR_CANCELED,
+				"the node was ended before the others were there");
+		err = completion_wait_for(&node->opened, &second);
+	}
+	return err
+		? node_refuse(message, err, "the index did not open a session: %s", err_text(err))
+		: ERR_OK;
 }
 
 static enum err start_collecting(void *arg)
@@ -108,14 +145,14 @@ static enum err begin_service(struct node *node, char *message)
 	enum err err = run_loops(node);
 	if (err)
 		return node_refuse(message, err, "threads could not be started: %s", err_text(err));
-	struct completion opened;
-	completion_init(&opened);
-	index_start(node->index, index_opened, &opened);
-	err = completion_wait(&opened);
-	if (err)
-		return node_refuse(
-			message, err, "the index did not open a session: %s", err_text(err));
-	err = node_bootstrap(node, message);
+	if (node->cluster)
+		err = cluster_listen(node->cluster, message);
+	if (!err)
+		err = open_session(node, message);
+	if (!err)
+		err = node_bootstrap(node, message);
+	if (!err && node->cluster)
+		cluster_start(node->cluster);
 	if (!err)
 		err = loop_call(server_loop_base(node->loops[0]), start_collecting, node);
 	if (!err)
@@ -154,11 +191,15 @@ static enum err assemble(struct node *node, char *message)
 	secret_box_init(&node->box, node->identity.cluster_key);
 	err = open_loops(node);
 	if (!err)
+		err = cluster_open(node, &node->cluster, message);
+	if (!err)
 		err = node_open_index(node, message);
 	if (!err)
 		err = node_open_drives(node, message);
 	if (!err)
 		err = node_open_store(node);
+	if (!err)
+		err = node_open_services(node);
 	if (!err)
 		err = node_open_tls(node, message);
 	if (!err)
@@ -204,9 +245,7 @@ static void reload(struct node *node)
 enum err node_wait(struct node *node)
 {
 	sigset_t signals;
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
+	node_signals(&signals);
 	sigaddset(&signals, SIGHUP);
 	for (;;) {
 		int number = sigwaitinfo(&signals, NULL);
@@ -392,12 +431,14 @@ static void end_service(struct node *node)
 		struct loop_close close = {node, i};
 		err_ignore(loop_call(server_loop_base(node->loops[i]), close_loop_there, &close));
 	}
-	if (index_session(node->index) != 0 || node->is_ready) {
+	node_stop_services(node);
+	if (node->is_index_started) {
 		struct completion stopped;
 		completion_init(&stopped);
 		consensus_stop(node->consensus, consensus_stopped, &stopped);
 		err_ignore(completion_wait(&stopped));
 	}
+	cluster_stop(node->cluster);
 	settle(node);
 	end_loops(node);
 }
@@ -427,6 +468,7 @@ void node_stop(struct node *node)
 	admin_free(node->admin);
 	metrics_free(node->metrics);
 	tls_free(node->tls);
+	node_close_services(node);
 	close_store(node);
 	index_reader_close(node->reader);
 	if (node->index)
@@ -434,6 +476,7 @@ void node_stop(struct node *node)
 	consensus_close(node->consensus);
 	kv_close(node->index_kv);
 	node_close_disk(&node->state_disk);
+	cluster_free(node->cluster);
 	for (unsigned i = 0; i < node->config->loops; i++)
 		server_loop_free(node->loops[i]);
 	server_loop_free(node->log_loop);

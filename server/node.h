@@ -10,12 +10,14 @@
 #include "server/identity.h"
 #include "server/logger.h"
 #include "server/loop.h"
+#include "server/loop_call.h"
 #include "server/metrics.h"
 #include "server/secret_box.h"
 #include "server/tls.h"
 #include "server/worker_threads.h"
 #include "storage/meta/consensus.h"
 #include "storage/repair/collect.h"
+#include "storage/shard/shard_service.h"
 
 /* One node: everything that one process of `rubus serve` consists of, put together and taken apart.
  *
@@ -27,6 +29,9 @@
  *	locate		commits of the drives' tables of locations
  *	worker-0 …	calls that block; digests of lone streams
  *	main		starts, waits for signals, stops; the control socket has a thread of its own
+ *
+ * Where other nodes are, the loops for clients and that of the log speak to theirs, each by links
+ * of its own.
  *
  * Opening goes from the bottom up, closing from the top down. What fails on the way leaves a
  * message of one line, and what was opened is closed again. */
@@ -66,6 +71,7 @@ struct node {
 	struct secret_box box;
 	int lock_fd; /* on the state directory */
 
+	struct cluster *cluster; /* server/cluster.h; NULL: this node is alone */
 	struct worker_threads *workers;
 	struct server_loop *loops[NODE_LOOPS_MAX]; /* for clients */
 	struct server_loop *log_loop, *apply_loop, *commit_loop, *locate_loop;
@@ -75,6 +81,8 @@ struct node {
 	struct kv *index_kv;
 	struct consensus *consensus;
 	struct index *index;
+	bool is_index_started;
+	struct completion opened; /* of its first session */
 	struct index_reader *reader; /* of the main thread */
 	bool has_failed; /* the index stopped: the node leaves service */
 	enum err failure;
@@ -83,6 +91,8 @@ struct node {
 	struct store store;
 	struct store_loop store_loops[NODE_LOOPS_MAX];
 	unsigned store_loop_count;
+	struct shard_service services[NODE_LOOPS_MAX]; /* for other nodes */
+	unsigned service_count;
 	struct collector collector;
 	bool is_collecting;
 

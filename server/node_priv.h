@@ -10,6 +10,7 @@ MUST_USE enum err node_lock_state(struct node *node, char *message);
 MUST_USE enum err node_open_index(struct node *node, char *message);
 MUST_USE enum err node_open_drives(struct node *node, char *message);
 MUST_USE enum err node_open_store(struct node *node);
+MUST_USE enum err node_open_services(struct node *node);
 MUST_USE enum err node_open_tls(struct node *node, char *message);
 MUST_USE enum err node_open_gateway(struct node *node);
 MUST_USE enum err node_open_admin(struct node *node);
@@ -21,6 +22,10 @@ MUST_USE enum err node_open_disk(struct node *node, const char *path, struct nod
 void node_close_disk(struct node_disk *disk);
 
 void node_close_drive(struct node_drive *drive);
+
+/* Ends what is done for other nodes; while the loops run. And frees; after they have stopped. */
+void node_stop_services(struct node *node);
+void node_close_services(struct node *node);
 
 /* Writes what the node knows of itself for a scrape: a source of its metrics. */
 struct metrics_text;

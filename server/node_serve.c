@@ -6,11 +6,13 @@
 #include <string.h>
 
 #include "gateway/request.h"
+#include "server/cluster.h"
 #include "storage/object/put.h"
 
 #define REQUESTS_MAX 128 /* in progress on all loops; more wait for their turn */
 #define REQUESTS_PER_LOOP_MIN 8
 #define BUCKETS_MAX 1000 /* of one owner */
+#define SERVICE_POOL_LEN (8u << 20) /* of what is read for other nodes */
 
 /* --- serving ---------------------------------------------------------------------------------- */
 
@@ -36,6 +38,60 @@ enum err node_open_store(struct node *node)
 		node->store_loop_count++;
 	}
 	return ERR_OK;
+}
+
+/* --- other nodes ------------------------------------------------------------------------------ */
+
+enum err node_open_services(struct node *node)
+{
+	enum err err = ERR_OK;
+	for (unsigned i = 0; !err && node->cluster && i < node->config->loops; i++) {
+		node->store_loops[i].peers = node->cluster->loop_peers[i];
+		err = shard_service_open(&node->services[i], &node->store_loops[i],
+			SERVICE_POOL_LEN / node->config->loops);
+		if (!err)
+			node->service_count++;
+	}
+	return err;
+}
+
+struct service_stop {
+	struct shard_service *service;
+	struct completion completion;
+};
+
+/* One at a time, by the main thread. */
+static struct service_stop *stopping;
+
+static void service_stopped(struct shard_service *service)
+{
+	assert(stopping->service == service);
+	completion_end(&stopping->completion, ERR_OK);
+}
+
+static enum err begin_service_stop(void *arg)
+{
+	struct service_stop *stop = arg;
+	shard_service_stop(stop->service, service_stopped);
+	return ERR_OK;
+}
+
+void node_stop_services(struct node *node)
+{
+	for (unsigned i = 0; i < node->service_count; i++) {
+		struct service_stop stop = {.service = &node->services[i]};
+		completion_init(&stop.completion);
+		stopping = &stop;
+		err_ignore(loop_call(server_loop_base(node->loops[i]), begin_service_stop, &stop));
+		err_ignore(completion_wait(&stop.completion));
+	}
+}
+
+void node_close_services(struct node *node)
+{
+	for (unsigned i = 0; i < node->service_count; i++)
+		shard_service_close(&node->services[i]);
+	node->service_count = 0;
 }
 
 static void fill_gateway(struct node *node)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The part of a node that is on its disks: state directory, index, drives. */
+#include "server/cluster.h"
 #include "server/node_priv.h"
 
 #include <errno.h>
@@ -57,6 +58,23 @@ static void index_failed(void *arg, enum err err)
 	kill(getpid(), SIGTERM);
 }
 
+/* The log of one of several members. The first of a cluster goes on with the log that it had alone.
+ */
+static enum err open_member(
+	struct node *node, const struct consensus_single_setup *single, char *message)
+{
+	struct consensus_raft_setup setup = {
+		.log = single->log, .clock = node->clock, .peers = node->cluster->consensus_peers};
+	enum err err = ERR_EXISTS;
+	if (!node->identity.is_joined)
+		err = consensus_raft_found(&setup);
+	if (err == ERR_OK || err == ERR_EXISTS)
+		err = consensus_raft_open(&setup, &node->consensus);
+	return err ? node_refuse(message, err, "the log in %.300s/log: %s", node->config->state_dir,
+			     err_text(err))
+		   : ERR_OK;
+}
+
 static enum err open_log(struct node *node, char *message)
 {
 	struct consensus_single_setup setup = {
@@ -70,6 +88,8 @@ static enum err open_log(struct node *node, char *message)
 			.segment_len = NODE_LOG_SEGMENT_LEN},
 		.clock = node->clock,
 	};
+	if (node->cluster)
+		return open_member(node, &setup, message);
 	enum err err = consensus_single_open(&setup, &node->consensus);
 	return err ? node_refuse(message, err, "the log in %.300s/log: %s", node->config->state_dir,
 			     err_text(err))
@@ -109,7 +129,7 @@ static enum err open_damaged(struct node *node, const char *path, char *message)
 /* A damaged map is made anew if the log still has all that ever changed the index. */
 static enum err set_index_aside(struct node *node, const char *path, char *message)
 {
-	if (consensus_replay(node->consensus, 0, pass_by, NULL) != ERR_OK)
+	if (node->cluster || consensus_replay(node->consensus, 0, pass_by, NULL) != ERR_OK)
 		return open_damaged(node, path, message);
 	enum err err = kv_lmdb_set_aside(path);
 	if (err)
@@ -154,7 +174,7 @@ enum err node_open_index(struct node *node, char *message)
 		.trace = node->trace,
 		.node = node->identity.node,
 		.settings = {.rows_max = INDEX_ROWS_MAX,
-			.is_alone = true,
+			.is_alone = !node->cluster,
 			.log_len = INDEX_LOG_LEN,
 			.kv_len = index_kv_len()},
 		.failed = index_failed,

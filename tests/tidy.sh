@@ -21,7 +21,7 @@ set -f
 
 if test $# -gt 0; then
 	printf '%s:' "${1%.d}" >"$1" && printf ' %s' build.ninja modules.ninja packaging docs \
-		$(find $folders -type d) $sources $scripts $documents >>"$1" && echo >>"$1"
+		$(find $folders -mindepth 1 -type d) $sources $scripts $documents >>"$1" && echo >>"$1"
 fi
 
 # complain MESSAGE: about each line that comes in.

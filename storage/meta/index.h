@@ -38,6 +38,8 @@
  */
 struct index;
 
+#define INDEX_PATIENCE_MS 10000 /* how long a proposal waits for a session */
+
 struct index_settings {
 	size_t arena_len; /* of each generation of the read buffer; 0: the default */
 	size_t rows_max; /* 0: the default */
@@ -66,8 +68,9 @@ struct index_setup {
  * ERR_CORRUPT, ERR_VERSION, ERR_IO, ERR_NO_SPACE, ERR_NO_MEMORY. */
 MUST_USE enum err index_open(const struct index_setup *setup, struct index **ret_index);
 
-/* Opens this node's session; then opened(arg, err) on the apply loop. Proposals wait for it. Any
- * thread, once, when the loops run. */
+/* Opens this node's session, however long it takes; then opened(arg, err) on the apply loop, with
+ * an error only if the member fails. Proposals wait for it. Any thread, once, when the loops run.
+ */
 void index_start(struct index *index, void (*opened)(void *arg, enum err err), void *arg);
 
 /* Commits what is uncommitted and frees. Blocks; after the loops have stopped; no proposal is in
@@ -117,6 +120,7 @@ struct index_proposal {
 	struct task task;
 	struct index_proposal *next, *prev;
 	uint64_t session, sequence;
+	uint64_t due_ns;
 };
 
 /* Proposes a command, exactly once. At most COMMAND_IN_FLIGHT_MAX are in flight; more wait inside.

@@ -67,7 +67,10 @@ struct index {
 	_Atomic uint64_t session; /* 0: none */
 	_Atomic uint64_t next_extent;
 
-	/* The proposal that opens a session. */
+	/* The proposal that opens a session; of the apply loop. */
+	struct task open_task;
+	struct timer open_timer; /* set while it is tried */
+	bool is_open_sent;
 	struct proposal open;
 	uint8_t open_bytes[128];
 	size_t open_len;
@@ -101,8 +104,13 @@ void index_fail(struct index *index, enum err err);
 
 /* index_propose.c */
 void index_propose_init(struct index *index);
-void index_session_open(struct index *index); /* proposes to open one */
+void index_propose_send(struct index *index); /* under the lock: what may go */
+void index_propose_expire(struct index *index); /* ends what waited too long for a session */
 void index_propose_failed(struct index *index); /* ends what waits */
+
+/* index_session.c */
+void index_session_open(struct index *index); /* opens one, however long it takes; any thread */
+void index_session_tell(struct index *index, enum err err); /* who waits for the first one */
 
 /* index_reader.c: what this node may report now. */
 void index_lows(struct index *index, uint64_t *ret_open_low, uint64_t *ret_read_low);

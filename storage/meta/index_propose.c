@@ -5,6 +5,7 @@
  *      COMMAND_IN_FLIGHT_MAX above the lowest without an answer; the others wait here.
  * (P2) A proposal has one session for all its life. If that was closed it ends with ERR_CLOSED, and
  *      the next session is opened at once.
+ * (P3) One that finds no session for INDEX_PATIENCE_MS ends with ERR_UNAVAILABLE: it never left.
  */
 #include "storage/meta/index_priv.h"
 
@@ -53,8 +54,8 @@ static void end_unsent(struct index_proposal *proposal, enum err err)
 
 static void proposal_done(struct proposal *inner);
 
-/* Lets as many go as may go (P1). Under the lock: sequences leave in their order. */
-static void send_waiting(struct index *index)
+/* Lets as many go as may go (P1). */
+void index_propose_send(struct index *index)
 {
 	uint64_t session = atomic_load(&index->session);
 	while (session != 0 && index->waiting.first) {
@@ -89,6 +90,8 @@ void index_propose(struct index *index, struct index_proposal *proposal)
 	assert(proposal->len >= COMMAND_HEADER_LEN && proposal->len <= COMMAND_LEN_MAX);
 	proposal->index = index;
 	proposal->err = ERR_OK;
+	proposal->due_ns = clock_mono_ns(index->setup.clock) +
+		INDEX_PATIENCE_MS * UINT64_C(1000000);
 	if (command_is_growth(proposal->bytes) && !index_may_grow(index)) {
 		end_unsent(proposal, ERR_NO_SPACE);
 		return;
@@ -97,11 +100,30 @@ void index_propose(struct index *index, struct index_proposal *proposal)
 	bool has_failed = index_err(index) != ERR_OK;
 	if (!has_failed) {
 		list_append(&index->waiting, proposal);
-		send_waiting(index);
+		index_propose_send(index);
 	}
 	pthread_mutex_unlock(&index->lock);
 	if (has_failed)
 		end_unsent(proposal, ERR_UNAVAILABLE);
+}
+
+void index_propose_expire(struct index *index)
+{
+	uint64_t now_ns = clock_mono_ns(index->setup.clock);
+	pthread_mutex_lock(&index->lock);
+	struct index_proposal *expired = NULL;
+	while (index->waiting.first && index->waiting.first->due_ns <= now_ns) {
+		struct index_proposal *proposal = index->waiting.first;
+		list_unlink(&index->waiting, proposal);
+		proposal->next = expired;
+		expired = proposal;
+	}
+	pthread_mutex_unlock(&index->lock);
+	while (expired) {
+		struct index_proposal *next = expired->next;
+		end_unsent(expired, ERR_UNAVAILABLE);
+		expired = next;
+	}
 }
 
 void index_propose_failed(struct index *index)
@@ -115,11 +137,7 @@ void index_propose_failed(struct index *index)
 		end_unsent(proposal, ERR_UNAVAILABLE);
 		proposal = next;
 	}
-	if (index->opened) {
-		void (*opened)(void *arg, enum err err) = index->opened;
-		index->opened = NULL;
-		opened(index->opened_arg, index_err(index));
-	}
+	index_session_tell(index, index_err(index));
 }
 
 /* --- answers ---------------------------------------------------------------------------------- */
@@ -159,68 +177,13 @@ static void proposal_done(struct proposal *inner)
 	bool is_closed = is_current && proposal->err == ERR_CLOSED;
 	if (is_closed)
 		forget_session(index);
-	send_waiting(index);
+	index_propose_send(index);
 	pthread_mutex_unlock(&index->lock);
 	if (is_closed) {
 		trace_event(index->setup.trace, TRACE_WARNING, 0, "the session was closed");
 		index_session_open(index);
 	}
 	proposal->done(proposal);
-}
-
-/* --- the session ------------------------------------------------------------------------------ */
-
-static void session_opened(struct proposal *inner)
-{
-	struct index *index = CONTAINER_OF(inner, struct index, open);
-	struct command_result result;
-	enum err err = inner->err;
-	if (err == ERR_OK)
-		err = command_result_decode(bytes_make(inner->result, inner->result_len), &result);
-	if (err == ERR_OK && result.code != COMMAND_OK)
-		err = command_code_err(result.code);
-	pthread_mutex_lock(&index->lock);
-	index->is_opening = false;
-	if (err == ERR_OK) {
-		index->next_sequence = 1;
-		index->open_low_reported = 0;
-		index->read_low_reported = 0;
-		atomic_store(&index->session, result.id);
-		send_waiting(index);
-	}
-	pthread_mutex_unlock(&index->lock);
-	if (err == ERR_OK)
-		trace_event(index->setup.trace, TRACE_INFO, 0, "session %llx is open",
-			(unsigned long long)result.id);
-	if (index->opened) {
-		void (*opened)(void *arg, enum err err) = index->opened;
-		index->opened = NULL;
-		opened(index->opened_arg, err);
-	}
-}
-
-void index_session_open(struct index *index)
-{
-	pthread_mutex_lock(&index->lock);
-	bool is_opening = index->is_opening;
-	index->is_opening = true;
-	pthread_mutex_unlock(&index->lock);
-	if (is_opening)
-		return;
-	struct command command = {.type = COMMAND_SESSION_OPEN};
-	command.session_open.node = index->setup.node;
-	do
-		command.session_open.start = random_u64(index->setup.random);
-	while (command.session_open.start == 0);
-	size_t len = 0;
-	enum err err = command_encode(&command, index->open_bytes, sizeof index->open_bytes, &len);
-	assert(err == ERR_OK);
-	index->open = (struct proposal){
-		.loop = index->setup.apply,
-		.command = bytes_make(index->open_bytes, len),
-		.done = session_opened,
-	};
-	consensus_propose(index->setup.consensus, &index->open);
 }
 
 /* --- reports ---------------------------------------------------------------------------------- */

@@ -45,6 +45,21 @@ static bool loop_is_here(struct loop *loop)
 static const struct loop_ops rig_loop_ops = {
 	loop_post_task, loop_timer_set, loop_timer_cancel, loop_now, loop_is_here};
 
+/* Time stands still but for the log's. */
+static uint64_t clock_mono(struct clock *clock)
+{
+	(void)clock;
+	return 0;
+}
+
+static int64_t clock_wall(struct clock *clock)
+{
+	const struct rig *rig = CONTAINER_OF(clock, struct rig, clock);
+	return (int64_t)rig->log.time_ms;
+}
+
+static const struct clock_ops rig_clock_ops = {clock_mono, clock_wall};
+
 void rig_run(struct rig *rig)
 {
 	struct rig_loop *loop = &rig->loop;
@@ -268,6 +283,7 @@ void rig_open_with(struct rig *rig, const struct index_settings *settings)
 		.log.consensus.ops = &log_ops,
 		.log.task.run = log_run,
 		.log.time_ms = 1000000,
+		.clock.ops = &rig_clock_ops,
 		.random.ops = &rig_random_ops,
 		.trace = {&rig_trace_ops, TRACE_ERROR},
 		.seed = 1,

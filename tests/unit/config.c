@@ -75,6 +75,25 @@ START_TEST(a_wrong_value_is_named_with_its_line)
 }
 END_TEST
 
+START_TEST(the_cluster_is_told_where_a_node_is_found)
+{
+	ck_assert_ok(load(MINIMAL));
+	ck_assert_str_eq(config->cluster_address, "");
+	ck_assert_int_gt(strlen(config->node_name), 0);
+	config_free(config);
+	config = NULL;
+	ck_assert_err(load(MINIMAL "cluster_address: 0.0.0.0:9002\n"), ERR_INVALID);
+	ck_assert_msg(strstr(message, "advertised_addresses"), "%s", message);
+	ck_assert_err(load(MINIMAL "cluster_address: here\n"), ERR_INVALID);
+	ck_assert_err(load(MINIMAL "node_name: my pi\n"), ERR_INVALID);
+	ck_assert_ok(load("state_dir: /s\nrole: witness\ncluster_address: 0.0.0.0:9002\n"
+			  "advertised_addresses: ['10.0.0.7:9002', '[fe80::1]:9002']\n"));
+	ck_assert_int_eq(config->role, CONFIG_ROLE_WITNESS);
+	ck_assert_uint_eq(config->advertised_addresses_count, 2);
+	ck_assert_uint_eq(config->drives_count, 0);
+}
+END_TEST
+
 START_TEST(an_unknown_name_is_refused)
 {
 	ck_assert_err(load(MINIMAL "s3_adress: 0.0.0.0:9000\n"), ERR_INVALID);
@@ -150,6 +169,7 @@ int main(void)
 	tcase_add_test(tc, a_minimal_file_gets_the_defaults);
 	tcase_add_test(tc, a_full_file_is_read);
 	tcase_add_test(tc, a_wrong_value_is_named_with_its_line);
+	tcase_add_test(tc, the_cluster_is_told_where_a_node_is_found);
 	tcase_add_test(tc, an_unknown_name_is_refused);
 	tcase_add_test(tc, what_is_not_yaml_is_refused);
 	tcase_add_test(tc, a_missing_file_is_told);

@@ -77,7 +77,8 @@ END_TEST
 
 START_TEST(only_the_owner_may_read_the_keys)
 {
-	static const char *const names[] = {"cluster.key", "node.key", "root.key", "identity"};
+	static const char *const names[] = {
+		"cluster.key", "node.key", "root.key", "identity"};
 	umask(0);
 	make_node();
 	struct stat info;
@@ -101,6 +102,27 @@ START_TEST(an_init_that_was_cut_off_goes_on_as_the_same_cluster)
 	ck_assert_mem_eq(&again, &identity, sizeof again);
 	ck_assert_ok(identity_finish(state_dir, &again, message));
 	ck_assert_int_ne(access(path_of("identity.begun"), F_OK), 0);
+}
+END_TEST
+
+START_TEST(a_node_that_joins_has_the_keys_of_its_cluster)
+{
+	struct id cluster = {{7}}, other = {{8}};
+	struct identity loaded;
+	ck_assert_ok(identity_begin_join(state_dir, cluster, &identity, message));
+	ck_assert_mem_eq(&identity.cluster, &cluster, sizeof cluster);
+	ck_assert_int_ne(access(path_of("root.key"), F_OK), 0);
+	struct id node = identity.node;
+	ck_assert_err(identity_begin_join(state_dir, other, &loaded, message), ERR_FOREIGN);
+	ck_assert_err(identity_begin(state_dir, &loaded, message), ERR_FOREIGN);
+	ck_assert_ok(identity_begin_join(state_dir, cluster, &identity, message));
+	ck_assert_mem_eq(&identity.node, &node, sizeof node);
+	memset(identity.cluster_key, 1, IDENTITY_KEY_LEN);
+	ck_assert_ok(identity_put_key(state_dir, &identity, message));
+	ck_assert_ok(identity_finish(state_dir, &identity, message));
+	ck_assert_ok(identity_load(state_dir, &loaded, message));
+	ck_assert_mem_eq(&loaded, &identity, sizeof loaded);
+	ck_assert(loaded.is_joined);
 }
 END_TEST
 
@@ -277,6 +299,7 @@ int main(void)
 	tcase_add_test(tcase, two_nodes_are_not_the_same);
 	tcase_add_test(tcase, only_the_owner_may_read_the_keys);
 	tcase_add_test(tcase, an_init_that_was_cut_off_goes_on_as_the_same_cluster);
+	tcase_add_test(tcase, a_node_that_joins_has_the_keys_of_its_cluster);
 	tcase_add_test(tcase, a_node_is_made_once);
 	tcase_add_test(tcase, a_directory_with_other_files_is_left_alone);
 	tcase_add_test(tcase, a_damaged_file_is_not_believed);

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVER_CLUSTER_H
+#define SERVER_CLUSTER_H
+
+#include "server/channel.h"
+#include "server/join.h"
+#include "storage/meta/consensus_raft.h"
+#include "storage/meta/index.h"
+#include "storage/meta/steward_plan.h"
+
+/* What makes a node one of several.
+ *
+ *	book		who is admitted: the rows of the index, and until it has any, the file
+ *			"nodes" that the join left; goes to the channel whenever it changes
+ *	door		lets nodes in that have a token
+ *	steward		where this node leads: makes members of nodes, gives votes, closes the
+ *			sessions of nodes that are gone
+ *
+ * Everything but what says otherwise happens on the first loop for clients. */
+#define CLUSTER_TICK_MS 500
+#define CLUSTER_SESSION_SILENT_MS 30000 /* then the session of a node is closed for it */
+#define CLUSTER_EPOCH 1
+#define CLUSTER_STATUS_LEN 16 /* of PEER_STATUS: id of the log, log index that is applied */
+
+struct node;
+
+/* A node of the book, with what it said of itself when it was asked last. */
+struct cluster_node {
+	struct channel_node channel;
+	struct peer_call call; /* PEER_STATUS */
+	bool is_asked;
+	uint64_t log_id, applied;
+	uint64_t silent_ms;
+	bool is_linked;
+};
+
+struct cluster_admission;
+
+struct cluster {
+	struct node *node;
+	struct channel_self self;
+	struct channel *channel;
+	struct peers *consensus_peers; /* of the log's loop */
+	struct peers *loop_peers[64]; /* of each loop for clients */
+	struct channel_join join;
+	struct cluster_admission *admissions; /* on their way */
+
+	struct loop *loop;
+	struct timer tick;
+	bool is_ticking;
+	uint64_t generation; /* of the rows that the book has */
+	size_t node_count;
+	struct cluster_node *nodes[ROW_NODES_MAX];
+
+	struct consensus_change change;
+	bool is_changing;
+	struct index_proposal close; /* of a session */
+	uint8_t close_bytes[128];
+	bool is_closing;
+	uint64_t led_since_ms; /* 0: this node does not lead */
+};
+
+/* Makes the channel and the peers of all loops. Before the loops run. NULL in ret_cluster: this
+ * node is to be alone. */
+MUST_USE enum err cluster_open(struct node *node, struct cluster **ret_cluster, char *message);
+
+/* Tells the channel who is admitted, and listens. Blocks; when the loops run and before the index
+ * starts. */
+MUST_USE enum err cluster_listen(struct cluster *cluster, char *message);
+
+/* Begins to look after nodes; when the node serves. Blocks. */
+void cluster_start(struct cluster *cluster);
+
+/* Ends all links. Blocks; while the loops run, when nothing calls other nodes any more. NULL is
+ * fine. */
+void cluster_stop(struct cluster *cluster);
+
+/* After the loops have stopped. NULL is fine. */
+void cluster_free(struct cluster *cluster);
+
+/* Says of this node what the configuration says: admits the first node, changes the row of any
+ * other. Blocks; not on a loop. */
+MUST_USE enum err cluster_introduce(struct cluster *cluster, char *message);
+
+/* Writes the file "nodes" of a node that joins. */
+MUST_USE enum err cluster_keep_nodes(
+	const char *state_dir, const struct channel_node *nodes, size_t count);
+
+/* Addresses of a node as its row has them. Errors: ERR_INVALID; ERR_LIMIT. */
+MUST_USE enum err cluster_parse_addresses(struct bytes text, struct channel_node *node);
+
+void cluster_format_addresses(
+	const struct channel_address *addresses, unsigned count, char *text, size_t cap);
+
+/* Where others find this node, by its configuration. Errors: ERR_INVALID. */
+struct config;
+MUST_USE enum err cluster_own_addresses(
+	const struct config *config, struct channel_address *addresses, unsigned *ret_count);
+
+/* How another node is, as of the last tick. Blocks; not on a loop. */
+struct cluster_view {
+	bool is_known, is_linked;
+	uint64_t silent_ms, applied;
+};
+void cluster_view(struct cluster *cluster, struct id node, struct cluster_view *ret_view);
+
+/* --- its parts -------------------------------------------------------------------------------- */
+
+/* The door: server/cluster_door.c. */
+void cluster_door_init(struct cluster *cluster);
+
+/* Makes a token for so long. Blocks; not on a loop. text has JOIN_TOKEN_TEXT_MAX bytes. */
+MUST_USE enum err cluster_make_token(
+	struct cluster *cluster, uint64_t life_ms, char *text, uint64_t *ret_end_ms, char *message);
+
+/* The steward: server/cluster_steward.c. On the loop, each tick. */
+void cluster_steward_init(struct cluster *cluster);
+void cluster_steward_tick(struct cluster *cluster);
+
+#endif

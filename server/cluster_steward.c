@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The steward: every member asks the others how they are; the one that leads acts on it.
+ *
+ * What is to be done is decided by storage/meta/steward_plan.h, one change at a time; what was not
+ * done, because the lead was lost or nobody answered, is decided anew. */
+#include <string.h>
+
+#include "server/cluster.h"
+#include "server/node.h"
+#include "storage/bytes.h"
+
+#define STATUS_DEADLINE_MS 2000
+#define SETTLE_MS 2000 /* a new leader first learns who is linked */
+
+/* --- how a node is ---------------------------------------------------------------------------- */
+
+static void serve_status(void *arg, struct peer_request *request)
+{
+	struct cluster *cluster = arg;
+	struct consensus_info info;
+	struct index_status status;
+	uint8_t head[CLUSTER_STATUS_LEN];
+	consensus_info(cluster->node->consensus, &info);
+	index_status(cluster->node->index, &status);
+	put_le64(head, info.id);
+	put_le64(head + 8, status.applied);
+	request->answer_head = bytes_make(head, sizeof head);
+	peer_request_answer(request, ERR_OK);
+}
+
+static void answered(struct peer_call *call)
+{
+	struct cluster_node *node = CONTAINER_OF(call, struct cluster_node, call);
+	node->is_asked = false;
+	bool is_fine = call->err == ERR_OK && call->answer_err == ERR_OK &&
+		call->answer_head.len >= CLUSTER_STATUS_LEN;
+	if (!is_fine)
+		return;
+	node->log_id = get_le64(call->answer_head.data);
+	node->applied = get_le64(call->answer_head.data + 8);
+}
+
+static void ask(struct cluster *cluster, struct cluster_node *node)
+{
+	struct peers *peers = cluster->loop_peers[0];
+	struct peer_info info;
+	peer_info(peers, node->channel.id, &info);
+	node->is_linked = info.is_linked;
+	node->silent_ms = info.silent_ms;
+	if (node->is_asked || !info.is_linked)
+		return;
+	node->is_asked = true;
+	node->call = (struct peer_call){.node = node->channel.id,
+		.kind = PEER_STATUS,
+		.deadline_ms = STATUS_DEADLINE_MS,
+		.done = answered};
+	peer_call_start(peers, &node->call);
+}
+
+/* --- members ---------------------------------------------------------------------------------- */
+
+static void changed(struct consensus_change *change)
+{
+	static const char *const texts[] = {[CONSENSUS_ADD] = "is a member now",
+		[CONSENSUS_PROMOTE] = "has a vote now",
+		[CONSENSUS_DEMOTE] = "has no vote any more",
+		[CONSENSUS_REMOVE] = "is no member any more",
+		[CONSENSUS_HAND_OVER] = "leads now"};
+	struct cluster *cluster = CONTAINER_OF(change, struct cluster, change);
+	cluster->is_changing = false;
+	if (change->err == ERR_OK)
+		trace_event(cluster->node->trace, TRACE_INFO, 0, "log %016llx %s",
+			(unsigned long long)change->id, texts[change->kind]);
+}
+
+static void change_members(struct cluster *cluster, uint64_t self)
+{
+	struct consensus_members members;
+	struct steward_node nodes[ROW_NODES_MAX];
+	consensus_raft_members(cluster->node->consensus, &members);
+	if (cluster->is_changing || members.count == 0 || !members.is_committed)
+		return;
+	for (size_t i = 0; i < cluster->node_count; i++) {
+		const struct cluster_node *node = cluster->nodes[i];
+		nodes[i] = (struct steward_node){.id = node->channel.id,
+			.is_linked = node->is_linked,
+			.silent_ms = node->silent_ms,
+			.log_id = node->log_id};
+	}
+	struct consensus_change *change = &cluster->change;
+	if (steward_plan(&members, nodes, cluster->node_count, self, change) != ERR_OK)
+		return;
+	change->loop = cluster->loop;
+	change->done = changed;
+	cluster->is_changing = true;
+	consensus_raft_change(cluster->node->consensus, change);
+}
+
+/* --- sessions --------------------------------------------------------------------------------- */
+
+static bool is_silent(const struct cluster *cluster, struct id node, uint64_t now_ms)
+{
+	if (id_is_equal(node, cluster->self.node))
+		return false;
+	for (size_t i = 0; i < cluster->node_count; i++)
+		if (id_is_equal(cluster->nodes[i]->channel.id, node))
+			return !cluster->nodes[i]->is_linked &&
+				cluster->nodes[i]->silent_ms >= CLUSTER_SESSION_SILENT_MS &&
+				now_ms - cluster->led_since_ms >= CLUSTER_SESSION_SILENT_MS;
+	return now_ms - cluster->led_since_ms >= CLUSTER_SESSION_SILENT_MS;
+}
+
+static enum err find_silent(struct cluster *cluster, uint64_t now_ms, uint64_t *ret_session)
+{
+	struct index_reader *reader = cluster->node->store_loops[0].reader;
+	struct row_session row;
+	enum err err = index_view_begin(reader);
+	if (err)
+		return err;
+	*ret_session = 0;
+	do
+		err = index_session_next(reader, *ret_session + 1, ret_session, &row);
+	while (!err && !is_silent(cluster, row.node, now_ms));
+	index_view_end(reader);
+	return err;
+}
+
+static void closed(struct index_proposal *proposal)
+{
+	struct cluster *cluster = CONTAINER_OF(proposal, struct cluster, close);
+	cluster->is_closing = false;
+}
+
+static void close_silent(struct cluster *cluster, uint64_t now_ms)
+{
+	struct command command = {.type = COMMAND_SESSION_CLOSE};
+	uint64_t session;
+	if (cluster->is_closing || find_silent(cluster, now_ms, &session) != ERR_OK)
+		return;
+	trace_event(cluster->node->trace, TRACE_WARNING, 0,
+		"session %llx is closed: its node was not heard for %d s",
+		(unsigned long long)session, CLUSTER_SESSION_SILENT_MS / 1000);
+	command.session_close.session = session;
+	cluster->close = (struct index_proposal){
+		.loop = cluster->loop, .bytes = cluster->close_bytes, .done = closed};
+	enum err err = command_encode(
+		&command, cluster->close_bytes, sizeof cluster->close_bytes, &cluster->close.len);
+	assert(err == ERR_OK);
+	cluster->is_closing = true;
+	index_propose(cluster->node->index, &cluster->close);
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
+void cluster_steward_init(struct cluster *cluster)
+{
+	for (unsigned i = 0; i < cluster->node->config->loops; i++)
+		peers_serve(cluster->loop_peers[i], PEER_STATUS, serve_status, cluster);
+}
+
+void cluster_steward_tick(struct cluster *cluster)
+{
+	struct consensus_info info;
+	uint64_t now_ms = loop_now_ms(cluster->loop);
+	consensus_info(cluster->node->consensus, &info);
+	for (size_t i = 0; i < cluster->node_count; i++)
+		ask(cluster, cluster->nodes[i]);
+	if (info.role != CONSENSUS_LEADER) {
+		cluster->led_since_ms = 0;
+		return;
+	}
+	if (cluster->led_since_ms == 0)
+		cluster->led_since_ms = now_ms;
+	if (now_ms - cluster->led_since_ms < SETTLE_MS)
+		return;
+	change_members(cluster, info.id);
+	close_silent(cluster, now_ms);
+}
