@@ -303,6 +303,11 @@ static void send_and_wait(struct forgery *forgery)
 	raft_rig_run_ms(&rig, 500);
 	raft_rig_propose(&rig, 0, 10);
 	ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 20000));
+	/* Changes go on. */
+	unsigned at = leader();
+	ck_assert(raft_rig_change(&rig, at, CONSENSUS_DEMOTE, (at + 1) % 3));
+	raft_rig_run_ms(&rig, 500);
+	ck_assert_err(rig.change.err, ERR_OK);
 	raft_rig_close(&rig);
 }
 
