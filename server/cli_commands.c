@@ -5,6 +5,8 @@
 
 static const struct cli_option option_config = {
 	"config", "FILE", "The configuration file; /etc/rubus/rubus.yaml if none is named."};
+static const struct cli_option option_from_drives = {"from-drives", NULL,
+	"Make a lost state directory anew of what the node kept on its drives."};
 static const struct cli_option option_dir = {"dir", "DIR", "The directory of a rubus demo."};
 static const struct cli_option option_demo_dir = {
 	"dir", "DIR", "Where everything is; made if it is not there."};
@@ -50,7 +52,7 @@ const struct cli_command cli_commands[] = {
 		.details = "Makes the state directory and the drives that the configuration names "
 			   "and shows the first access key. Directories that hold something else "
 			   "are not touched. An init that was interrupted is run again.",
-		.options = {&option_config, &option_json},
+		.options = {&option_config, &option_from_drives, &option_json},
 		.run = cli_run_init},
 	{.noun = "serve",
 		.summary = "Run the node of this machine",

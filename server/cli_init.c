@@ -56,6 +56,25 @@ static enum cli_exit show_node(
 	return CLI_OK;
 }
 
+static enum cli_exit restore_node(
+	struct cli *cli, const struct config *config, const char *config_path)
+{
+	char message[IDENTITY_MESSAGE_LEN];
+	umask(0077);
+	enum err err = init_from_drives(config, message);
+	if (err)
+		return cli_fail(cli, cli_exit_of(err), "%s", message);
+	cli_print_object(cli, init_columns, ARRAY_COUNT(init_columns),
+		json_pack("{s:s, s:i}", "state_dir", config->state_dir, "drives",
+			(int)config->drives_count));
+	if (!cli->is_json)
+		fprintf(cli->err,
+			"The start brings the index back from the drives: rubus serve --config "
+			"%s\n",
+			config_path);
+	return CLI_OK;
+}
+
 enum cli_exit cli_run_init(struct cli *cli)
 {
 	struct config *config = NULL;
@@ -65,9 +84,13 @@ enum cli_exit cli_run_init(struct cli *cli)
 		status = cli_load_config(cli, &config);
 	if (status)
 		return status;
-	status = cli_init_node(cli, config);
-	if (!status)
-		status = show_node(cli, config, path);
+	if (!cli_value(cli, "from-drives")) {
+		status = cli_init_node(cli, config);
+		if (!status)
+			status = show_node(cli, config, path);
+	} else {
+		status = restore_node(cli, config, path);
+	}
 	config_free(config);
 	return status;
 }

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "storage/meta/log_set.h"
+
 #define LOOPS_MAX 64
 #define MEMORY_MIB_MIN 8
 #define MEMORY_MIB_MAX 65536
@@ -108,7 +110,9 @@ static const cyaml_schema_field_t config_fields[] = {
 	NUMBER(download_memory_mib),
 	NUMBER(segment_mib),
 	NUMBER(reserve_mib),
+	NUMBER(log_copies),
 	SWITCH(accept_damaged_index),
+	SWITCH(accept_older_index),
 	CHOICE(log_format, log_format_names),
 	CHOICE(log_level, log_level_names),
 	CHOICE(io, io_names),
@@ -404,6 +408,9 @@ static enum err check_numbers(const struct config *config, const char *path, cha
 	if (!err)
 		err = check_range(
 			path, "reserve_mib", config->reserve_mib, 0, RESERVE_MIB_MAX, message);
+	if (!err)
+		err = check_range(
+			path, "log_copies", config->log_copies, 0, LOG_COPIES_MAX, message);
 	return err;
 }
 

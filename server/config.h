@@ -61,7 +61,9 @@ struct config {
 	unsigned download_memory_mib;
 	unsigned segment_mib;
 	unsigned reserve_mib; /* of each drive; 0: 1 % of it, at most 1 GiB */
+	unsigned log_copies; /* of the index's log, on drives; 0: as many as is right */
 	bool accept_damaged_index; /* serve what is left of it */
+	bool accept_older_index; /* serve a copy that is not the newest known */
 	enum config_log_format log_format;
 	enum config_log_level log_level;
 	enum config_io io;

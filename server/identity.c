@@ -288,7 +288,7 @@ static bool is_ours_or_empty(const char *state_dir)
 {
 	static const char *const ours[] = {".", "..", "cluster.key", "node.key", "root.key",
 		"cluster.secret", "machine", "identity.begun", "tls.crt", "tls.key", "index", "log",
-		"log-state", "nodes", "lock", "lost+found"};
+		"log-state", "log-set", "nodes", "lock", "lost+found"};
 	DIR *dir = opendir(state_dir);
 	if (!dir)
 		return false;
@@ -426,7 +426,9 @@ enum err identity_load(const char *state_dir, struct identity *ret_identity, cha
 		return ERR_NO_MEMORY;
 	enum err err = parse_identity(state_dir, "identity", ret_identity, message);
 	if (err == ERR_NOT_FOUND)
-		return refuse(err, message, "%.300s is not a node's state; run rubus init first",
+		return refuse(err, message,
+			"%.300s is not a node's state; run rubus init first, or rubus init "
+			"--from-drives if it was lost and the drives are there",
 			state_dir);
 	if (!err)
 		err = load_key(state_dir, "cluster.key", ret_identity->cluster_key, message);
@@ -494,6 +496,57 @@ enum err identity_bind_machine(const char *state_dir, const struct identity *ide
 			"rubus init; if that machine is gone for good: rm %.100s/machine",
 			state_dir, state_dir);
 	return ERR_OK;
+}
+
+/* --- copies on drives ------------------------------------------------------------------------- */
+
+/* What says who the node is; "identity" is the last one, as ever: a copy without it was never
+ * finished. A node of before the node channel has no secret yet. */
+static const char *const kept_files[] = {"cluster.key", "node.key", "cluster.secret", "identity"};
+
+static enum err copy_file(const char *from, const char *to, const char *name, char *message)
+{
+	char text[FILE_LEN_MAX], there[FILE_LEN_MAX];
+	enum err err = read_file(from, name, text, message);
+	bool is_same = !err && read_file(to, name, there, message) == ERR_OK &&
+		strcmp(text, there) == 0;
+	if (err == ERR_NOT_FOUND && strcmp(name, "cluster.secret") == 0)
+		err = ERR_OK;
+	else if (!err && !is_same)
+		err = write_file(to, name, text, message);
+	sodium_memzero(text, sizeof text);
+	sodium_memzero(there, sizeof there);
+	return err;
+}
+
+enum err identity_copy(const char *state_dir, const char *drive, char *message)
+{
+	char dir[IDENTITY_PATH_LEN];
+	if (identity_path(drive, "identity", dir))
+		return refuse(ERR_LIMIT, message, "%.300s: the path is too long", drive);
+	bool is_new = mkdir(dir, 0700) == 0;
+	if (!is_new && errno != EEXIST)
+		return refuse_errno(message, dir);
+	enum err err = is_new ? sync_dir(drive, message) : ERR_OK;
+	for (size_t i = 0; i < ARRAY_COUNT(kept_files) && !err; i++)
+		err = copy_file(state_dir, dir, kept_files[i], message);
+	return err;
+}
+
+enum err identity_restore(
+	const char *state_dir, const char *drive, struct identity *ret_identity, char *message)
+{
+	char dir[IDENTITY_PATH_LEN];
+	if (identity_path(drive, "identity", dir))
+		return refuse(ERR_LIMIT, message, "%.300s: the path is too long", drive);
+	enum err err = identity_load(dir, ret_identity, message);
+	if (err == ERR_NOT_FOUND)
+		return refuse(err, message, "%.300s has no copy of a node's identity", drive);
+	if (!err)
+		err = begin_dir(state_dir, message);
+	for (size_t i = 0; i + 1 < ARRAY_COUNT(kept_files) && !err; i++)
+		err = copy_file(dir, state_dir, kept_files[i], message);
+	return err;
 }
 
 void identity_fini(struct identity *identity)

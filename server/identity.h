@@ -92,6 +92,15 @@ MUST_USE enum err identity_put_secret(
 MUST_USE enum err identity_bind_machine(const char *state_dir, const struct identity *identity,
 	const char *machine_id_path, char *message);
 
+/* Keeps a copy of identity and keys in DRIVE/identity (0700, files 0600), unless it is there.
+ * Blocks. Errors: those of files. */
+MUST_USE enum err identity_copy(const char *state_dir, const char *drive, char *message);
+
+/* Makes a state directory of the copy in DRIVE/identity; there must be no identity yet. Blocks.
+ * Errors: as identity_begin(); ERR_NOT_FOUND, the drive has no copy; ERR_CORRUPT. */
+MUST_USE enum err identity_restore(
+	const char *state_dir, const char *drive, struct identity *ret_identity, char *message);
+
 /* Wipes the keys. */
 void identity_fini(struct identity *identity);
 

@@ -88,7 +88,9 @@ static enum err format_drive(const struct config *config, const struct config_dr
 	err = drive_identify(disk, &found);
 	if (!err && memcmp(&found.cluster, &identity->cluster, ID_LEN) != 0) {
 		err = refuse(message, ERR_FOREIGN,
-			"drive %.300s belongs to another cluster; it is not touched", drive->path);
+			"drive %.300s belongs to another cluster; it is not touched. If it is this "
+			"node's and only the state directory is lost: rubus init --from-drives",
+			drive->path);
 	} else if (err == ERR_NOT_FOUND) {
 		struct drive_identity made = {.cluster = identity->cluster,
 			.node = identity->node,
@@ -207,4 +209,47 @@ enum err init_join(const struct config *config, const struct join_token *token, 
 	if (!err)
 		err = make_rest(config, &identity, message);
 	return end_init(config, &identity, err, message);
+}
+
+/* --- of drives -------------------------------------------------------------------------------- */
+
+/* Is the drive one of that node's, or not there? */
+static enum err check_drive(
+	const struct config_drive *drive, const struct identity *identity, char *message)
+{
+	struct disk *disk;
+	struct drive_identity found;
+	enum err err = server_disk_new(drive->path, NULL, &disk);
+	if (err)
+		return ERR_OK;
+	err = drive_identify(disk, &found);
+	server_disk_free(disk);
+	if (err ||
+		(id_is_equal(found.cluster, identity->cluster) &&
+			id_is_equal(found.node, identity->node)))
+		return ERR_OK;
+	return refuse(message, ERR_FOREIGN,
+		"drive %.300s belongs to another node than the drives before it; take it out of "
+		"the configuration",
+		drive->path);
+}
+
+enum err init_from_drives(const struct config *config, char *message)
+{
+	struct identity identity = {0};
+	message[0] = '\0';
+	enum err err = ERR_NOT_FOUND;
+	for (unsigned i = 0; i < config->drives_count && err == ERR_NOT_FOUND; i++)
+		err = identity_restore(
+			config->state_dir, config->drives[i].path, &identity, message);
+	for (unsigned i = 0; !err && i < config->drives_count; i++)
+		err = check_drive(&config->drives[i], &identity, message);
+	if (!err)
+		err = make_certificate(config, message);
+	if (!err)
+		err = identity_finish(config->state_dir, &identity, message);
+	if (err && !message[0])
+		refuse(message, err, "%.300s: %s", config->state_dir, err_text(err));
+	identity_fini(&identity);
+	return err;
 }

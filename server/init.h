@@ -17,4 +17,10 @@ struct join_token;
 MUST_USE enum err init_join(
 	const struct config *config, const struct join_token *token, char *message);
 
+/* Makes the state directory anew of what a node kept on its drives: who it is, its keys, and a
+ * certificate; its next start brings the index back. Blocks. Errors: ERR_EXISTS, there is a state
+ * directory of a node; ERR_NOT_FOUND, no drive has a copy; ERR_FOREIGN, drives are of different
+ * nodes; those of files. */
+MUST_USE enum err init_from_drives(const struct config *config, char *message);
+
 #endif

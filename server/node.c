@@ -39,6 +39,8 @@ static enum err open_loops(struct node *node)
 {
 	struct server_loop_options options = {.is_ringless = node->config->io == CONFIG_IO_PLAIN};
 	enum err err = worker_threads_new("worker", NODE_WORKERS, &node->workers);
+	if (!err)
+		err = worker_threads_new("copy", 1, &node->copier);
 	unsigned index = 0;
 	for (; !err && index < node->config->loops; index++) {
 		char name[16];
@@ -405,13 +407,14 @@ static void settle(struct node *node)
 {
 	struct server_loop *loops[NODE_LOOPS_MAX + 4];
 	unsigned count = list_loops(node, loops);
-	uint64_t before = 0, after = worker_threads_wait(node->workers);
+	uint64_t before = 0;
+	uint64_t after = worker_threads_wait(node->workers) + worker_threads_wait(node->copier);
 	for (unsigned round = 0; round < NODE_SETTLE_ROUNDS && before != after; round++) {
 		before = after;
 		for (unsigned i = 0; i < count; i++)
 			err_ignore(loop_call(
 				server_loop_base(loops[i]), do_nothing, NULL)); /* never fails */
-		after = worker_threads_wait(node->workers);
+		after = worker_threads_wait(node->workers) + worker_threads_wait(node->copier);
 	}
 }
 
@@ -427,6 +430,7 @@ static void end_service(struct node *node)
 	stop_hub(node->admin_hub, node->loops[0]);
 	stop_collecting(node);
 	stop_drives(node);
+	index_copies_cancel(&node->copies);
 	for (unsigned i = 0; i < node->config->loops; i++) {
 		struct loop_close close = {node, i};
 		err_ignore(loop_call(server_loop_base(node->loops[i]), close_loop_there, &close));
@@ -459,6 +463,7 @@ void node_stop(struct node *node)
 		return;
 	node->is_ready = false;
 	end_service(node);
+	worker_threads_free(node->copier);
 	worker_threads_free(node->workers);
 	http_listener_free(node->s3_listener);
 	http_listener_free(node->admin_listener);
@@ -474,7 +479,10 @@ void node_stop(struct node *node)
 	if (node->index)
 		index_close(node->index);
 	consensus_close(node->consensus);
+	log_mirror_close(node->mirror);
 	kv_close(node->index_kv);
+	for (unsigned i = 0; i < node->config->drives_count; i++)
+		node_close_disk(&node->drives[i].disk);
 	node_close_disk(&node->state_disk);
 	cluster_free(node->cluster);
 	for (unsigned i = 0; i < node->config->loops; i++)

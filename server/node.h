@@ -16,6 +16,8 @@
 #include "server/tls.h"
 #include "server/worker_threads.h"
 #include "storage/meta/consensus.h"
+#include "storage/meta/index_copy.h"
+#include "storage/meta/log_mirror.h"
 #include "storage/repair/collect.h"
 #include "storage/shard/shard_service.h"
 
@@ -28,6 +30,7 @@
  *	commit		commits of the index to LMDB
  *	locate		commits of the drives' tables of locations
  *	worker-0 …	calls that block; digests of lone streams
+ *	copy-0		copies of the index, where the log is mirrored
  *	main		starts, waits for signals, stops; the control socket has a thread of its own
  *
  * Where other nodes are, the loops for clients and that of the log speak to theirs, each by links
@@ -78,6 +81,11 @@ struct node {
 	bool is_running; /* the loops' threads are started */
 
 	struct node_disk state_disk;
+	struct log_home homes[LOG_HOMES_MAX]; /* the state directory, and drives that were there */
+	unsigned home_count;
+	struct log_mirror *mirror; /* NULL: the log is in the state directory */
+	struct index_copies copies;
+	struct worker_threads *copier; /* makes them */
 	struct kv *index_kv;
 	struct consensus *consensus;
 	struct index *index;

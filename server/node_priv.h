@@ -21,11 +21,16 @@ MUST_USE enum err node_listen(struct node *node, const char *address, bool is_s3
 MUST_USE enum err node_open_disk(struct node *node, const char *path, struct node_disk *disk);
 void node_close_disk(struct node_disk *disk);
 
+/* Closes what is on the drive; its disk stays open, since the log may be there. */
 void node_close_drive(struct node_drive *drive);
 
 /* Ends what is done for other nodes; while the loops run. And frees; after they have stopped. */
 void node_stop_services(struct node *node);
 void node_close_services(struct node *node);
+
+/* node_log.c: the log, where the disk of the state directory is open; the index's map at path. */
+MUST_USE enum err node_open_log(struct node *node, char *message);
+MUST_USE enum err node_open_map(struct node *node, const char *path, char *message);
 
 /* Writes what the node knows of itself for a scrape: a source of its metrics. */
 struct metrics_text;

@@ -13,10 +13,8 @@
 #include <unistd.h>
 
 #include "storage/kv_lmdb.h"
-#include "storage/meta/consensus_single.h"
 #include "storage/meta/index_space.h"
 
-#define INDEX_MAP_LEN (UINT64_C(1) << 38) /* address space: 256 GiB */
 #define LOCATIONS_MAP_LEN (UINT64_C(1) << 34)
 #define INDEX_ROWS_MAX 16384
 #define INDEX_LOG_LEN (2 * (uint64_t)NODE_LOG_SEGMENT_LEN)
@@ -58,97 +56,10 @@ static void index_failed(void *arg, enum err err)
 	kill(getpid(), SIGTERM);
 }
 
-/* The log of one of several members. The first of a cluster goes on with the log that it had alone.
- */
-static enum err open_member(
-	struct node *node, const struct consensus_single_setup *single, char *message)
+static void index_committed(void *arg, uint64_t log_index)
 {
-	struct consensus_raft_setup setup = {
-		.log = single->log, .clock = node->clock, .peers = node->cluster->consensus_peers};
-	enum err err = ERR_EXISTS;
-	if (!node->identity.is_joined)
-		err = consensus_raft_found(&setup);
-	if (err == ERR_OK || err == ERR_EXISTS)
-		err = consensus_raft_open(&setup, &node->consensus);
-	return err ? node_refuse(message, err, "the log in %.300s/log: %s", node->config->state_dir,
-			     err_text(err))
-		   : ERR_OK;
-}
-
-static enum err open_log(struct node *node, char *message)
-{
-	struct consensus_single_setup setup = {
-		.log = {.disk = node->state_disk.disk,
-			.state_disk = node->state_disk.disk,
-			.node = node->identity.node,
-			.loop = server_loop_base(node->log_loop),
-			.worker = worker_threads_worker(node->workers),
-			.random = node->random,
-			.trace = node->trace,
-			.segment_len = NODE_LOG_SEGMENT_LEN},
-		.clock = node->clock,
-	};
-	if (node->cluster)
-		return open_member(node, &setup, message);
-	enum err err = consensus_single_open(&setup, &node->consensus);
-	return err ? node_refuse(message, err, "the log in %.300s/log: %s", node->config->state_dir,
-			     err_text(err))
-		   : ERR_OK;
-}
-
-static enum err pass_by(void *arg, const struct group *group)
-{
-	(void)arg;
-	(void)group;
-	return ERR_OK;
-}
-
-/* What is left of the index, when that is accepted. */
-static enum err open_damaged(struct node *node, const char *path, char *message)
-{
-	uint64_t bad_rows = 0;
-	enum err err = ERR_CORRUPT;
-	if (node->config->accept_damaged_index)
-		err = kv_lmdb_open_damaged(path, INDEX_MAP_LEN, &bad_rows, &node->index_kv);
-	if (!err) {
-		trace_event(node->trace, TRACE_ERROR, 0,
-			"the index in %.300s has %llu damaged rows, which is accepted: what they "
-			"say is lost, the rest is served",
-			path, (unsigned long long)bad_rows);
-		return ERR_OK;
-	}
-	return node_refuse(message, err,
-		"the index in %.300s is damaged and was not touched, and the log does not reach "
-		"back to its beginning; put back a copy of %.300s, with its log%s",
-		path, node->config->state_dir,
-		node->config->accept_damaged_index
-			? "; too much is damaged to serve the rest"
-			: ", or try accept_damaged_index: true to serve what is left");
-}
-
-/* A damaged map is made anew if the log still has all that ever changed the index. */
-static enum err set_index_aside(struct node *node, const char *path, char *message)
-{
-	if (node->cluster || consensus_replay(node->consensus, 0, pass_by, NULL) != ERR_OK)
-		return open_damaged(node, path, message);
-	enum err err = kv_lmdb_set_aside(path);
-	if (err)
-		return err;
-	trace_event(node->trace, TRACE_WARNING, 0,
-		"the index in %.300s is damaged: it is kept as " KV_LMDB_FILE
-		".damaged and made anew from the log; look at the drive below it",
-		path);
-	return kv_lmdb_open(path, INDEX_MAP_LEN, &node->index_kv);
-}
-
-static enum err open_map(struct node *node, const char *path, char *message)
-{
-	enum err err = kv_lmdb_open(path, INDEX_MAP_LEN, &node->index_kv);
-	if (err == ERR_CORRUPT)
-		err = set_index_aside(node, path, message);
-	if (err && !message[0])
-		return node_refuse(message, err, "the index in %.300s: %s", path, err_text(err));
-	return err;
+	struct node *node = arg;
+	index_copies_committed(&node->copies, log_index);
 }
 
 enum err node_open_index(struct node *node, char *message)
@@ -158,14 +69,15 @@ enum err node_open_index(struct node *node, char *message)
 	if (!err)
 		err = node_open_disk(node, node->config->state_dir, &node->state_disk);
 	if (!err)
-		err = open_log(node, message);
+		err = node_open_log(node, message);
 	if (!err)
-		err = open_map(node, path, message);
+		err = node_open_map(node, path, message);
 	if (err)
 		return err;
 	struct index_setup setup = {
 		.kv = node->index_kv,
 		.disk = node->state_disk.disk,
+		.log_disk = node->mirror ? log_mirror_disk(node->mirror) : NULL,
 		.consensus = node->consensus,
 		.apply = server_loop_base(node->apply_loop),
 		.committer = server_loop_base(node->commit_loop),
@@ -178,6 +90,7 @@ enum err node_open_index(struct node *node, char *message)
 			.log_len = INDEX_LOG_LEN,
 			.kv_len = index_kv_len()},
 		.failed = index_failed,
+		.committed = node->mirror && !node->cluster ? index_committed : NULL,
 		.failed_arg = node,
 	};
 	err = index_open(&setup, &node->index);
@@ -215,18 +128,17 @@ static const char *drive_trouble(enum err err)
 }
 
 /* What a drive on the file system of the index leaves to it, so that shards fill their share and
- * no more. */
+ * no more; on others what copies of the log and of the index may need. */
 static enum err kept_for_index(const struct node *node, const char *path, uint64_t *ret_len)
 {
 	struct stat own, drive;
 	struct disk_space space;
+	*ret_len = node->mirror ? INDEX_LOG_LEN + kv_used(node->index_kv) : 0;
 	if (stat(node->config->state_dir, &own) != 0 || stat(path, &drive) != 0)
 		return err_from_errno(errno);
 	enum err err = disk_space(node->state_disk.disk, &space);
-	if (!err)
-		*ret_len = own.st_dev != drive.st_dev
-			? 0
-			: index_space_kept(INDEX_LOG_LEN, index_kv_len(), space.total);
+	if (!err && own.st_dev == drive.st_dev)
+		*ret_len += index_space_kept(INDEX_LOG_LEN, index_kv_len(), space.total);
 	return err;
 }
 
@@ -278,7 +190,7 @@ static enum err set_table_aside(struct node *node, struct node_drive *drive)
 
 static enum err open_drive(struct node *node, struct node_drive *drive, unsigned index)
 {
-	enum err err = node_open_disk(node, drive->path, &drive->disk);
+	enum err err = drive->disk.disk ? ERR_OK : node_open_disk(node, drive->path, &drive->disk);
 	struct drive_identity identity;
 	if (!err)
 		err = drive_identify(drive->disk.disk, &identity);
@@ -300,7 +212,6 @@ void node_close_drive(struct node_drive *drive)
 	if (drive->drive)
 		drive_close(drive->drive);
 	kv_close(drive->locations);
-	node_close_disk(&drive->disk);
 	drive->drive = NULL;
 	drive->locations = NULL;
 }

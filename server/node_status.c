@@ -168,6 +168,54 @@ enum err node_status_space(
 	return ERR_OK;
 }
 
+/* What the loss of a drive does to the index, and what to do, in one line. */
+static void format_index(const struct node *node, char *text, size_t cap)
+{
+	struct log_mirror_status log;
+	if (!node->mirror) {
+		snprintf(text, cap, "on the state directory's drive alone%s",
+			node->config->drives_count > 1
+				? "; drives on file systems of their own would each have a copy"
+				: "");
+		return;
+	}
+	log_mirror_status(node->mirror, &log);
+	enum err err = atomic_load(&node->copies.err);
+	if (log.in_sync < log.wanted)
+		snprintf(text, cap,
+			"%u of %u copies of its log in sync: the loss of one more drive may lose "
+			"writes; bring back or replace the drive that failed and start again",
+			log.in_sync, log.wanted);
+	else if (err && err != ERR_CANCELED)
+		snprintf(text, cap,
+			"%u copies of its log in sync, but no copy of the index beside them: %s; "
+			"make room on the drives",
+			log.in_sync, err_text(err));
+	else
+		snprintf(text, cap, "%u of %u copies in sync, on drives", log.in_sync, log.wanted);
+}
+
+static json_t *log_json(const struct node *node)
+{
+	struct log_mirror_status log = {0};
+	json_t *homes = json_array();
+	if (node->mirror)
+		log_mirror_status(node->mirror, &log);
+	for (unsigned i = 0; i < log.in_sync; i++)
+		json_array_append_new(homes, json_string(node->homes[log.homes[i]].disk->path));
+	return json_pack("{s:I, s:i, s:i, s:I, s:I, s:o}", "set", (json_int_t)log.set, "wanted",
+		(int)log.wanted, "in_sync", (int)log.in_sync, "dropped", (json_int_t)log.dropped,
+		"joined", (json_int_t)log.joined, "places", homes);
+}
+
+static bool is_log_short(const struct node *node)
+{
+	struct log_mirror_status log = {0};
+	if (node->mirror)
+		log_mirror_status(node->mirror, &log);
+	return log.in_sync < log.wanted;
+}
+
 /* What promise P1 means here, in one line. */
 static void format_durability(
 	const struct node *node, const struct ring *ring, unsigned up, char *text, size_t cap)
@@ -193,10 +241,9 @@ static void format_durability(
 			"drives share a file system and are lost together with it: for trying "
 			"out, not for data");
 	else
-		snprintf(text, cap,
-			"data survives the loss of %u more drive%s; the index is on the state "
-			"directory's drive alone",
-			m - out, m - out > 1 ? "s" : "");
+		snprintf(text, cap, "data survives the loss of %u more drive%s%s", m - out,
+			m - out > 1 ? "s" : "",
+			node->mirror ? "" : "; the index is on the state directory's drive alone");
 }
 
 enum err node_status(struct node *node, const json_t *request, json_t **ret_result, char *message)
@@ -214,20 +261,22 @@ enum err node_status(struct node *node, const json_t *request, json_t **ret_resu
 	tls_fingerprint(node->tls, fingerprint);
 	char promise[256];
 	format_durability(node, ring, up, promise, sizeof promise);
-	char full[512];
+	char full[512], copies[256];
 	format_full(node, &index, full, sizeof full);
+	format_index(node, copies, sizeof copies);
 	const char *state = node->has_failed      ? "failed"
 		: index.is_space_low              ? "full"
 		: up < node->config->drives_count ? "degraded"
+		: is_log_short(node)              ? "degraded"
 						  : "ok";
 	*ret_result = json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:s, s:{s:i, s:i}, "
+		"{s:s, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:s, s:{s:i, s:i}, "
 		"s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:o}",
-		"state", state, "why", full, "version", RUBUS_VERSION, "s3_address",
-		node->config->s3_address, "admin_address", node->config->admin_address, "region",
-		node->config->region, "tls_fingerprint", fingerprint, "started_ms",
-		(json_int_t)node->started_ms, "drives_up", (int)up, "drives",
-		(int)node->config->drives_count, "durability", promise, "profile", "k",
+		"index_copies", copies, "log", log_json(node), "state", state, "why", full,
+		"version", RUBUS_VERSION, "s3_address", node->config->s3_address, "admin_address",
+		node->config->admin_address, "region", node->config->region, "tls_fingerprint",
+		fingerprint, "started_ms", (json_int_t)node->started_ms, "drives_up", (int)up,
+		"drives", (int)node->config->drives_count, "durability", promise, "profile", "k",
 		ring ? ring->profile.k : 0, "m", ring ? ring->profile.m : 0, "index", "applied",
 		(json_int_t)index.applied, "committed", (json_int_t)index.committed, "bytes",
 		(json_int_t)index.kv_used, "commands", (json_int_t)index.commands, "free",

@@ -142,6 +142,9 @@ struct consensus_info {
 	uint64_t commit_index; /* durable */
 	uint64_t released_index; /* entries up to here may be gone from the log */
 	uint64_t log_len; /* bytes of all segments */
+	/* Of a log that copies of the index stand beside; 0: not told. */
+	uint64_t first_index; /* the first entry that is still there */
+	uint64_t live_len; /* bytes of the segments that are needed */
 	uint64_t groups, commands; /* committed since the start */
 };
 

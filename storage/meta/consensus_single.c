@@ -64,7 +64,8 @@ struct single {
 	_Atomic int err; /* enum err */
 	_Atomic bool is_leader;
 	_Atomic bool is_release_posted;
-	_Atomic uint64_t commit_index, released, log_len, group_count, command_count;
+	_Atomic uint64_t commit_index, released, log_len, live_len, first_index;
+	_Atomic uint64_t group_count, command_count;
 };
 
 static struct single *single_of(struct consensus *consensus)
@@ -166,6 +167,9 @@ static void keep_log_len(struct single *single)
 	struct log_stats stats;
 	log_stats(single->log, &stats);
 	atomic_store(&single->log_len, stats.len);
+	atomic_store(&single->live_len,
+		(stats.segments - stats.free_segments) * single->setup.log.segment_len);
+	atomic_store(&single->first_index, log_first_index(single->log));
 }
 
 static void group_written(struct log_op *op, enum err err)
@@ -364,6 +368,7 @@ static void release_run(struct task *task)
 	struct single *single = CONTAINER_OF(task, struct single, release_task);
 	atomic_store(&single->is_release_posted, false);
 	log_release(single->log, atomic_load(&single->released));
+	keep_log_len(single);
 }
 
 static void single_release(struct consensus *consensus, uint64_t index)
@@ -391,6 +396,8 @@ static void single_info(struct consensus *consensus, struct consensus_info *ret_
 		.commit_index = atomic_load(&single->commit_index),
 		.released_index = atomic_load(&single->released),
 		.log_len = atomic_load(&single->log_len),
+		.first_index = atomic_load(&single->first_index),
+		.live_len = atomic_load(&single->live_len),
 		.groups = atomic_load(&single->group_count),
 		.commands = atomic_load(&single->command_count),
 	};

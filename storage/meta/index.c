@@ -177,7 +177,11 @@ static void buffer_has_room(void *arg)
 static void buffer_committed(void *arg, uint64_t sequence)
 {
 	struct index *index = arg;
-	consensus_release(index->setup.consensus, place_complete(sequence));
+	uint64_t complete = place_complete(sequence);
+	if (index->setup.committed)
+		index->setup.committed(index->setup.failed_arg, complete);
+	else
+		consensus_release(index->setup.consensus, complete);
 	index_space_look(&index->space);
 }
 
@@ -219,7 +223,7 @@ static enum err open_buffer(struct index *index)
 	const struct index_settings *settings = &index->setup.settings;
 	size_t arena_len = settings->arena_len ? settings->arena_len : BUFFER_ARENA_LEN_DEFAULT;
 	size_t rows_max = settings->rows_max ? settings->rows_max : BUFFER_ROWS_DEFAULT;
-	uint8_t applied_key[] = {TABLE_LOCAL, 'a', 'p', 'p', 'l', 'i', 'e', 'd'};
+	uint8_t applied_key[] = {INDEX_APPLIED_KEY};
 	struct buffer_setup setup = {
 		.kv = index->setup.kv,
 		.writer = index->setup.apply,
@@ -264,6 +268,7 @@ static void open_space(struct index *index)
 {
 	struct index_space_setup setup = {
 		.disk = index->setup.disk,
+		.log_disk = index->setup.log_disk,
 		.kv = index->setup.kv,
 		.loop = index->setup.committer,
 		.clock = index->setup.clock,

@@ -52,6 +52,7 @@ struct index_settings {
 struct index_setup {
 	struct kv *kv; /* borrowed */
 	struct disk *disk; /* borrowed; whose space the kv and the log use; NULL: not looked at */
+	struct disk *log_disk; /* borrowed; whose space the log uses; NULL: disk's */
 	struct consensus *consensus; /* borrowed; opened, not started */
 	struct loop *apply; /* the loop that applies */
 	struct loop *committer; /* commits to the kv; may block */
@@ -61,7 +62,10 @@ struct index_setup {
 	struct id node;
 	struct index_settings settings;
 	void (*failed)(void *arg, enum err err); /* once, on the apply loop (I4) */
-	void *failed_arg;
+	/* The kv is complete up to the log index: instead of consensus_release(), for who keeps
+	 * more of the log. On the apply loop; NULL: the log is let go of. */
+	void (*committed)(void *arg, uint64_t log_index);
+	void *failed_arg; /* of both */
 };
 
 /* Opens the index and replays what the kv does not have yet. Blocks; before the loops run. Errors:

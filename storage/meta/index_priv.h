@@ -25,6 +25,9 @@ static inline uint64_t place_complete(uint64_t sequence)
 	return (sequence & PLACE_LAST) == PLACE_LAST || log_index == 0 ? log_index : log_index - 1;
 }
 
+/* The row that names the last sequence in the kv. */
+#define INDEX_APPLIED_KEY TABLE_LOCAL, 'a', 'p', 'p', 'l', 'i', 'e', 'd'
+
 #define INDEX_MAGIC 0x696e6478u
 #define READER_MAGIC 0x72646572u
 #define HOLD_NONE UINT64_MAX

@@ -32,7 +32,8 @@ static void tell(struct index_space *space, bool is_low)
 {
 	unsigned long long free = MIB(atomic_load(&space->free));
 	unsigned long long wanted = MIB(atomic_load(&space->wanted));
-	const char *path = space->setup.disk->path;
+	const char *path = atomic_load(&space->is_log_low) ? space->setup.log_disk->path
+							   : space->setup.disk->path;
 	if (is_low)
 		trace_event(space->setup.trace, TRACE_WARNING, 0,
 			"the file system of the index in %s has %llu MiB free of the %llu MiB "
@@ -45,6 +46,20 @@ static void tell(struct index_space *space, bool is_low)
 			path, free);
 }
 
+/* Has a disk that is the log's alone too little for it? Then that is what is told. */
+static bool is_log_disk_low(const struct index_space_setup *setup, bool was_low,
+	struct disk_space *ret_space, uint64_t *ret_wanted)
+{
+	struct disk_space space;
+	uint64_t wanted = setup->log_len;
+	if (!setup->log_disk || disk_space(setup->log_disk, &space) != ERR_OK ||
+		space.free >= (was_low ? with_margin(wanted) : wanted))
+		return false;
+	*ret_space = space;
+	*ret_wanted = wanted;
+	return true;
+}
+
 static void look_now(struct index_space *space)
 {
 	const struct index_space_setup *setup = &space->setup;
@@ -53,9 +68,13 @@ static void look_now(struct index_space *space)
 	if (disk_space(setup->disk, &disk) != ERR_OK)
 		return; /* what was seen last still stands; the disk's errors show in writes */
 	uint64_t spare = kv_spare(setup->kv);
-	uint64_t wanted = wanted_len(setup->log_len, setup->kv_len, disk.total, spare);
+	uint64_t log_len = setup->log_disk ? 0 : setup->log_len;
+	uint64_t wanted = wanted_len(log_len, setup->kv_len, disk.total, spare);
 	bool was_low = atomic_load(&space->is_low);
 	bool is_low = disk.free < (was_low ? with_margin(wanted) : wanted);
+	bool is_log_low = !is_low && is_log_disk_low(setup, was_low, &disk, &wanted);
+	is_low |= is_log_low;
+	atomic_store(&space->is_log_low, is_log_low);
 	atomic_store(&space->total, disk.total);
 	atomic_store(&space->free, disk.free);
 	atomic_store(&space->spare, spare);

@@ -17,11 +17,13 @@
  * (N1) It is *low* when less is free than is wanted: what the log may still allocate, and what
  *      commits may still add to the file of the kv beyond its own spare pages; and when less than
  *      a twentieth of the file system is free, counting spare pages.
+ *      On a disk of its own the log needs that much there.
  * (N2) It stays low until an eighth more than that is free, or 1 GiB more.
  * (N3) The file system is looked at on the loop, after commits and at most once a second while
  *      somebody asks; the answer is that of the last look. Nobody asks, nothing is looked at. */
 struct index_space_setup {
 	struct disk *disk; /* where log and kv are; NULL: nothing is ever low */
+	struct disk *log_disk; /* where the log is; NULL: there too */
 	struct kv *kv;
 	struct loop *loop;
 	struct clock *clock;
@@ -34,7 +36,7 @@ struct index_space {
 	struct index_space_setup setup;
 	struct task task;
 	_Atomic bool is_posted;
-	_Atomic bool is_low;
+	_Atomic bool is_low, is_log_low;
 	_Atomic uint64_t looked_ns;
 	_Atomic uint64_t total, free, spare, wanted; /* as of the last look */
 };

@@ -11,8 +11,7 @@
 
 #include "storage/meta/log_priv.h"
 
-#define STATE_NAME "log-state"
-#define STATE_NAME_NEW "log-state.new"
+#define STATE_NAME_NEW LOG_STATE_NAME ".new"
 
 enum {
 	STATE_LEN = 56,
@@ -134,7 +133,7 @@ enum err log_segment_make(
 enum err log_state_read(struct disk *disk, struct log_state *ret_state)
 {
 	struct disk_file *file;
-	enum err err = disk_open(disk, STATE_NAME, DISK_READ_ONLY, &file);
+	enum err err = disk_open(disk, LOG_STATE_NAME, DISK_READ_ONLY, &file);
 	if (err != ERR_OK)
 		return err;
 	uint8_t in[STATE_LEN];
@@ -174,6 +173,6 @@ enum err log_state_write(struct disk *disk, const struct log_state *state)
 		err = disk_sync_now(file);
 	disk_close(file);
 	if (err == ERR_OK)
-		err = disk_rename(disk, STATE_NAME_NEW, STATE_NAME);
+		err = disk_rename(disk, STATE_NAME_NEW, LOG_STATE_NAME);
 	return err == ERR_OK ? disk_sync_dir(disk) : err;
 }

@@ -7,6 +7,9 @@
 /* Shared by log.c (writing), log_replay.c (opening and reading), log_files.c (segments and the
  * state file). */
 #define LOG_DIR "log"
+#define LOG_STATE_NAME "log-state"
+#define LOG_MEMBERS_NAME "log-members" /* of consensus_raft, beside the state file */
+#define LOG_MEMBERS_LEN_MAX 65536
 #define LOG_NAME_LEN 32
 #define LOG_MAGIC 0x6c6f675fu
 
