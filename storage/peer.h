@@ -51,6 +51,7 @@ enum peer_kind { /* on the wire: never renumbered */
 	PEER_SHARD_READ = 36,
 	PEER_SHARD_FREE = 37,
 	PEER_SHARD_LIST = 38,
+	PEER_SHARD_CENSUS = 39,
 	/* Nodes: storage/meta, server. */
 	PEER_STATUS = 64,
 	PEER_KIND_COUNT = 128,

@@ -206,12 +206,30 @@ void apply_key_delete(
 	apply->access_keys_changed = true;
 }
 
+/* May the epoch become that? */
+static enum command_code check_epoch(
+	struct apply *apply, const struct row_key *key, struct bytes value)
+{
+	struct bytes old;
+	if (value.len != 8)
+		return COMMAND_REFUSED;
+	if (apply_get(apply, key, &old) && old.len == 8 &&
+		get_le64(value.data) <= get_le64(old.data))
+		return COMMAND_STALE;
+	return COMMAND_OK;
+}
+
 void apply_setting_put(
 	struct apply *apply, const struct command *command, struct command_result *result)
 {
 	const struct command_setting_put *put = &command->setting_put;
 	struct row_key key;
 	row_key_name(&key, TABLE_SETTING, put->name);
+	if (bytes_is_text(put->name, COMMAND_SETTING_EPOCH)) {
+		result->code = check_epoch(apply, &key, put->value);
+		if (result->code != COMMAND_OK)
+			return;
+	}
 	if (put->value.len > 0)
 		apply_put(apply, &key, put->value);
 	else

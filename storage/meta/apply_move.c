@@ -176,7 +176,8 @@ static bool is_domain_taken(const struct ring_edit *edit, enum ring_domain domai
 		if (i == shard)
 			continue;
 		const struct ring_moving *move = find_move(edit, slot, i);
-		uint16_t places[] = {edit_owner(edit, slot, i), move ? move->to : 0};
+		uint16_t places[] = {edit_owner(edit, slot, i), move ? move->from : 0,
+			move ? move->to : 0}; /* it may be turned around */
 		for (size_t j = 0; j < ARRAY_COUNT(places); j++) {
 			const struct ring_drive_info *old = find_drive(drives, count, places[j]);
 			if (old && ring_share_domain(new, old, domain))

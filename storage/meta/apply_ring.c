@@ -325,14 +325,20 @@ void apply_ring_target(
 		result->code = COMMAND_STALE;
 		return;
 	}
-	if (target.class != ring->class || target.slot_count != ring->slot_count ||
-		!is_checked(apply, &target, ring)) {
+	if (!apply_ring_edit(apply, &edit))
+		return;
+	/* The edit's slots serve to judge the order, and are made anew. */
+	struct ring arrived;
+	ring_snapshot_arrived(apply->ring, edit.slots, &arrived);
+	bool is_ok = target.class == ring->class && target.slot_count == ring->slot_count &&
+		is_checked(apply, &target, &arrived);
+	memcpy(edit.slots, ring->slots, ring->slots_len);
+	if (!is_ok) {
+		edit_free(&edit);
 		result->code = COMMAND_REFUSED;
 		return;
 	}
 	result->count = target.version;
-	if (!apply_ring_edit(apply, &edit))
-		return;
 	if (is_reached(&edit, &target)) {
 		finish_edit(apply, &edit, &target);
 		return;

@@ -80,6 +80,11 @@ const char *command_type_name(enum command_type type)
 	return type < COMMAND_TYPE_COUNT ? names[type] : "?";
 }
 
+uint16_t command_type_version(enum command_type type)
+{
+	return type < COMMAND_NODE_PUT ? 1 : 2;
+}
+
 /* --- the whole -------------------------------------------------------------------------------- */
 
 void command_stamp(uint8_t *bytes, uint64_t session, uint64_t sequence, uint64_t result_low)

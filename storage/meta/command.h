@@ -103,6 +103,15 @@ const char *command_code_name(enum command_code code);
 MUST_USE enum err command_code_err(enum command_code code);
 const char *command_type_name(enum command_type type);
 
+/* (C1) Which version of commands a type belongs to, from 1. Members say in their rows which they
+ * know; index_command_version() is what all of them do. */
+#define COMMAND_VERSION 2 /* the newest that this program knows */
+uint16_t command_type_version(enum command_type type);
+
+/* The setting that holds the epoch of the cluster: 8 bytes, little-endian. It only rises (STALE),
+ * by forced recovery, and never goes (REFUSED). */
+#define COMMAND_SETTING_EPOCH "cluster-epoch"
+
 /* What each key of an OBJECT_DELETE came to; 4 bits. */
 enum command_delete_code { /* kept on disk */
 	DELETE_DONE = 0, /* a version is gone, or there was nothing */
@@ -452,8 +461,8 @@ enum command_node_set {
 };
 
 /* Admits a node or changes one; result.id is its number. The first node of all is admitted without
- * a token. Others need one, which is spent in the same step: LOCKED if it is not there, past its end,
- * or spent by another. REFUSED: another node has that key. */
+ * a token. Others need one, which is spent in the same step: LOCKED if it is not there, past its
+ * end, or spent by another. REFUSED: another node has that key. */
 struct command_node_put {
 	struct id id;
 	uint32_t set;

@@ -61,7 +61,7 @@ static void plan_units(struct get_stripe *stripe)
 		unit->stripe = stripe;
 		unit->start = unit->end = 0;
 		unit->is_good = unit->is_bad = unit->is_extra = false;
-		unit->is_late = unit->is_patient = false;
+		unit->is_late = unit->is_patient = unit->is_spared = false;
 		uint64_t unit_start = (uint64_t)i * unit_len;
 		if (i >= geometry->k || unit_start >= stripe->end ||
 			unit_start + unit_len <= stripe->start)

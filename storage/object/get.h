@@ -10,7 +10,8 @@
  * The owner is called with piece() when the next bytes are there, sends them, and says get_sent();
  * up to GET_WINDOW pieces are read ahead. A unit that is missing or damaged is decoded from any k
  * others of its stripe; so is one that another node does not give in time, if there are others.
- * Where shards are whole copies, the nearest is read.
+ * Where shards are whole copies, the nearest is read; where all of a stripe is wanted, parity that
+ * is on this node spares a unit of another.
  *
  * (G1) Every byte of a piece was checked against its block's checksum, or decoded from k checked
  *      units.
@@ -63,6 +64,7 @@ struct get_unit {
 	bool is_reading, is_good, is_bad;
 	bool is_late; /* it was not waited for, or not asked; it may be if nothing else helps */
 	bool is_patient; /* it was late, and is now waited for */
+	bool is_spared; /* it is decoded since that is nearer than to have it sent */
 	bool is_extra; /* read for decoding only; buf is of decode_pool */
 };
 

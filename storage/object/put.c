@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One body on its way to the drives.
  *
- *	OPENING → STREAMING → SEALING → (the next extent: OPENING) … → DURABLE
+ *	OPENING → STREAMING → SEALING → (the next extent, or this one anew: OPENING) … → DURABLE
  *
  * and from each of these to UNWINDING, when too few shards are left or the owner does not want the
  * body any more: what is in flight is awaited, open shards are aborted, sealed ones freed.
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "storage/object/put_priv.h"
+#include "storage/shard/owed.h"
 
 #define PUT_MAGIC 0x70757421u
 
@@ -29,7 +30,8 @@ static const char *const state_names[] = {
 static const unsigned allowed_moves[] = {
 	[PUT_IDLE] = 1 << PUT_OPENING | 1 << PUT_STREAMING | 1 << PUT_DURABLE,
 	[PUT_OPENING] = 1 << PUT_STREAMING | 1 << PUT_UNWINDING,
-	[PUT_STREAMING] = 1 << PUT_SEALING | 1 << PUT_DURABLE | 1 << PUT_UNWINDING,
+	[PUT_STREAMING] = 1 << PUT_OPENING | 1 << PUT_SEALING | 1 << PUT_DURABLE |
+		1 << PUT_UNWINDING,
 	[PUT_SEALING] = 1 << PUT_OPENING | 1 << PUT_DURABLE | 1 << PUT_UNWINDING,
 	[PUT_DURABLE] = 1 << PUT_UNWINDING | 1 << PUT_OVER,
 	[PUT_UNWINDING] = 1 << PUT_OVER,
@@ -81,7 +83,11 @@ void put_fail_shard(struct put *put, struct put_shard *shard, enum err err)
 		put->was_full = true;
 	if (err != ERR_REFUSED && put->state != PUT_UNWINDING)
 		reach_failed(put->setup.store, shard->drive);
-	if (put->state != PUT_OPENING && shards_alive(put) < put_shards_needed(put))
+	if (put->state == PUT_OPENING || shards_alive(put) >= put_shards_needed(put))
+		return;
+	if (put_may_try_again(put))
+		put->is_short = true;
+	else
 		fail(put, put->was_full ? ERR_NO_SPACE : ERR_QUORUM);
 }
 
@@ -101,8 +107,9 @@ static bool is_idle(const struct put *put)
 static void free_done(struct site_free *site_free, enum err err)
 {
 	struct put *put = site_free->owner;
-	/* A shard that could not be freed is found by the next census: nothing refers to it. */
-	err_ignore(err);
+	/* One on this node is found by the next census: nothing refers to it. */
+	if (err && site_free->is_remote)
+		reach_missed(put->setup.store, put->frees_drive[site_free - put->frees]);
 	put->frees_in_flight--;
 	put_advance(put);
 }
@@ -112,17 +119,36 @@ static void free_shard(struct put *put, unsigned slot, uint16_t drive_number,
 {
 	struct site site;
 	reach_find(put->setup.store, drive_number, &site);
-	if (!site_is_there(&site))
-		return; /* found by a census when it is back */
+	if (!site_is_there(&site)) {
+		reach_missed(put->setup.store, drive_number);
+		return;
+	}
+	if (site_is_remote(&site) && owed_take(put->setup.store->owed, &site, extent, index))
+		return;
 	struct site_free *op = &put->frees[slot];
 	op->loop = put->setup.store->loop;
 	op->done = free_done;
 	op->owner = put;
+	put->frees_drive[slot] = drive_number;
 	put->frees_in_flight++;
 	site_free_start(op, &site, extent, index);
 }
 
-/* Gives back memory and open shards, and frees what is durable of the extent being written. */
+/* Gives back open shards, and frees those that are or may be durable, of the extent being written.
+ */
+static void drop_shards(struct put *put)
+{
+	for (unsigned i = 0; i < put_shard_count(put); i++) {
+		struct put_shard *shard = &put->shards[i];
+		if (shard->was_sealing)
+			free_shard(put, i, shard->drive, put->extent, i);
+		else
+			put_extent_abort_shard(shard);
+		memset(shard, 0, sizeof *shard);
+	}
+}
+
+/* Gives back memory and shards of the extent being written. */
 static void unwind_extent(struct put *put)
 {
 	pool_wait_cancel(&put->setup.store->put_pool, &put->wait);
@@ -132,14 +158,7 @@ static void unwind_extent(struct put *put)
 	pool_give(&put->setup.store->put_pool, put->inline_buf);
 	put->inline_buf = NULL;
 	put->filling = NULL;
-	for (unsigned i = 0; i < put_shard_count(put); i++) {
-		struct put_shard *shard = &put->shards[i];
-		if (shard->was_sealing)
-			free_shard(put, i, shard->drive, put->extent, i);
-		else
-			put_extent_abort_shard(shard);
-		memset(shard, 0, sizeof *shard);
-	}
+	drop_shards(put);
 	put->geometry = (struct geometry){0};
 }
 
@@ -211,6 +230,9 @@ static void extent_sealed(struct put *put)
 {
 	timer_cancel(put->setup.store->loop, &put->late);
 	put_extent_end(put);
+	put->tries = 0;
+	put->kept = NULL;
+	put_stripe_settle(put);
 	if (put->extent_start == put->setup.len) {
 		move(put, PUT_DURABLE);
 		put->setup.durable(put, ERR_OK);
@@ -223,24 +245,44 @@ static void extent_sealed(struct put *put)
 	advance_soon(put);
 }
 
+/* Begins the extent anew, without those that failed. */
+static void try_again(struct put *put)
+{
+	put->tries++;
+	put->is_short = false;
+	drop_shards(put);
+	if (put->kept)
+		put->kept->is_written = false;
+	if (put->state != PUT_OPENING)
+		move(put, PUT_OPENING);
+	enum err err = put_extent_begin(put);
+	if (err)
+		fail(put, err);
+	advance_soon(put);
+}
+
 static void extent_opened(struct put *put)
 {
 	timer_cancel(put->setup.store->loop, &put->late);
-	enum err err = ERR_OK;
-	if (shards_alive(put) < put_shards_needed(put)) {
-		err = put->was_full ? ERR_NO_SPACE : ERR_QUORUM;
-		if (put->has_remote && ++put->open_tries < PUT_OPEN_TRIES) {
-			put_extent_drop(put);
-			err = put_extent_begin(put);
-		}
-		if (err)
-			fail(put, err);
+	if (shards_alive(put) >= put_shards_needed(put)) {
+		move(put, PUT_STREAMING);
+		put_stripe_advance(put);
+		call_room(put);
+	} else if (put_may_try_again(put)) {
+		try_again(put);
+	} else {
+		fail(put, put->was_full ? ERR_NO_SPACE : ERR_QUORUM);
 		advance_soon(put);
-		return;
 	}
-	put->open_tries = 0;
-	move(put, PUT_STREAMING);
-	call_room(put);
+}
+
+/* The extent is to be written anew, as soon as nothing of it is in flight. */
+static void advance_short(struct put *put)
+{
+	if (put->shards_in_flight == 0 && put->frees_in_flight == 0 && !put_stripe_is_writing(put))
+		try_again(put);
+	else
+		put_extent_cancel(put);
 }
 
 void put_advance(struct put *put)
@@ -251,7 +293,11 @@ void put_advance(struct put *put)
 	put_stripe_settle(put);
 	if ((put->err || put->is_discarded) && put->state != PUT_UNWINDING) {
 		move(put, PUT_UNWINDING);
+		put->kept = NULL;
 		put_extent_cancel(put);
+	} else if (put->is_short && put->state != PUT_UNWINDING) {
+		advance_short(put);
+		return;
 	}
 
 	switch (put->state) {
@@ -277,7 +323,7 @@ void put_advance(struct put *put)
 		}
 		return;
 	case PUT_SEALING:
-		if (put->shards_in_flight > 0)
+		if (put->shards_in_flight > 0 || put->frees_in_flight > 0)
 			return;
 		extent_sealed(put);
 		if (put->err)

@@ -20,17 +20,19 @@
  * (U3) Callbacks never come inside a call; durable() is the last but for discarded(), and comes
  *      only when nothing is in flight but, with ERR_OK, frames that the owner has.
  * (U4) Where drives of a slot are missing when an extent begins, it is written with a narrower code
- *      on those that are there; so also when they turn out to be missing while it is opened. One
- *      that falls below k+1 shards while it is written fails the put (ERR_QUORUM); the client's
- *      next try is narrowed.
- * (U5) Shards may be on drives of any node. Once k+1 have done a step (they are open, have written
- *      a stripe, are durable), those of other nodes that have not get PUT_LATE_FACTOR times what
- *      the others needed, at least PUT_LATE_MS_MIN; then they count as failed.
+ *      on those that are there; so also when they turn out to be missing while it is opened, or,
+ *      if the extent is one stripe of copies and so still in memory, while it is written. Any
+ *      other that falls below k+1 shards fails the put (ERR_QUORUM); the client's next try is
+ *      narrowed.
+ * (U5) Shards may be on drives of any node. Once k+1 have done a step (have written a stripe, are
+ *      durable), those of other nodes that have not get PUT_LATE_FACTOR times what the others
+ *      needed, at least PUT_LATE_MS_MIN; then they count as failed. What can be done anew does not
+ *      wait for k+1: one is enough, except at the last try.
  */
 #define PUT_STRIPES_MAX 2
 #define PUT_LATE_MS_MIN 1000
 #define PUT_LATE_FACTOR 8
-#define PUT_OPEN_TRIES 3 /* of one extent, each without those that failed before */
+#define PUT_TRIES_MAX 3 /* of one extent, each without those that failed before */
 #define PUT_LEN_MAX (UINT64_C(5) << 30) /* of one body */
 #define PUT_EXTENTS_LEN_MAX 8192 /* of the list of its extents: 80 of at most 100 bytes */
 
@@ -121,7 +123,9 @@ struct put {
 	uint32_t stripe_next; /* the next one to be filled */
 	uint32_t stripes_written; /* begun to be written */
 	unsigned shards_in_flight; /* opening or sealing */
-	unsigned open_tries;
+	unsigned tries; /* of this extent, before this one */
+	bool is_short; /* it fell below k+1 shards, and is to be written anew */
+	struct put_stripe *kept; /* all of it, when it can be */
 	uint64_t step_ms, allowed_ms; /* when the opening or the sealing began; its (U5) */
 	bool is_choosy; /* drives that are avoided are not asked */
 	bool has_remote; /* shards of it are on drives of other nodes */
@@ -143,6 +147,7 @@ struct put {
 	struct code code;
 	struct put_shard shards[CODE_UNITS_MAX]; /* those of the geometry */
 	struct site_free frees[CODE_UNITS_MAX];
+	uint16_t frees_drive[CODE_UNITS_MAX]; /* of which drive each is */
 	uint8_t extents[PUT_EXTENTS_LEN_MAX]; /* list of command_extent: what is durable */
 	uint8_t hint[DRIVE_HINT_LEN_MAX];
 };

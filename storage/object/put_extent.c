@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "storage/object/put_priv.h"
+#include "storage/shard/owed.h"
 
 static void shard_ready(struct site_write *write, enum err err)
 {
@@ -145,13 +146,15 @@ enum err put_extent_begin(struct put *put)
 		return err;
 
 	uint32_t unit_len = UNIT_LEN;
-	if (2 * (uint64_t)store->open_puts * (k + m) * UNIT_LEN > store->put_pool.limit_len)
+	if (put->kept)
+		unit_len = put->geometry.unit_len;
+	else if (2 * (uint64_t)store->open_puts * (k + m) * UNIT_LEN > store->put_pool.limit_len)
 		unit_len = UNIT_LEN_SMALL;
 	bool is_geometry = stripe_geometry_init(&put->geometry, k, m, unit_len, len);
 	assert(is_geometry);
 	code_init(&put->code, k, m);
 	put->stripe_count = stripe_count(&put->geometry);
-	put->stripe_next = 0;
+	put->stripe_next = put->kept ? 1 : 0;
 	put->stripes_written = 0;
 	put->has_remote = false;
 	put->step_ms = loop_now_ms(store->loop);
@@ -166,13 +169,6 @@ void put_extent_abort_shard(struct put_shard *shard)
 	if (shard->is_open && !shard->was_sealing)
 		site_write_abort(&shard->write);
 	shard->is_open = false;
-}
-
-void put_extent_drop(struct put *put)
-{
-	assert(put->shards_in_flight == 0 && put->stripes_written == 0);
-	for (unsigned i = 0; i < put_shard_count(put); i++)
-		put_extent_abort_shard(&put->shards[i]);
 }
 
 /* --- (U5) ------------------------------------------------------------------------------------- */
@@ -198,10 +194,10 @@ void put_extent_cancel(struct put *put)
 }
 
 /* A step that began at start_ms: is it time to give up those that are still in flight? */
-static void judge_step(struct put *put, unsigned done_count, uint32_t in_flight, uint64_t start_ms,
+static void judge_step(struct put *put, bool is_enough, uint32_t in_flight, uint64_t start_ms,
 	uint64_t *allowed_ms)
 {
-	if (in_flight == 0 || done_count < put_shards_needed(put))
+	if (in_flight == 0 || !is_enough)
 		return;
 	uint64_t took_ms = loop_now_ms(put->setup.store->loop) - start_ms;
 	if (*allowed_ms == 0) {
@@ -229,22 +225,39 @@ void put_extent_watch(struct put *put)
 			alive |= 1u << i;
 		done_count += put->state == PUT_SEALING ? shard->is_sealed : shard->is_open;
 	}
+	unsigned enough = put_may_try_again(put) ? 1 : put_shards_needed(put);
 	if (put->state == PUT_OPENING || put->state == PUT_SEALING)
-		judge_step(put, done_count, in_flight, put->step_ms, &put->allowed_ms);
+		judge_step(put, done_count >= enough, in_flight, put->step_ms, &put->allowed_ms);
 	for (unsigned i = 0; i < PUT_STRIPES_MAX; i++) {
 		struct put_stripe *stripe = &put->stripes[i];
+		unsigned written_count = __builtin_popcount(alive & ~stripe->appending);
 		if (stripe->is_used && stripe->is_written)
-			judge_step(put, __builtin_popcount(alive & ~stripe->appending),
-				stripe->appending, stripe->written_ms, &stripe->allowed_ms);
+			judge_step(put, written_count >= enough, stripe->appending,
+				stripe->written_ms, &stripe->allowed_ms);
 	}
 }
 
 /* --- its end ---------------------------------------------------------------------------------- */
 
+/* A shard that is counted as missing may become durable yet. The index will not know where it is,
+ * so that nobody could free it if the body is not used. */
+static void free_late(struct put *put, unsigned index)
+{
+	struct store_loop *store = put->setup.store;
+	struct site site;
+	reach_find(store, put->shards[index].drive, &site);
+	if (!site_is_remote(&site) || !owed_take(store->owed, &site, put->extent, index))
+		reach_missed(store, put->shards[index].drive);
+}
+
 void put_extent_end(struct put *put)
 {
-	for (unsigned i = 0; i < put_shard_count(put); i++)
+	for (unsigned i = 0; i < put_shard_count(put); i++) {
+		const struct put_shard *shard = &put->shards[i];
 		put_extent_abort_shard(&put->shards[i]); /* those that failed on the way */
+		if (shard->was_sealing && !shard->is_sealed)
+			free_late(put, i);
+	}
 	uint8_t drives[2 * CODE_UNITS_MAX];
 	for (unsigned i = 0; i < put_shard_count(put); i++)
 		put_le16(drives + 2 * i, put->shards[i].is_sealed ? put->shards[i].drive : 0);

@@ -28,9 +28,12 @@ void put_fail_shard(struct put *put, struct put_shard *shard, enum err err);
  * Errors: ERR_UNAVAILABLE, no session; ERR_QUORUM, too few drives. */
 MUST_USE enum err put_extent_begin(struct put *put);
 
-/* Gives up the shards that were opened, so that put_extent_begin() can be tried again: nothing was
- * written yet. */
-void put_extent_drop(struct put *put);
+/* May the extent be begun anew if it fails as it is? */
+static inline bool put_may_try_again(const struct put *put)
+{
+	return put->has_remote && put->tries + 1 < PUT_TRIES_MAX &&
+		(put->state == PUT_OPENING || put->kept);
+}
 
 /* Does not wait any longer for what is in flight to other nodes. */
 void put_extent_cancel(struct put *put);

@@ -2,7 +2,7 @@
 /* The stripes of a put: the memory they are filled in, their coding and their way to the shards.
  * Stripes are written in their order, each when it is full; the owner may have its frames for
  * longer, and has them still when the extent is sealed. The memory is given back when both are
- * done. */
+ * done; that of a single stripe of copies, when its extent is durable. */
 #include <assert.h>
 
 #include "erasure/checksum.h"
@@ -96,6 +96,9 @@ static void write_stripe(struct put *put, struct put_stripe *stripe)
 			&put->code, stripe->units, stripe->unit_len, seeds, block, sums_of);
 	}
 	stripe->is_written = true;
+	stripe->allowed_ms = 0;
+	if (put->has_remote && put->geometry.k == 1 && put->stripe_count == 1)
+		put->kept = stripe;
 	stripe->written_ms = loop_now_ms(put->setup.store->loop);
 	for (unsigned i = 0; i < count; i++) {
 		struct put_shard *shard = &put->shards[i];
@@ -115,7 +118,7 @@ void put_stripe_settle(struct put *put)
 	for (unsigned i = 0; i < PUT_STRIPES_MAX; i++) {
 		struct put_stripe *stripe = &put->stripes[i];
 		if (stripe->is_used && stripe->is_written && stripe->appends_in_flight == 0 &&
-			stripe->frames_out == 0)
+			stripe->frames_out == 0 && stripe != put->kept)
 			put_stripe_give(stripe);
 	}
 }

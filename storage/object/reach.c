@@ -53,6 +53,29 @@ void reach_find(struct store_loop *loop, uint16_t number, struct site *ret_site)
 	ret_site->node = drive->node;
 }
 
+void reach_missed_node(struct store *store, struct id node)
+{
+	struct missed *missed = &store->missed;
+	pthread_mutex_lock(&missed->lock);
+	unsigned at = 0;
+	while (at < missed->count && !id_is_equal(missed->nodes[at], node))
+		at++;
+	if (at == missed->count && at < MISSED_MAX)
+		missed->nodes[missed->count++] = node;
+	pthread_mutex_unlock(&missed->lock);
+}
+
+void reach_missed(struct store_loop *loop, uint16_t number)
+{
+	if (!loop->peers || number == 0)
+		return;
+	struct reach_drive *drive = place_of(loop, number);
+	if (!drive->is_known)
+		look_up(loop, drive);
+	if (drive->is_known && !id_is_equal(drive->node, loop->peers->self))
+		reach_missed_node(loop->store, drive->node);
+}
+
 bool reach_is_avoided(struct store_loop *loop, uint16_t number)
 {
 	if (!loop->peers || number == 0 || store_drive(loop->store, number))

@@ -18,6 +18,7 @@
 #define REACH_HEDGE_MS_MAX 1000
 #define REACH_HEDGE_FACTOR 4 /* and than so many typical ones, is not waited for */
 
+struct store;
 struct store_loop;
 
 struct reach_drive {
@@ -42,6 +43,13 @@ bool reach_is_avoided(struct store_loop *loop, uint16_t number);
 
 /* The farther, the more; a drive of this node: 0. */
 uint32_t reach_distance(struct store_loop *loop, const struct site *site);
+
+/* Whoever has the drive was away when it was to free something: it is asked to look for it itself
+ * when it is back (storage/repair/collect.h). Nothing, if that is this node. */
+void reach_missed(struct store_loop *loop, uint16_t number);
+
+/* The same of a node. Any thread. */
+void reach_missed_node(struct store *store, struct id node);
 
 /* A drive of another node did not do what it was asked, or too late. */
 void reach_failed(struct store_loop *loop, uint16_t number);

@@ -2,6 +2,7 @@
 #ifndef STORAGE_OBJECT_STORE_H
 #define STORAGE_OBJECT_STORE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "erasure/code.h"
@@ -22,17 +23,28 @@ struct store_drive {
 	struct drive *drive;
 };
 
+/* Nodes that were away when they were to free something. Zeroed: none. */
+#define MISSED_MAX 64
+struct missed {
+	pthread_mutex_t lock;
+	struct id nodes[MISSED_MAX];
+	unsigned count;
+};
+
 struct store {
 	struct index *index;
 	struct store_drive drives[STORE_DRIVES_MAX];
 	unsigned drive_count;
-	atomic_uint_least64_t link_changes; /* of links to other nodes: what they wrote or freed may
-					     * not have come here to its end */
+	atomic_uint_least64_t census_index; /* other nodes could not tell this one what to free up
+					     * to there; 0: never */
+	struct missed missed; /* nodes that this one could not tell */
 	uint32_t extent_len_max; /* of new extents; 0: EXTENT_LEN_MAX */
 	struct clock *clock;
 	struct random_source *random;
 	struct trace *trace;
 };
+
+struct owed;
 
 struct store_counters {
 	uint64_t puts, gets, put_bytes, get_bytes;
@@ -47,6 +59,7 @@ struct store_loop {
 	struct loop *loop;
 	struct index_reader *reader;
 	struct peers *peers; /* NULL: this node is alone */
+	struct owed *owed; /* frees that others are asked for; as long as there are peers */
 	struct reach reach;
 	struct pool put_pool; /* stripes of uploads */
 	struct pool get_pool; /* units on their way to clients */

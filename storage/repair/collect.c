@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/shard/owed.h"
+
 /* Frees that one extent may need: all shards, on all drives of the slot. */
 #define PIECE_FREES_MAX (ROW_SHARDS_MAX * RING_WIDTH_MAX)
 static_assert(PIECE_FREES_MAX <= COLLECT_FREES_MAX, "an extent's shards can be freed");
@@ -23,6 +25,16 @@ static void timer_fired(struct timer *timer)
 
 /* --- freeing shards --------------------------------------------------------------------------- */
 
+/* It was asked in time and did not answer: it is asked until it does. */
+static void owe(struct collector *collector, const struct collect_free *slot)
+{
+	struct site site;
+	reach_find(collector->store, slot->drive, &site);
+	if (!site_is_remote(&site) ||
+		!owed_take(collector->store->owed, &site, slot->extent, slot->index))
+		reach_missed(collector->store, slot->drive);
+}
+
 static void free_done(struct site_free *op, enum err err)
 {
 	struct collect_free *slot = CONTAINER_OF(op, struct collect_free, op);
@@ -32,7 +44,10 @@ static void free_done(struct site_free *op, enum err err)
 	collector->free_slots = slot;
 	collector->frees_in_flight--;
 	collector->remote_frees_in_flight -= op->is_remote;
-	/* With an error the drive was fenced, or its link broke; its census comes (C5). */
+	if (err == ERR_TIMEOUT)
+		owe(collector, slot);
+	else if (err && op->is_remote)
+		reach_missed(collector->store, slot->drive);
 	if (err)
 		collector->counters.free_errors++;
 	else
@@ -55,6 +70,9 @@ static void free_shard(struct collector *collector, const struct site *site,
 	assert(slot);
 	collector->free_slots = slot->next;
 	slot->collector = collector;
+	slot->drive = site->number;
+	slot->extent = extent;
+	slot->index = index;
 	slot->op.loop = collector->store->loop;
 	slot->op.done = free_done;
 	collector->frees_in_flight++;
@@ -246,6 +264,8 @@ static void free_if_there(
 	reach_find(collector->store, number, &site);
 	if (site_is_there(&site))
 		free_shard(collector, &site, extent, index);
+	else
+		reach_missed(collector->store, number);
 }
 
 /* Frees an extent's shards where its row says that they are. One that its row calls missing may be
@@ -339,6 +359,57 @@ static void report_to_others(struct collector *collector)
 	err_ignore(index_report(index));
 }
 
+static void asked(struct peer_call *call)
+{
+	struct collector *collector = CONTAINER_OF(call, struct collector, ask);
+	collector->is_asking = false;
+	if (call->err != ERR_OK || call->answer_err != ERR_OK)
+		reach_missed_node(collector->store->store, call->node); /* later */
+	if (collector->is_stopping)
+		look_later(collector, 0);
+}
+
+/* Takes out a node that missed something and is linked. */
+static bool take_missed(struct collector *collector, struct id *ret_node)
+{
+	struct missed *missed = &collector->store->store->missed;
+	bool is_found = false;
+	pthread_mutex_lock(&missed->lock);
+	for (unsigned i = 0; i < missed->count && !is_found; i++) {
+		struct peer_info info;
+		peer_info(collector->store->peers, missed->nodes[i], &info);
+		if (!info.is_linked)
+			continue;
+		is_found = true;
+		*ret_node = missed->nodes[i];
+		missed->nodes[i] = missed->nodes[--missed->count];
+	}
+	pthread_mutex_unlock(&missed->lock);
+	return is_found;
+}
+
+/* Asks a node that missed something to look for it; when no step is being done, so that the index
+ * of now has what it missed. */
+static void ask_missed(struct collector *collector)
+{
+	struct id node;
+	if (collector->is_asking || index_view_begin(collector->reader) != ERR_OK)
+		return;
+	put_le64(collector->ask_head, index_view_index(collector->reader));
+	index_view_end(collector->reader);
+	if (!take_missed(collector, &node))
+		return;
+	collector->ask = (struct peer_call){
+		.node = node,
+		.kind = PEER_SHARD_CENSUS,
+		.deadline_ms = REMOTE_DEADLINE_MS,
+		.head = {collector->ask_head, SHARD_CENSUS_LEN},
+		.done = asked,
+	};
+	collector->is_asking = true;
+	peer_call_start(collector->store->peers, &collector->ask);
+}
+
 /* Looks at who is there: whether the queue is this node's, and whether nodes came or went (C5). */
 static enum err look_at_nodes(struct collector *collector, bool *ret_is_mine)
 {
@@ -359,13 +430,16 @@ static enum err look_at_nodes(struct collector *collector, bool *ret_is_mine)
 		if (info.is_linked)
 			*ret_is_mine = false;
 	}
-	uint64_t changes = atomic_load(&collector->store->store->link_changes);
-	if (changes != collector->link_changes || sum != collector->sessions_sum) {
+	uint64_t index = atomic_load(&collector->store->store->census_index);
+	bool is_asked = index > collector->census_asked &&
+		index <= index_view_index(collector->reader);
+	if (is_asked || sum != collector->sessions_sum) {
 		collector->census_due_ms = loop_now_ms(collector->store->loop) +
 			COLLECT_CENSUS_DELAY_MS;
 		collector->again_ms = 0;
 	}
-	collector->link_changes = changes;
+	if (is_asked)
+		collector->census_asked = index;
 	collector->sessions_sum = sum;
 	return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
@@ -391,8 +465,10 @@ static enum err take_garbage(struct collector *collector)
 
 static void advance_idle(struct collector *collector)
 {
-	if (collector->store->peers)
+	if (collector->store->peers) {
 		report_to_others(collector);
+		ask_missed(collector);
+	}
 	enum err err = collector->is_allowed ? take_garbage(collector) : ERR_NOT_FOUND;
 	if (err && collector->census_due_ms != 0 &&
 		loop_now_ms(collector->store->loop) >= collector->census_due_ms) {
@@ -416,7 +492,8 @@ static void advance_idle(struct collector *collector)
 static void advance(struct collector *collector)
 {
 	if (collector->is_stopping) {
-		if (collector->frees_in_flight > 0 || collector->is_proposed)
+		if (collector->frees_in_flight > 0 || collector->is_proposed ||
+			collector->is_asking)
 			return;
 		collector->state = COLLECT_STOPPED;
 		timer_cancel(collector->store->loop, &collector->timer);

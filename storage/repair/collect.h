@@ -24,16 +24,16 @@
  * go when the drives were told; what a crash makes a drive remember again, and a drive that was not
  * there, is cleaned by its census. (C4) Nothing is written while there is no garbage.
  *
- * (C5) What a node was not told, it looks for itself: a call that does not arrive is one whose link
- * broke, and both ends see that. COLLECT_CENSUS_DELAY_MS after a link or a session came or went,
- * when whoever was to free something has told the index, the drives of this node have their census;
- * and again until nothing that was not settled in the first is left to be settled.
+ * (C5) What a node could not be told, it looks for itself. Who could not tell it remembers the node
+ * and, when it is linked, asks it for a census that sees the index as of now; if he dies before,
+ * his session is closed, and whenever a session came or went each node takes its census. It takes
+ * it again until nothing that was not settled then is left to be settled.
  */
 #define COLLECT_FREES_MAX 2048 /* shards that drives are about to forget */
 #define COLLECT_IDLE_MS 500 /* between two looks at an empty queue */
 #define COLLECT_CENSUS_BATCH 256 /* shards looked up in one turn of the loop */
 #define COLLECT_CENSUS_PAUSE_MS 1
-#define COLLECT_CENSUS_DELAY_MS 60000
+#define COLLECT_CENSUS_DELAY_MS 5000 /* several that come together are one */
 #define COLLECT_CENSUS_AGAIN_MS 10000 /* and twice that the next time, up to */
 #define COLLECT_CENSUS_AGAIN_MS_MAX 600000
 #define COLLECT_REPORT_MS 30000 /* others learn so late which extents are settled */
@@ -50,6 +50,9 @@ enum collect_state {
 
 struct collect_free {
 	struct site_free op;
+	struct extent_id extent;
+	uint16_t drive;
+	uint8_t index;
 	struct collector *collector;
 	struct collect_free *next;
 };
@@ -75,7 +78,10 @@ struct collector {
 	unsigned census_tries; /* to list this drive's next shards, that failed */
 	uint64_t census_due_ms; /* of the next; 0: none is needed */
 	uint64_t report_ms; /* of the last that was for others */
-	uint64_t link_changes, sessions_sum; /* as of the last look (C5) */
+	uint64_t census_asked, sessions_sum; /* as of the last look (C5) */
+	struct peer_call ask; /* a node that missed something */
+	uint8_t ask_head[SHARD_CENSUS_LEN];
+	bool is_asking;
 	struct extent_id unsettled[COLLECT_SESSIONS_MAX]; /* the highest of each session */
 	unsigned unsettled_count;
 	bool is_unsettled_left; /* at or below one of these */

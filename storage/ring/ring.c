@@ -201,6 +201,20 @@ bool ring_snapshot_is_gone(const struct ring_snapshot *snapshot, uint16_t drive)
 	return false;
 }
 
+void ring_snapshot_arrived(
+	const struct ring_snapshot *snapshot, uint8_t *slots, struct ring *ret_ring)
+{
+	*ret_ring = snapshot->ring;
+	memcpy(slots, snapshot->slots, snapshot->ring.slots_len);
+	ret_ring->slots = slots;
+	for (size_t i = 0; i < snapshot->move_count; i++) {
+		const struct ring_moving *move = &snapshot->moves[i];
+		bool is_turned = ring_snapshot_is_gone(snapshot, move->to);
+		put_le16(slots + 2 * ((size_t)move->slot * ret_ring->width + move->shard),
+			is_turned ? move->from : move->to);
+	}
+}
+
 static uint16_t owner(const struct ring *ring, uint32_t slot, uint8_t shard)
 {
 	return slot < ring->slot_count && shard < ring->width ? ring_drive(ring, slot, shard) : 0;

@@ -103,27 +103,48 @@ static void served_free(void *arg, struct peer_request *request)
 		begin_free(service, request);
 }
 
+/* The collector sees it. */
+static void served_census(void *arg, struct peer_request *request)
+{
+	struct shard_service *service = arg;
+	if (request->head.len != SHARD_CENSUS_LEN) {
+		peer_request_answer(request, ERR_INVALID);
+		return;
+	}
+	uint64_t index = get_le64(request->head.data);
+	atomic_uint_least64_t *highest = &service->store->store->census_index;
+	uint_least64_t before = atomic_load(highest);
+	while (before < index && !atomic_compare_exchange_weak(highest, &before, index))
+		;
+	peer_request_answer(request, ERR_OK);
+}
+
 /* --- links and leases ------------------------------------------------------------------------- */
 
 static void link_changed(struct peer_watch *watch, struct id node, bool is_linked)
 {
 	struct shard_service *service = CONTAINER_OF(watch, struct shard_service, watch);
-	atomic_fetch_add(&service->store->store->link_changes, 1);
 	if (!is_linked)
-		served_writes_drop(service, &node, UINT64_MAX);
+		served_writes_drop(service, &node);
 }
 
 static void lease_fired(struct timer *timer)
 {
 	struct shard_service *service = CONTAINER_OF(timer, struct shard_service, lease);
-	uint64_t now_ms = loop_now_ms(service->store->loop);
-	if (now_ms >= SHARD_SERVICE_LEASE_MS)
-		served_writes_drop(service, NULL, now_ms - SHARD_SERVICE_LEASE_MS);
+	served_writes_expire(service);
 	if (service->writes_used > 0 && !service->is_stopping)
 		timer_set(service->store->loop, &service->lease, SHARD_SERVICE_LEASE_MS / 4);
 }
 
 /* --- beginning and end ------------------------------------------------------------------------ */
+
+static void free_tables(struct shard_service *service)
+{
+	free(service->writes);
+	free(service->reads);
+	free(service->frees);
+	owed_close(&service->owed);
+}
 
 enum err shard_service_open(
 	struct shard_service *service, struct store_loop *store, size_t pool_len)
@@ -134,12 +155,12 @@ enum err shard_service_open(
 	service->writes = calloc(SHARD_SERVICE_WRITES, sizeof *service->writes);
 	service->reads = calloc(SHARD_SERVICE_READS, sizeof *service->reads);
 	service->frees = calloc(SHARD_SERVICE_FREES, sizeof *service->frees);
-	if (!service->writes || !service->reads || !service->frees) {
-		free(service->writes);
-		free(service->reads);
-		free(service->frees);
+	enum err err = owed_open(&service->owed, store);
+	if (err || !service->writes || !service->reads || !service->frees) {
+		free_tables(service);
 		return ERR_NO_MEMORY;
 	}
+	store->owed = &service->owed;
 	for (unsigned i = 0; i < SHARD_SERVICE_WRITES; i++) {
 		service->writes[i].next = service->unused_writes;
 		service->unused_writes = &service->writes[i];
@@ -154,6 +175,7 @@ enum err shard_service_open(
 	peers_serve(peers, PEER_SHARD_ABORT, served_abort, service);
 	peers_serve(peers, PEER_SHARD_READ, served_read, service);
 	peers_serve(peers, PEER_SHARD_FREE, served_free, service);
+	peers_serve(peers, PEER_SHARD_CENSUS, served_census, service);
 	return ERR_OK;
 }
 
@@ -161,7 +183,9 @@ static void run_stop(struct task *task)
 {
 	struct shard_service *service = CONTAINER_OF(task, struct shard_service, stop_task);
 	service->is_stop_posted = false;
-	if (service->writes_used + service->reads_used + service->frees_used == 0 &&
+	if (service->writes_used + service->reads_used + service->frees_used +
+				service->owed.count ==
+			0 &&
 		service->stopped) {
 		void (*stopped)(struct shard_service *) = service->stopped;
 		service->stopped = NULL;
@@ -178,6 +202,11 @@ void served_ended(struct shard_service *service)
 	loop_post(service->store->loop, &service->stop_task);
 }
 
+static void owed_ended(struct owed *owed)
+{
+	served_ended(CONTAINER_OF(owed, struct shard_service, owed));
+}
+
 void shard_service_stop(
 	struct shard_service *service, void (*stopped)(struct shard_service *service))
 {
@@ -187,7 +216,8 @@ void shard_service_stop(
 	served_line_refuse(&service->opens);
 	served_line_refuse(&service->read_line);
 	served_line_refuse(&service->free_line);
-	served_writes_drop(service, NULL, UINT64_MAX);
+	served_writes_drop(service, NULL);
+	owed_stop(&service->owed, owed_ended);
 	served_ended(service);
 }
 
@@ -195,7 +225,6 @@ void shard_service_close(struct shard_service *service)
 {
 	assert(service->writes_used + service->reads_used + service->frees_used == 0);
 	pool_fini(&service->pool);
-	free(service->writes);
-	free(service->reads);
-	free(service->frees);
+	service->store->owed = NULL;
+	free_tables(service);
 }

@@ -3,6 +3,7 @@
 #define STORAGE_SHARD_SHARD_SERVICE_H
 
 #include "storage/object/store.h"
+#include "storage/shard/owed.h"
 #include "storage/shard/shard_wire.h"
 
 /* What a loop does for other nodes: their shards are written to, read from and freed on the drives
@@ -10,8 +11,9 @@
  *
  *	OPEN → open → APPEND … → SEAL → sealed
  *	         ↓
- *	     aborted: by ABORT or FREE, by the end of the link, or after SHARD_SERVICE_LEASE_MS of
- *	     silence
+ *	     aborted: by ABORT or FREE, by the end of the link, or after SHARD_SERVICE_LEASE_MS
+ *	     without a unit, if its extent is settled or nothing at all came from the node (a slow
+ *	     client may be silent for longer). Frees on the drive wait for it.
  *
  * (V1) Every field of a head is checked before it is used; a unit is checked against its checksums
  *      before it is written, and one that is read leaves with those of its record.
@@ -54,6 +56,7 @@ struct shard_service {
 	struct served_read *reads;
 	struct served_free *frees;
 	struct served_line opens, read_line, free_line;
+	struct owed owed; /* of the other direction: what this loop has to free elsewhere */
 	unsigned writes_used, reads_used, frees_used;
 	bool is_stopping;
 	void (*stopped)(struct shard_service *service);

@@ -69,8 +69,11 @@ void served_seal(void *arg, struct peer_request *request);
 void served_abort(void *arg, struct peer_request *request);
 void served_read(void *arg, struct peer_request *request);
 
-/* Ends the writes of a node (of all, if NULL), or those not heard of since a time. */
-void served_writes_drop(struct shard_service *service, const struct id *from, uint64_t before_ms);
+/* Ends the writes of a node; of all, if NULL. */
+void served_writes_drop(struct shard_service *service, const struct id *from);
+
+/* Ends those that nobody goes on with. */
+void served_writes_expire(struct shard_service *service);
 
 /* Ends the write of a shard that is to be freed, if there is one (V4). */
 void served_write_drop(struct shard_service *service, const struct shard_key *key);

@@ -163,14 +163,41 @@ void served_write_drop(struct shard_service *service, const struct shard_key *ke
 		drop(write);
 }
 
-void served_writes_drop(struct shard_service *service, const struct id *from, uint64_t before_ms)
+void served_writes_drop(struct shard_service *service, const struct id *from)
 {
 	for (unsigned i = 0; i < SHARD_SERVICE_WRITES; i++) {
 		struct served_write *write = &service->writes[i];
-		if (write->state != SERVED_FREE && write->used_ms <= before_ms &&
-			(!from || id_is_equal(write->from, *from)))
+		if (write->state != SERVED_FREE && (!from || id_is_equal(write->from, *from)))
 			drop(write);
 	}
+}
+
+/* Who writes an extent for the first time holds it unsettled; who rebuilds one is not silent. */
+static bool is_settled(struct shard_service *service, struct extent_id extent)
+{
+	bool is_settled = false;
+	if (index_view_begin(service->store->reader) != ERR_OK)
+		return false;
+	err_ignore(index_extent_is_settled(service->store->reader, extent, &is_settled));
+	index_view_end(service->store->reader);
+	return is_settled;
+}
+
+static bool is_abandoned(struct shard_service *service, const struct served_write *write)
+{
+	if (write->state != SERVED_OPEN ||
+		write->used_ms + SHARD_SERVICE_LEASE_MS > now_ms(service))
+		return false;
+	struct peer_info info;
+	peer_info(service->store->peers, write->from, &info);
+	return info.silent_ms > SHARD_SERVICE_LEASE_MS || is_settled(service, write->key.extent);
+}
+
+void served_writes_expire(struct shard_service *service)
+{
+	for (unsigned i = 0; i < SHARD_SERVICE_WRITES; i++)
+		if (is_abandoned(service, &service->writes[i]))
+			drop(&service->writes[i]);
 }
 
 /* --- open ------------------------------------------------------------------------------------- */

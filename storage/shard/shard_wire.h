@@ -14,6 +14,8 @@
  *	ABORT   key (a note)                                 the room is given back
  *	READ    key, start, length                         → checksums; payload: the bytes
  *	FREE    key                                        → it does not come back
+ *	CENSUS  log index                                  → the node's drives are looked through,
+ *when its index is as new as that
  *
  * A write is named by its key alone: one shard of an extent is written to one drive once, so that
  * an open whose answer never came can be aborted, and a free finds a write that still goes on.
@@ -37,6 +39,7 @@ enum {
 	SHARD_APPEND_LEN = SHARD_KEY_LEN + 8, /* offset 8; then 8 for each block */
 	SHARD_READ_LEN = SHARD_KEY_LEN + 16, /* start 8, length 4, is_cached 1, zero 3 */
 	SHARD_TRANSFER_LEN_MAX = UNIT_LEN, /* of one append or read */
+	SHARD_CENSUS_LEN = 8,
 	SHARD_SUMS_MAX = SHARD_TRANSFER_LEN_MAX / 16384,
 	SHARD_SUMS_LEN_MAX = 8 * SHARD_SUMS_MAX,
 };

@@ -428,6 +428,7 @@ void sim_store_kill(struct sim_store *rig, bool is_power_cut)
 		sim_bury(rig->life->services[i].writes);
 		sim_bury(rig->life->services[i].reads);
 		sim_bury(rig->life->services[i].frees);
+		sim_bury(rig->life->services[i].owed.entries);
 	}
 	sim_bury(rig->life);
 	sim_bury(rig->consensus);

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shards on drives of other nodes: what the service refuses, how writes end, and how long put and
+ * get wait for a node that hangs. */
+#include "storage/shard/shard_service_priv.h"
+
+#include <stdlib.h>
+
+#include "erasure/checksum.h"
+#include "tests/lib/store_client.h"
+#include "tests/lib/test.h"
+
+enum { NODES = 3, WAIT_MS = 100000 };
+
+static struct sim *sim;
+static struct sim_net *net;
+static struct sim_order *order;
+static struct sim_store nodes[NODES];
+static struct store_model model;
+static struct client_world worlds[NODES];
+static struct client_stats stats;
+static bool may_reads_fail;
+
+static void set_up(void)
+{
+	static const char *const names[NODES] = {"n0", "n1", "n2"};
+	sim = sim_new(7);
+	net = sim_net_new(sim);
+	order = sim_order_new(sim);
+	store_model_init(&model, 7);
+	may_reads_fail = false;
+	struct sim_store *all[NODES];
+	for (unsigned i = 0; i < NODES; i++) {
+		struct sim_store_options options = {.drive_count = 1,
+			.sim = sim,
+			.net = net,
+			.order = order,
+			.name = names[i],
+			.node_id = {{0xe0, i + 1}}};
+		sim_store_init(&nodes[i], 0, &options);
+		ck_assert_ok(sim_store_start(&nodes[i]));
+		all[i] = &nodes[i];
+	}
+	ck_assert_ok(sim_store_propose_ring(all, NODES));
+	struct command command = {.type = COMMAND_BUCKET_CREATE};
+	command.bucket_create.name = bytes_of("bucket");
+	command.bucket_create.owner = bytes_of("owner");
+	struct command_result result;
+	ck_assert_ok(sim_store_propose(&nodes[0], &command, &result));
+	for (unsigned i = 0; i < NODES; i++)
+		worlds[i] = (struct client_world){.rig = &nodes[i],
+			.model = &model,
+			.bucket = result.id,
+			.random = i,
+			.may_reads_fail = &may_reads_fail,
+			.stats = &stats};
+	sim_run_ms(sim, 1000);
+}
+
+static void tear_down(void)
+{
+	sim_run_ms(sim, 2000);
+	for (unsigned i = 0; i < NODES; i++)
+		ck_assert_ok(sim_store_stop(&nodes[i]));
+	for (unsigned i = 0; i < NODES; i++)
+		sim_store_fini(&nodes[i]);
+	sim_order_free(order);
+	sim_net_free(net);
+	sim_free(sim);
+}
+
+/* --- calls from node 0 to node 1 -------------------------------------------------------------- */
+
+struct question {
+	struct peer_call call;
+	uint8_t head[SHARD_APPEND_LEN + SHARD_SUMS_LEN_MAX + 8];
+	uint8_t answer[SHARD_TRANSFER_LEN_MAX];
+	bool is_done;
+};
+
+static struct question question;
+
+static void answered(struct peer_call *call)
+{
+	CONTAINER_OF(call, struct question, call)->is_done = true;
+}
+
+static void start_call(void *arg)
+{
+	peer_call_start(nodes[0].peers[0], arg);
+}
+
+static bool is_done(void *arg)
+{
+	return ((struct question *)arg)->is_done;
+}
+
+/* The answer to a call with that head and payload. */
+static enum err ask(uint16_t kind, size_t head_len, const void *payload, size_t payload_len)
+{
+	question.is_done = false;
+	question.call = (struct peer_call){
+		.node = nodes[1].options.node_id,
+		.kind = kind,
+		.deadline_ms = 5000,
+		.head = {question.head, head_len},
+		.payload = {payload, payload_len},
+		.answer_buf = question.answer,
+		.answer_cap = sizeof question.answer,
+		.done = answered,
+	};
+	sim_call(sim, nodes[0].loops[0], start_call, &question.call);
+	ck_assert(sim_run_until(sim, is_done, &question, WAIT_MS));
+	ck_assert_err(question.call.err, ERR_OK);
+	return question.call.answer_err;
+}
+
+static struct shard_service *service(void)
+{
+	return &nodes[1].life->services[0];
+}
+
+/* A shard of an extent that node 0 could be writing, on the drive of node 1. */
+static struct shard_key make_key(void)
+{
+	struct store_loop *loop = &nodes[0].life->loops[0];
+	static struct index_hold hold;
+	index_hold_write(loop->reader, &hold);
+	struct shard_key key = {.extent = index_extent_id_make(loop->reader),
+		.drive = nodes[1].drives[0].number,
+		.index = 1};
+	index_release_write(loop->reader, &hold);
+	return key;
+}
+
+enum { BODY_LEN = 200000, SHARD_LEN = 102400 };
+
+static enum err ask_open(const struct shard_key *key)
+{
+	struct shard_open open = {.key = *key};
+	ck_assert(stripe_geometry_init(&open.geometry, 2, 1, UNIT_LEN, BODY_LEN));
+	ck_assert_uint_eq(stripe_shard_len(&open.geometry), SHARD_LEN);
+	shard_open_encode(&open, question.head);
+	return ask(PEER_SHARD_OPEN, SHARD_OPEN_LEN, "hint", 4);
+}
+
+static uint8_t data[SHARD_LEN];
+
+static enum err ask_append(const struct shard_key *key, uint64_t offset, size_t len)
+{
+	for (size_t i = 0; i < sizeof data; i++)
+		data[i] = i * 7;
+	uint64_t sums[SHARD_SUMS_MAX];
+	size_t count = checksum_block_count(len);
+	checksum_blocks(data + offset, len, shard_checksum_seed(key->extent, key->index),
+		offset / BLOCK_LEN, sums);
+	shard_append_encode(key, offset, question.head);
+	shard_sums_encode(sums, count, question.head + SHARD_APPEND_LEN);
+	return ask(PEER_SHARD_APPEND, SHARD_APPEND_LEN + 8 * count, data + offset, len);
+}
+
+static enum err ask_key(uint16_t kind, const struct shard_key *key)
+{
+	shard_key_encode(key, question.head);
+	return ask(kind, SHARD_KEY_LEN, NULL, 0);
+}
+
+static enum err ask_read(const struct shard_key *key, uint64_t start, uint32_t len)
+{
+	struct shard_read_range range = {.key = *key, .start = start, .len = len};
+	shard_read_range_encode(&range, question.head);
+	return ask(PEER_SHARD_READ, SHARD_READ_LEN, NULL, 0);
+}
+
+static void write_shard(const struct shard_key *key)
+{
+	ck_assert_ok(ask_open(key));
+	ck_assert_ok(ask_append(key, 0, 65536));
+	ck_assert_ok(ask_append(key, 65536, SHARD_LEN - 65536));
+	ck_assert_ok(ask_key(PEER_SHARD_SEAL, key));
+}
+
+/* --- what is asked is done -------------------------------------------------------------------- */
+
+START_TEST(a_shard_is_read_as_it_was_written)
+{
+	struct shard_key key = make_key();
+	write_shard(&key);
+	ck_assert_ok(ask_read(&key, BLOCK_LEN, SHARD_LEN - BLOCK_LEN));
+	ck_assert_uint_eq(question.call.answer_len, SHARD_LEN - BLOCK_LEN);
+	ck_assert_mem_eq(question.answer, data + BLOCK_LEN, SHARD_LEN - BLOCK_LEN);
+	ck_assert_ok(ask_key(PEER_SHARD_FREE, &key));
+	ck_assert_err(ask_read(&key, 0, BLOCK_LEN), ERR_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(an_aborted_write_gives_its_room_back)
+{
+	struct shard_key key = make_key();
+	ck_assert_ok(ask_open(&key));
+	ck_assert_uint_eq(service()->writes_used, 1);
+	ck_assert_ok(ask_key(PEER_SHARD_ABORT, &key));
+	ck_assert_uint_eq(service()->writes_used, 0);
+	ck_assert_err(ask_append(&key, 0, 65536), ERR_CLOSED);
+}
+END_TEST
+
+START_TEST(a_free_ends_a_write_that_goes_on)
+{
+	struct shard_key key = make_key();
+	ck_assert_ok(ask_open(&key));
+	ck_assert_ok(ask_key(PEER_SHARD_FREE, &key));
+	ck_assert_uint_eq(service()->writes_used, 0);
+	ck_assert_err(ask_key(PEER_SHARD_SEAL, &key), ERR_CLOSED);
+}
+END_TEST
+
+START_TEST(a_silent_write_ends_when_its_extent_is_settled)
+{
+	struct shard_key key = make_key();
+	ck_assert_ok(ask_open(&key));
+	sim_run_ms(sim, SHARD_SERVICE_LEASE_MS / 2);
+	ck_assert_uint_eq(service()->writes_used, 1);
+	sim_run_ms(sim, SHARD_SERVICE_LEASE_MS);
+	ck_assert_uint_eq(service()->writes_used, 0);
+}
+END_TEST
+
+static void hold(void *arg)
+{
+	index_hold_write(nodes[0].life->loops[0].reader, arg);
+}
+
+static void release(void *arg)
+{
+	index_release_write(nodes[0].life->loops[0].reader, arg);
+}
+
+START_TEST(a_silent_write_goes_on_while_its_extent_is_held)
+{
+	static struct index_hold held;
+	sim_call(sim, nodes[0].loops[0], hold, &held);
+	struct shard_key key = make_key();
+	ck_assert_ok(ask_open(&key));
+	for (unsigned i = 0; i < 12; i++) {
+		sim_run_ms(sim, SHARD_SERVICE_LEASE_MS / 4);
+		struct shard_key other = make_key();
+		ck_assert_err(ask_read(&other, 0, BLOCK_LEN), ERR_NOT_FOUND); /* it is there */
+	}
+	ck_assert_ok(ask_append(&key, 0, 65536));
+	sim_call(sim, nodes[0].loops[0], release, &held);
+}
+END_TEST
+
+START_TEST(a_broken_link_ends_its_writes)
+{
+	struct shard_key key = make_key();
+	ck_assert_ok(ask_open(&key));
+	sim_net_break(net, nodes[0].node, nodes[1].node);
+	sim_run_ms(sim, 1000);
+	ck_assert_uint_eq(service()->writes_used, 0);
+}
+END_TEST
+
+/* --- what is not believed --------------------------------------------------------------------- */
+
+START_TEST(a_unit_that_was_changed_is_refused)
+{
+	struct shard_key key = make_key();
+	ck_assert_ok(ask_open(&key));
+	ck_assert_ok(ask_append(&key, 0, 65536));
+	question.head[SHARD_APPEND_LEN + 9] ^= 1; /* as if it were another's checksum */
+	put_le64(question.head + SHARD_KEY_LEN, 65536);
+	ck_assert_err(
+		ask(PEER_SHARD_APPEND, SHARD_APPEND_LEN + 8 * 3, data + 65536, SHARD_LEN - 65536),
+		ERR_CHECKSUM);
+	ck_assert_uint_eq(service()->counters.bad_units, 1);
+	ck_assert_ok(ask_append(&key, 65536, SHARD_LEN - 65536)); /* it can be sent again */
+	ck_assert_ok(ask_key(PEER_SHARD_SEAL, &key));
+}
+END_TEST
+
+START_TEST(units_come_in_their_order)
+{
+	struct shard_key key = make_key();
+	ck_assert_ok(ask_open(&key));
+	ck_assert_err(ask_append(&key, 65536, SHARD_LEN - 65536), ERR_INVALID);
+	ck_assert_ok(ask_append(&key, 0, 65536));
+	ck_assert_err(ask_append(&key, 0, 65536), ERR_INVALID);
+	ck_assert_err(ask_key(PEER_SHARD_SEAL, &key), ERR_INVALID); /* it is not all there */
+}
+END_TEST
+
+START_TEST(a_write_of_a_settled_extent_is_refused)
+{
+	struct shard_key key = make_key();
+	key.extent.session += 5; /* no session has that, or will */
+	ck_assert_err(ask_open(&key), ERR_REFUSED);
+	key.extent.session -= 5;
+	key.extent.counter = 0;
+	ck_assert_err(ask_open(&key), ERR_REFUSED);
+}
+END_TEST
+
+START_TEST(a_write_is_not_sealed_after_its_session_was_closed)
+{
+	struct shard_key key = make_key();
+	ck_assert_ok(ask_open(&key));
+	ck_assert_ok(ask_append(&key, 0, 65536));
+	ck_assert_ok(ask_append(&key, 65536, SHARD_LEN - 65536));
+	struct command command = {.type = COMMAND_SESSION_CLOSE};
+	command.session_close.session = key.extent.session;
+	struct command_result result;
+	ck_assert_ok(sim_store_propose(&nodes[2], &command, &result));
+	sim_run_ms(sim, 100);
+	ck_assert_err(ask_key(PEER_SHARD_SEAL, &key), ERR_REFUSED);
+	ck_assert_uint_eq(service()->writes_used, 0);
+}
+END_TEST
+
+START_TEST(nobody_ends_the_write_of_another)
+{
+	struct shard_key key = make_key();
+	ck_assert_ok(ask_open(&key));
+	struct served_write *write = NULL;
+	for (unsigned i = 0; i < ARRAY_COUNT(service()->buckets); i++)
+		if (service()->buckets[i])
+			write = service()->buckets[i];
+	ck_assert_ptr_nonnull(write);
+	write->from = nodes[2].options.node_id; /* as if node 2 had opened it */
+	ck_assert_err(ask_append(&key, 0, 65536), ERR_CLOSED);
+	ck_assert_ok(ask_key(PEER_SHARD_ABORT, &key));
+	ck_assert_uint_eq(service()->writes_used, 1);
+}
+END_TEST
+
+START_TEST(whatever_a_head_says_the_service_goes_on)
+{
+	static const uint16_t kinds[] = {PEER_SHARD_OPEN, PEER_SHARD_APPEND, PEER_SHARD_SEAL,
+		PEER_SHARD_ABORT, PEER_SHARD_READ, PEER_SHARD_FREE};
+	struct shard_key key = make_key();
+	uint64_t random = 11;
+	for (unsigned round = 0; round < 3000; round++) {
+		uint16_t kind = kinds[test_random(&random) % ARRAY_COUNT(kinds)];
+		size_t lens[] = {SHARD_KEY_LEN, SHARD_OPEN_LEN, SHARD_APPEND_LEN + 8,
+			SHARD_READ_LEN, test_random(&random) % 100};
+		size_t len = lens[test_random(&random) % ARRAY_COUNT(lens)];
+		for (size_t i = 0; i < len; i++)
+			question.head[i] = test_random(&random) % 4 ? 0 : test_random(&random);
+		if (len >= SHARD_KEY_LEN && round % 3 > 0)
+			shard_key_encode(&key, question.head);
+		if (len == SHARD_OPEN_LEN && round % 2) {
+			question.head[SHARD_KEY_LEN] = 2;
+			put_le32(question.head + SHARD_KEY_LEN + 4, UNIT_LEN);
+		}
+		size_t payload_len = test_random(&random) % 3 ? 0 : 4096 * (round % 25);
+		if (ask(kind, len, data, payload_len) == ERR_OK && kind == PEER_SHARD_OPEN)
+			ck_assert_ok(ask_key(PEER_SHARD_ABORT, &key));
+	}
+	write_shard(&key);
+	ck_assert_ok(ask_key(PEER_SHARD_FREE, &key));
+}
+END_TEST
+
+/* --- nodes that hang -------------------------------------------------------------------------- */
+
+static bool is_client_done(void *arg)
+{
+	return ((struct client *)arg)->is_done;
+}
+
+/* Runs a client that is not slow itself, and does not go away; how long it took. */
+static uint64_t run_client(unsigned node, enum client_kind kind, unsigned key, uint64_t len)
+{
+	uint64_t begin;
+	enum err err;
+	do {
+		begin = sim_now_ns(sim);
+		struct client *client = client_start(&worlds[node], kind, key, len, true);
+		ck_assert(sim_run_until(sim, is_client_done, client, WAIT_MS));
+		err = client->err;
+		client_free(client);
+	} while (err == ERR_CANCELED);
+	ck_assert_err(err, ERR_OK);
+	return (sim_now_ns(sim) - begin) / 1000000;
+}
+
+START_TEST(a_get_does_not_wait_for_a_node_that_hangs)
+{
+	for (unsigned key = 0; key < 6; key++)
+		run_client(0, CLIENT_PUT, key, 600000);
+	sim_node_pause(nodes[1].node, true);
+	uint64_t longest = 0, sum = 0;
+	for (unsigned key = 0; key < 6; key++) {
+		uint64_t took = run_client(0, CLIENT_GET, key, 0);
+		sum += took;
+		longest = took > longest ? took : longest;
+	}
+	ck_assert_uint_le(longest, 3 * REACH_HEDGE_MS_MIN);
+	ck_assert_uint_le(sum, 5 * REACH_HEDGE_MS_MIN); /* one delay, not six */
+	sim_node_pause(nodes[1].node, false);
+}
+END_TEST
+
+START_TEST(a_put_waits_a_second_for_a_node_that_hangs)
+{
+	sim_node_pause(nodes[1].node, true);
+	uint64_t first = run_client(0, CLIENT_PUT, 1, 300000); /* 2+1 over three nodes: all */
+	uint64_t second = run_client(0, CLIENT_PUT, 2, 300000);
+	ck_assert_uint_ge(first, PUT_LATE_MS_MIN);
+	ck_assert_uint_le(first, PUT_LATE_MS_MIN + 500);
+	ck_assert_uint_le(second, PUT_LATE_MS_MIN + 500); /* perhaps on the other loop */
+	uint64_t third = run_client(0, CLIENT_PUT, 3, 300000);
+	ck_assert_uint_le(third, 500); /* the node is avoided now */
+	ck_assert_uint_gt(nodes[0].life->loops[0].counters.narrowed +
+			nodes[0].life->loops[1].counters.narrowed,
+		0);
+	sim_node_pause(nodes[1].node, false);
+	sim_run_ms(sim, 5000);
+}
+END_TEST
+
+START_TEST(a_copy_is_read_where_it_is_near)
+{
+	for (unsigned key = 0; key < 4; key++)
+		run_client(0, CLIENT_PUT, key, 20000);
+	uint64_t before = sim_net_stats(net)->calls;
+	for (unsigned node = 0; node < NODES; node++)
+		for (unsigned key = 0; key < 4; key++)
+			run_client(node, CLIENT_GET, key, 0);
+	/* Two of three nodes have a copy of each. */
+	ck_assert_uint_eq(sim_net_stats(net)->calls - before, 4);
+}
+END_TEST
+
+START_TEST(parity_of_this_node_spares_a_unit_of_another)
+{
+	run_client(0, CLIENT_PUT, 0, 400000); /* one stripe of 2+1 */
+	uint64_t before = sim_net_stats(net)->calls;
+	for (unsigned node = 0; node < NODES; node++)
+		run_client(node, CLIENT_GET, 0, 0);
+	ck_assert_uint_eq(sim_net_stats(net)->calls - before, NODES);
+	for (unsigned node = 0; node < NODES; node++)
+		for (unsigned i = 0; i < SIM_STORE_LOOPS; i++)
+			ck_assert_uint_eq(nodes[node].life->loops[i].counters.degraded_reads, 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("shards");
+	TCase *tcase = tcase_create("service");
+	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, a_shard_is_read_as_it_was_written);
+	tcase_add_test(tcase, an_aborted_write_gives_its_room_back);
+	tcase_add_test(tcase, a_free_ends_a_write_that_goes_on);
+	tcase_add_test(tcase, a_silent_write_ends_when_its_extent_is_settled);
+	tcase_add_test(tcase, a_silent_write_goes_on_while_its_extent_is_held);
+	tcase_add_test(tcase, a_broken_link_ends_its_writes);
+	tcase_add_test(tcase, a_unit_that_was_changed_is_refused);
+	tcase_add_test(tcase, units_come_in_their_order);
+	tcase_add_test(tcase, a_write_of_a_settled_extent_is_refused);
+	tcase_add_test(tcase, a_write_is_not_sealed_after_its_session_was_closed);
+	tcase_add_test(tcase, nobody_ends_the_write_of_another);
+	tcase_add_test(tcase, whatever_a_head_says_the_service_goes_on);
+	tcase_add_test(tcase, a_get_does_not_wait_for_a_node_that_hangs);
+	tcase_add_test(tcase, a_put_waits_a_second_for_a_node_that_hangs);
+	tcase_add_test(tcase, a_copy_is_read_where_it_is_near);
+	tcase_add_test(tcase, parity_of_this_node_spares_a_unit_of_another);
+	suite_add_tcase(suite, tcase);
+	return test_run(suite);
+}
