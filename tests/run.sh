@@ -20,6 +20,7 @@
 #   bitflip   bytes that change on the drives
 #   maps      damaged files of LMDB
 #   kill9     a node that is killed fifty times while it writes
+#   nodes     three nodes that are killed and paused while clients race on them
 #   histories what racing clients were answered, held against the rules of a register
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -28,7 +29,7 @@ shift
 builddir=$(cd "$builddir" && pwd) || exit 1
 release=$builddir/release
 python=$builddir/clients/bin/python
-parts=${*:-quick framing boto hostile kill9 histories restic registry s3cmd rclone census drives bitflip maps stalled full aws}
+parts=${*:-quick framing boto hostile kill9 histories nodes restic registry s3cmd rclone census drives bitflip maps stalled full aws}
 
 logs=$builddir/test-logs
 mkdir -p "$logs"

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Three nodes, and clients that race on all of them while nodes are killed, paused, and all killed at once.
+What they were answered is held against the rules of a register (linear.py); then each node in turn is
+taken away and everything is read from the others.
+
+usage: nodes.py BUILD [--histories N] [--seconds N] [--seed N]
+"""
+import argparse
+import os
+import random
+import sys
+import tempfile
+import time
+
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
+                os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
+from cases import Cases, equal, say, wait_until
+from cluster import Cluster
+from histories import BUCKET, judge, record
+from linear import check_checker
+from wire import Wire
+
+SIZES = (0, 10, 4096, 5000, 140000, 1 << 20, 9 << 20)
+
+
+class Disturber:
+    """One fault after another until the time is up; all is well again at the end."""
+
+    def __init__(self, cluster, seed):
+        self.cluster, self.random = cluster, random.Random(seed)
+        self.counts = {"killed": 0, "leader killed": 0, "paused": 0, "all killed": 0}
+
+    def kill(self, node):
+        node.kill()
+        time.sleep(self.random.uniform(0.1, 2.5))
+        self.cluster.restart([node])
+
+    def kill_any(self):
+        self.counts["killed"] += 1
+        self.kill(self.random.choice(self.cluster.nodes))
+
+    def kill_leader(self):
+        leader = self.cluster.leader()
+        if leader:
+            self.counts["leader killed"] += 1
+            self.kill(leader)
+
+    def pause(self):
+        node = self.random.choice(self.cluster.nodes)
+        self.counts["paused"] += 1
+        node.pause()
+        time.sleep(self.random.uniform(0.5, 4))
+        node.resume()
+
+    def kill_all(self):
+        self.counts["all killed"] += 1
+        nodes = list(self.cluster.nodes)
+        self.random.shuffle(nodes)
+        for node in nodes:
+            node.kill()
+        self.cluster.restart(nodes)
+
+    def __call__(self, until):
+        while time.monotonic() < until - 2:
+            time.sleep(self.random.uniform(0.3, 1.5))
+            self.random.choice([self.kill_any, self.kill_any, self.kill_leader, self.pause,
+                                self.kill_all])()
+
+
+def wait_all_serve(cluster, seconds=60):
+    """Until every node answers a read and a write."""
+    for node in cluster.nodes:
+        wire = Wire(node, timeout=40)
+
+        def serves():
+            try:
+                return wire.put(BUCKET, f"alive-{node.name}", b"x").status == 200 and \
+                    wire.get(BUCKET, f"alive-{node.name}").status == 200
+            except OSError:
+                return False
+        wait_until(serves, seconds, lambda: f"{node.name} serves:\n{node.log_tail()}")
+        wire.close()
+
+
+def histories(cases, cluster, options):
+    disturber = Disturber(cluster, options.seed)
+    total = [0, 0, 0]
+    for number in range(options.histories):
+        by_key = record(cluster.nodes, disturber, number, options.seconds, options.seed)
+        figures = judge(cases, f"history {number} over three nodes", by_key)
+        total = [a + b for a, b in zip(total, figures)]
+        wait_all_serve(cluster)
+    operations, writes, unknown = total
+    faults = ", ".join(f"{count} times {name}" for name, count in disturber.counts.items())
+    say(f"{options.histories} histories, {operations} operations, {writes} writes, {unknown} of them "
+        f"({100 * unknown / max(writes, 1):.1f} %) of unknown outcome; {faults}")
+
+
+def read_all(wire, bodies):
+    equal({key for key, _, _ in wire.list(BUCKET, "kept/")}, set(bodies))
+    for key, body in bodies.items():
+        answer = wire.get(BUCKET, key)
+        assert answer.status == 200 and answer.body == body, (key, answer)
+
+
+def each_away(cases, cluster):
+    rng = random.Random(7)
+    bodies = {f"kept/{i}-{size}": rng.randbytes(size) for i in range(3) for size in SIZES}
+    wires = [Wire(node, timeout=40) for node in cluster.nodes]
+    for i, (key, body) in enumerate(bodies.items()):
+        equal(wires[i % len(wires)].put(BUCKET, key, body).status, 200)
+    for away in cluster.nodes:
+        with cases.case(f"without {away.name} everything is read from the others"):
+            away.kill()
+            for node in cluster.nodes:
+                if node is not away:
+                    wait_until(lambda: Wire(node, timeout=40).head(BUCKET, next(iter(bodies))).status == 200,
+                               30, f"{node.name} reads")
+                    read_all(Wire(node, timeout=40), bodies)
+        with cases.case(f"without {away.name} objects are written and deleted"):
+            other = next(node for node in cluster.nodes if node is not away)
+            wire, late = Wire(other, timeout=40), rng.randbytes(3 << 20)
+            wait_until(lambda: wire.put(BUCKET, f"kept/late-{away.name}", late).status == 200, 30,
+                       "a put is accepted")
+            bodies[f"kept/late-{away.name}"] = late
+            gone = next(iter(bodies))
+            equal(wire.delete(BUCKET, gone).status, 204)
+            del bodies[gone]
+        with cases.case(f"{away.name} comes back, and nothing deleted with it"):
+            cluster.restart([away])
+            wait_all_serve(cluster)
+            for node in cluster.nodes:
+                read_all(Wire(node, timeout=40), bodies)
+
+
+def two_away(cases, cluster):
+    with cases.case("one of three alone answers 503 to writes and loses nothing"):
+        alone, *others = cluster.nodes
+        for node in others:
+            node.kill()
+        answer = Wire(alone, timeout=60).put(BUCKET, "alone", b"x")
+        equal(answer.status, 503)
+        cluster.restart(others)
+        wait_all_serve(cluster)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build")
+    parser.add_argument("--histories", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--seed", type=int, default=20261121)
+    options = parser.parse_args()
+    cases = Cases()
+    check_checker()
+    with tempfile.TemporaryDirectory(prefix="cluster-") as parent, \
+            Cluster(options.build, parent) as cluster:
+        try:
+            wire = Wire(cluster.nodes[0])
+            wire.make_bucket(BUCKET)
+            wire.close()
+            each_away(cases, cluster)
+            two_away(cases, cluster)
+            histories(cases, cluster, options)
+        except BaseException:
+            for node in cluster.nodes:
+                print(f"#   {node.name}:\n#   " + node.log_tail().replace("\n", "\n#   "))
+            raise
+    cases.end()
+
+
+if __name__ == "__main__":
+    main()
