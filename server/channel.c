@@ -217,7 +217,7 @@ struct channel_settings channel_settings_default(void)
 		.ping_ms = 1000,
 		.silence_ms = 4000,
 		.retry_ms_min = 100,
-		.retry_ms_max = 10 * 1000,
+		.retry_ms_max = 1000,
 		.shake_count_max = 64,
 		.link_count_max = 32,
 		.window_len = 11u << 18,

@@ -61,7 +61,7 @@ struct channel_settings {
 	size_t note_queue_len_max; /* of notes that wait for one link; above it they are lost */
 };
 
-/* 3 s, 5 s, 1 s, 4 s, 100 ms to 10 s, 64, 32, 2.75 MiB, 4 MiB. */
+/* 3 s, 5 s, 1 s, 4 s, 100 ms to 1 s, 64, 32, 2.75 MiB, 4 MiB. */
 struct channel_settings channel_settings_default(void);
 
 struct channel_options {

@@ -68,8 +68,15 @@ class Disturber:
                                 self.kill_all])()
 
 
+def is_linked(node):
+    try:
+        return all(other["state"] == "up" for other in node.run("node", "list")["nodes"])
+    except AssertionError:
+        return False
+
+
 def wait_all_serve(cluster, seconds=60):
-    """Until every node answers a read and a write."""
+    """Until every node answers a read and a write, and is linked to the others."""
     for node in cluster.nodes:
         wire = Wire(node, timeout=40)
 
@@ -81,6 +88,7 @@ def wait_all_serve(cluster, seconds=60):
                 return False
         wait_until(serves, seconds, lambda: f"{node.name} serves:\n{node.log_tail()}")
         wire.close()
+        wait_until(lambda: is_linked(node), seconds, lambda: f"{node.name}: {node.run('node', 'list')}")
 
 
 def histories(cases, cluster, options):
