@@ -12,7 +12,8 @@
 #   boto      boto3, all of S3 that is there
 #   hostile   broken and malicious requests
 #   aws, s3cmd, rclone, restic, registry
-#             clients, over HTTP and TLS, on one drive and on four of which one is lost
+#             clients, over HTTP and TLS, on one drive, on four of which one is lost, and on three
+#             nodes of which one is killed
 #   stalled   ten thousand connections that do nothing
 #   full      a drive and an index without space
 #   census    what lies on the drives, read without the product's code

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""An ordinary client against a node: over HTTP and over TLS, on one drive, and on four of which one is
-lost halfway.
+"""An ordinary client against a node: over HTTP and over TLS, on one drive, on four of which one is lost
+halfway, and on three nodes of which one is killed halfway.
 
 usage: clients.py BUILD CLIENT        where tests/s3/clients/CLIENT.sh says what it does
 
@@ -15,13 +15,15 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from cluster import Cluster
 from node import Node, free_port
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 # Big runs are those that a user would do; the small ones are for what TLS and drives change.
-ROWS = [("HTTP, 1 drive", False, 1, True), ("TLS, 1 drive", True, 1, False),
-        ("HTTP, 4 drives, 1 lost", False, 4, False), ("TLS, 4 drives, 1 lost", True, 4, True)]
+ROWS = [("HTTP, 1 drive", False, 1, 1, True), ("TLS, 1 drive", True, 1, 1, False),
+        ("HTTP, 4 drives, 1 lost", False, 1, 4, False), ("TLS, 4 drives, 1 lost", True, 1, 4, True),
+        ("TLS, 3 nodes, 1 killed", True, 3, 1, False)]
 
 
 def environment(node, tls, big, client, work):
@@ -52,34 +54,51 @@ def lose_a_drive(node):
     node.start()
 
 
-def run(build, client, name, tls, drives, big):
-    """Returns passed, failed."""
+def run_script(client, tls, big, node, work, lose):
+    """Runs the script against a node; gives a line for each case, and its exit status at the end."""
+    script = subprocess.Popen(
+        ["bash", os.path.join(HERE, "clients", client + ".sh")], cwd=work, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=1,
+        env=environment(node, tls, big, client, work))
+    for line in script.stdout:
+        line = line.rstrip("\n")
+        if line == "halfway":
+            lose()
+            print("go", file=script.stdin, flush=True)
+        else:
+            yield line
+    yield script.wait()
+
+
+def judge(client, name, lines, node):
+    """Prints what a script says. Returns passed, failed."""
     passed = failed = 0
+    for line in lines:
+        if line != 0 and not isinstance(line, str) or line == 0 and not passed:
+            failed += 1
+            print(f"not ok {client} comes to its end ({name}): {line}", flush=True)
+        elif line != 0:
+            is_case = line.startswith(("ok ", "not ok "))
+            passed += line.startswith("ok ")
+            failed += line.startswith("not ok ")
+            print(f"{line} ({name})" if is_case else line, flush=True)
+    if failed:
+        print("\n".join("#   " + text for text in node.log_tail(1500).splitlines()))
+    return passed, failed
+
+
+def run(build, client, name, tls, nodes, drives, big):
     with tempfile.TemporaryDirectory(prefix=client + "-") as parent:
         work = os.path.join(parent, "work")
         os.mkdir(work)
+        if nodes > 1:
+            with Cluster(build, parent, nodes, drives) as cluster:
+                node = cluster.nodes[0]
+                return judge(client, name, run_script(
+                    client, tls, big, node, work, cluster.nodes[-1].kill), node)
         with Node(build, parent, drives) as node:
-            script = subprocess.Popen(
-                ["bash", os.path.join(HERE, "clients", client + ".sh")], cwd=work, text=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=1,
-                env=environment(node, tls, big, client, work))
-            for line in script.stdout:
-                line = line.rstrip("\n")
-                if line == "halfway":
-                    lose_a_drive(node)
-                    print("go", file=script.stdin, flush=True)
-                elif line.startswith(("ok ", "not ok ")):
-                    passed += line.startswith("ok ")
-                    failed += not line.startswith("ok ")
-                    print(f"{line} ({name})", flush=True)
-                else:
-                    print(line, flush=True)
-            if script.wait() != 0 or not passed:
-                failed += 1
-                print(f"not ok {client} comes to its end ({name}): {script.returncode}", flush=True)
-            if failed:
-                print("\n".join("#   " + text for text in node.log_tail(1500).splitlines()))
-    return passed, failed
+            return judge(client, name, run_script(
+                client, tls, big, node, work, lambda: lose_a_drive(node)), node)
 
 
 def main():
