@@ -179,7 +179,8 @@ enum err index_copies_restore(
 		return err;
 	if (applied >= log_end && !setup->accepts_older)
 		return ERR_CORRUPT;
-	*ret_is_restored = applied + 1 < log_first || applied >= log_end;
+	bool is_lost = applied == 0 && log_end > 1;
+	*ret_is_restored = is_lost || applied + 1 < log_first || applied >= log_end;
 	*ret_home = UINT_MAX;
 	if (!*ret_is_restored && applied > 0)
 		return ERR_OK;

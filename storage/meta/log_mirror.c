@@ -191,12 +191,49 @@ static void fill_up(struct log_mirror *mirror)
 			return;
 }
 
+/* The state directory's own log goes when it has been copied, and so do copies beyond those that
+ * are wanted. */
+static void leave_surplus(struct log_mirror *mirror)
+{
+	for (unsigned i = 0; i < mirror->slot_count; i++) {
+		bool is_own = !is_drive(home_of(mirror, i));
+		if (!mirror_slot_is_in(mirror, i) || count_drives(mirror) < 1 + !is_own)
+			continue;
+		if (is_own || count_drives(mirror) > mirror->setup.copies)
+			atomic_store(&mirror->slots[i].err, ERR_CANCELED);
+	}
+}
+
+static bool is_unchanged(const struct log_mirror *mirror)
+{
+	struct log_set set = make_set(mirror, mirror->slot_count);
+	bool is_same = mirror->set.number == mirror->highest &&
+		set.member_count == mirror->set.member_count;
+	for (uint32_t i = 0; i < set.member_count; i++)
+		is_same &= log_set_has(&mirror->set, set.members[i]);
+	return is_same;
+}
+
+/* Makes the copies that are missing, and the set of all that are in sync. A member that fails while
+ * the set is written leaves room for one more copy. */
+static enum err renew_set(struct log_mirror *mirror)
+{
+	enum err err = ERR_OK;
+	for (bool is_first = true; err == ERR_OK; is_first = false) {
+		unsigned carried_slots = mirror->slot_count;
+		fill_up(mirror);
+		leave_surplus(mirror);
+		if (!is_first && is_unchanged(mirror))
+			break;
+		err = change_set(mirror, carried_slots);
+	}
+	return err;
+}
+
 void mirror_change_run(struct work *work)
 {
 	struct log_mirror *mirror = CONTAINER_OF(work, struct log_mirror, change);
-	unsigned carried_slots = mirror->slot_count;
-	fill_up(mirror);
-	mirror->change_err = change_set(mirror, carried_slots);
+	mirror->change_err = renew_set(mirror);
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */
@@ -294,29 +331,6 @@ static enum err heal(struct log_mirror *mirror, uint64_t *ret_healed)
 	return count_in(mirror) > 0 ? ERR_OK : err;
 }
 
-/* The state directory's own log goes when it has been copied, and so do copies beyond those that
- * are wanted. */
-static void leave_surplus(struct log_mirror *mirror)
-{
-	for (unsigned i = 0; i < mirror->slot_count; i++) {
-		bool is_own = !is_drive(home_of(mirror, i));
-		if (!mirror_slot_is_in(mirror, i) || count_drives(mirror) < 1 + !is_own)
-			continue;
-		if (is_own || count_drives(mirror) > mirror->setup.copies)
-			atomic_store(&mirror->slots[i].err, ERR_CANCELED);
-	}
-}
-
-static bool is_unchanged(const struct log_mirror *mirror)
-{
-	struct log_set set = make_set(mirror, mirror->slot_count);
-	bool is_same = mirror->set.number == mirror->highest &&
-		set.member_count == mirror->set.member_count;
-	for (uint32_t i = 0; i < set.member_count; i++)
-		is_same &= log_set_has(&mirror->set, set.members[i]);
-	return is_same;
-}
-
 static enum err open_copies(struct log_mirror *mirror, struct log_mirror_found *ret_found)
 {
 	enum err err = find_slots(mirror, ret_found);
@@ -324,20 +338,17 @@ static enum err open_copies(struct log_mirror *mirror, struct log_mirror_found *
 		err = heal(mirror, &ret_found->healed);
 	if (err != ERR_OK)
 		return err;
-	unsigned carried_slots = mirror->slot_count;
-	fill_up(mirror);
-	leave_surplus(mirror);
-	if (count_in(mirror) == 0)
-		return ERR_IO;
-	if (!is_unchanged(mirror))
-		err = change_set(mirror, carried_slots);
-	else if (!write_set(mirror, &mirror->set, true) || !write_set(mirror, &mirror->set, false))
-		err = change_set(mirror, carried_slots);
+	bool is_old = count_drives(mirror) == mirror->setup.copies && is_unchanged(mirror);
+	if (!is_old || !write_set(mirror, &mirror->set, true) ||
+		!write_set(mirror, &mirror->set, false))
+		err = renew_set(mirror);
+	if (err != ERR_OK)
+		return err;
 	const struct log_home *state = &mirror->setup.homes[0];
 	bool is_left = !is_drive(state) && !log_set_has(&mirror->set, state->id);
-	if (err == ERR_OK && is_left) /* What stays of it is in nobody's way. */
+	if (is_left) /* What stays of it is in nobody's way. */
 		err_ignore(log_copy_remove(state->disk));
-	return err;
+	return ERR_OK;
 }
 
 bool log_mirror_is_there(const struct log_home *homes, unsigned count)

@@ -96,9 +96,10 @@ static enum err missing_file(struct mirror_file *file, unsigned slot)
 static void close_files(struct mirror_file *file)
 {
 	for (unsigned i = 0; i < LOG_SLOTS_MAX; i++) {
-		/* A write that never came back still needs its file. */
-		bool is_in_use = i < file->mirror->slot_count && file->mirror->slots[i].in_flight;
-		if (!is_in_use)
+		struct log_slot *slot = &file->mirror->slots[i];
+		if (slot->in_flight && slot->file == file->files[i])
+			slot->is_left = true; /* a write that was given up still needs it */
+		else
 			disk_close(file->files[i]);
 	}
 }
@@ -356,6 +357,8 @@ static void slot_written(struct disk_op *op)
 	struct log_mirror *mirror = slot->mirror;
 	assert(mirror->magic == MIRROR_MAGIC && slot->in_flight);
 	slot->in_flight = false;
+	if (slot->is_left)
+		disk_close(slot->file);
 	if (!slot->is_waited)
 		return; /* it was given up */
 	slot->is_waited = false;
@@ -418,6 +421,7 @@ static void mirror_write(struct disk_op *op, struct disk_file *base, const void 
 		slot->in_flight = slot->is_waited = is_taken = true;
 		slot->op.done = slot_written;
 		slot->op.loop = op->loop;
+		slot->file = file->files[i];
 		disk_write(&slot->op, file->files[i], buf, len, offset, flags);
 	}
 	if (!is_taken)

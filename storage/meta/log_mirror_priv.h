@@ -18,7 +18,9 @@ struct log_slot {
 	_Atomic int err; /* enum err: why it is no member any more */
 	/* Of the log's loop. */
 	struct disk_op op;
+	struct disk_file *file; /* being written */
 	bool in_flight, is_waited; /* is_waited: by the write */
+	bool is_left; /* the file was closed meanwhile: it is when the write comes back */
 };
 
 struct mirror_file {

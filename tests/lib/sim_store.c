@@ -160,6 +160,12 @@ static enum err open_consensus(struct sim_store *rig)
 	}
 	struct consensus_single_setup single = {
 		.log = log_setup_of(rig), .clock = sim_node_clock(rig->node)};
+	if (rig->options.log_copies > 0) {
+		enum err err = sim_store_open_mirror(rig);
+		if (err != ERR_OK)
+			return err;
+		single.log.disk = single.log.state_disk = log_mirror_disk(rig->mirror);
+	}
 	return consensus_single_open(&single, &rig->consensus);
 }
 
@@ -169,6 +175,10 @@ static enum err open_index(struct sim_store *rig)
 	if (err != ERR_OK)
 		return err;
 	rig->kv = sim_kv_open(rig->index_kv);
+	if (rig->mirror)
+		err = sim_store_restore_index(rig);
+	if (err != ERR_OK)
+		return err;
 	struct index_setup setup = {
 		.kv = rig->kv,
 		.disk = sim_disk_base(rig->state),
@@ -182,10 +192,14 @@ static enum err open_index(struct sim_store *rig)
 		.settings = {.is_alone = !rig->options.order,
 			.idle_ms = 200,
 			.log_len = SIM_STORE_LOG_LEN},
+		.log_disk = rig->mirror ? log_mirror_disk(rig->mirror) : NULL,
 		.failed = index_failed,
+		.committed = rig->mirror ? sim_store_committed : NULL,
 		.failed_arg = rig,
 	};
 	err = index_open(&setup, &rig->index);
+	if (err == ERR_OK)
+		index_state_hash(rig->index, &rig->replayed);
 	return err != ERR_OK ? err : index_reader_open(rig->index, &rig->reader);
 }
 
@@ -416,6 +430,7 @@ static void forget(struct sim_store *rig)
 	}
 	rig->life = NULL;
 	rig->consensus = NULL;
+	rig->mirror = NULL;
 	rig->index = NULL;
 	rig->reader = NULL;
 	rig->kv = NULL;
@@ -432,6 +447,7 @@ void sim_store_kill(struct sim_store *rig, bool is_power_cut)
 	}
 	sim_bury(rig->life);
 	sim_bury(rig->consensus);
+	sim_bury(rig->mirror);
 	sim_bury(rig->index);
 	sim_bury(rig->reader);
 	for (unsigned i = 0; i < rig->options.drive_count; i++) {
@@ -552,6 +568,7 @@ static void close_all(struct sim_store *rig)
 	index_reader_close(rig->reader);
 	index_close(rig->index);
 	consensus_close(rig->consensus);
+	log_mirror_close(rig->mirror);
 	kv_close(rig->kv);
 	free(rig->life);
 }
@@ -564,6 +581,7 @@ enum err sim_store_stop(struct sim_store *rig)
 	enum err err = rig->peers[0] ? stop_services(rig) : ERR_OK;
 	if (err != ERR_OK)
 		return err;
+	index_copies_cancel(&rig->life->copies);
 	consensus_stop(rig->consensus, consensus_stopped, rig);
 	if (!sim_run_until(rig->sim, has_consensus_stopped, rig, WAIT_MS))
 		return ERR_TIMEOUT;

@@ -3,6 +3,7 @@
 #define TESTS_LIB_SIM_STORE_H
 
 #include "storage/meta/consensus_single.h"
+#include "storage/meta/index_copy.h"
 #include "storage/repair/collect.h"
 #include "storage/shard/shard_service.h"
 #include "tests/lib/sim_disk.h"
@@ -25,6 +26,8 @@ struct sim_store_options {
 	uint64_t segment_len; /* 0: 1 MiB */
 	size_t put_pool_len, get_pool_len, decode_pool_len; /* 0: 2 MiB */
 	uint32_t extent_len_max; /* 0: as long as they get */
+	unsigned log_copies; /* on drives; 0: the log is on the state disk */
+	bool accepts_older; /* copies of the log */
 
 	/* Of one node among several; sim NULL: a node alone in a world of its own. */
 	struct sim *sim;
@@ -52,6 +55,7 @@ struct sim_store_life {
 	struct shard_service services[SIM_STORE_LOOPS]; /* of one among several */
 	unsigned services_stopped;
 	struct collector collector;
+	struct index_copies copies;
 	unsigned loop_count; /* whose readers are open */
 	bool is_collecting, is_collector_stopped, is_consensus_stopped;
 };
@@ -67,6 +71,12 @@ struct sim_store {
 	struct sim_store_drive drives[SIM_STORE_DRIVES_MAX];
 
 	struct sim_store_life *life; /* NULL: it is not running */
+	struct log_home homes[LOG_HOMES_MAX];
+	struct log_mirror *mirror; /* NULL: there is one log, or it did not open */
+	struct log_mirror_found found;
+	bool is_restored; /* the index was made anew */
+	unsigned restored_home; /* of the copy that it was made of; UINT_MAX: of the log alone */
+	struct index_state_hash replayed; /* what the log made of the index, before the start */
 	struct consensus *consensus;
 	struct index *index;
 	struct index_reader *reader; /* of the test, outside the loops */
@@ -96,6 +106,14 @@ MUST_USE enum err sim_store_stop(struct sim_store *rig);
 /* Ends the process at once; is_power_cut: and the power of all its disks. Also after a start that
  * failed. */
 void sim_store_kill(struct sim_store *rig, bool is_power_cut);
+
+/* The state disk is another one, which is empty. Between lives. */
+void sim_store_lose_state(struct sim_store *rig);
+
+/* Of sim_store.c, in sim_store_log.c: open the mirror, bring the index to where the log goes on. */
+MUST_USE enum err sim_store_open_mirror(struct sim_store *rig);
+MUST_USE enum err sim_store_restore_index(struct sim_store *rig);
+void sim_store_committed(void *arg, uint64_t log_index);
 
 /* Plans a ring over the drives of several nodes, which have started, and proposes it at the first.
  * Errors: those of the proposal. */

@@ -11,9 +11,9 @@
 #include "tests/lib/store_client.h"
 #include "tests/lib/test.h"
 
-enum { ENDS_MS = 240000, BATCH = 100, BATCHES_MAX = 5, DRIVES = 3 };
+enum { ENDS_MS = 240000, BATCH = 100, BATCHES_MAX = 8, DRIVES = 3 };
 
-enum what { FAILS_DRIVE, FAILS_STATE, FAILS_MEMORY };
+enum what { FAILS_DRIVE, FAILS_STATE, FAILS_MEMORY, FAILS_LOG_DRIVE, FAILS_OWN_DISK };
 
 #ifdef __SANITIZE_ADDRESS__
 enum { STEP = 7 }; /* every n takes half a minute */
@@ -107,13 +107,18 @@ static void arm(struct run *run, enum what what, uint64_t n)
 		sim_disk_fail_nth(run->rig.drives[1].disk, SIM_ANY_CALL, n, SIM_EIO);
 	else if (what == FAILS_STATE)
 		sim_disk_fail_nth(run->rig.state, SIM_ANY_CALL, n, SIM_EIO);
+	else if (what == FAILS_LOG_DRIVE)
+		sim_disk_fail_nth(run->rig.drives[0].disk, SIM_ANY_CALL, n, SIM_EIO);
+	else if (what == FAILS_OWN_DISK)
+		sim_disk_fail_nth(run->rig.state, SIM_ANY_CALL, n, SIM_EIO);
 	else if (what == FAILS_MEMORY)
 		failing_memory_arm(n);
 }
 
 static uint64_t failures(const struct run *run)
 {
-	return sim_disk_stats(run->rig.drives[1].disk)->faults[SIM_EIO] +
+	return sim_disk_stats(run->rig.drives[0].disk)->faults[SIM_EIO] +
+		sim_disk_stats(run->rig.drives[1].disk)->faults[SIM_EIO] +
 		sim_disk_stats(run->rig.state)->faults[SIM_EIO] + failing_memory_failures();
 }
 
@@ -121,7 +126,10 @@ static uint64_t failures(const struct run *run)
 static bool run_nth(enum what what, uint64_t n)
 {
 	struct run *run = sim_must(calloc(1, sizeof *run));
-	struct sim_store_options options = {.drive_count = DRIVES, .extent_len_max = 128 << 10};
+	bool is_mirrored = what >= FAILS_LOG_DRIVE || (what == FAILS_MEMORY && n % 2 == 0);
+	struct sim_store_options options = {.drive_count = DRIVES,
+		.extent_len_max = 128 << 10,
+		.log_copies = is_mirrored ? 2 : 0};
 	sim_store_init(&run->rig, 1, &options);
 	store_model_init(&run->model, 1);
 	run->may_reads_fail = true;
@@ -133,9 +141,14 @@ static bool run_nth(enum what what, uint64_t n)
 		.stats = &run->stats};
 	uint64_t before = failures(run);
 	arm(run, what, n);
-	if (start(run) == ERR_OK)
+	enum err err = start(run);
+	if (err == ERR_OK)
 		do_all(run);
+	/* Another copy of the log goes on. */
+	if (what == FAILS_LOG_DRIVE)
+		ck_assert(err == ERR_OK && run->rig.failed == ERR_OK);
 	failing_memory_arm(0);
+	sim_disk_heal(run->rig.drives[0].disk);
 	sim_disk_heal(run->rig.drives[1].disk);
 	sim_disk_heal(run->rig.state);
 	bool has_failed = failures(run) > before;
@@ -173,6 +186,18 @@ START_TEST(any_call_of_the_state_disk_may_fail)
 }
 END_TEST
 
+START_TEST(any_call_of_a_drive_with_the_log_may_fail_and_the_node_goes_on)
+{
+	run_batch(FAILS_LOG_DRIVE, _i);
+}
+END_TEST
+
+START_TEST(any_call_of_the_state_disk_beside_a_mirrored_log_may_fail)
+{
+	run_batch(FAILS_OWN_DISK, _i);
+}
+END_TEST
+
 START_TEST(any_request_for_memory_may_fail)
 {
 	run_batch(FAILS_MEMORY, _i);
@@ -187,7 +212,7 @@ START_TEST(this_one)
 }
 END_TEST
 
-/* --nth=WHAT,N runs one: what is 0 for the drive, 1 for the state disk, 2 for memory. */
+/* --nth=WHAT,N runs one; what as in enum what. */
 int main(int argc, char **argv)
 {
 	Suite *suite = suite_create("store_nth");
@@ -198,6 +223,11 @@ int main(int argc, char **argv)
 	} else {
 		tcase_add_loop_test(tcase, any_call_of_a_drive_may_fail, 0, BATCHES_MAX);
 		tcase_add_loop_test(tcase, any_call_of_the_state_disk_may_fail, 0, BATCHES_MAX);
+		tcase_add_loop_test(tcase,
+			any_call_of_a_drive_with_the_log_may_fail_and_the_node_goes_on, 0,
+			BATCHES_MAX);
+		tcase_add_loop_test(tcase,
+			any_call_of_the_state_disk_beside_a_mirrored_log_may_fail, 0, BATCHES_MAX);
 		tcase_add_loop_test(tcase, any_request_for_memory_may_fail, 0, BATCHES_MAX);
 	}
 	suite_add_tcase(suite, tcase);
