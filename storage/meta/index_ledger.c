@@ -283,6 +283,12 @@ enum err index_drive_exceptions(struct index_reader *reader, uint16_t drive, uin
 
 /* --- ring and drives -------------------------------------------------------------------------- */
 
+enum err index_ring_view(struct index_reader *reader, struct ring_snapshot **ret_ring)
+{
+	assert(reader->magic == READER_MAGIC && reader->has_begun);
+	return ring_rows_load(&reader->view, RING_STANDARD, ret_ring);
+}
+
 enum err index_ring_target(struct index_reader *reader, struct ring_snapshot **ret_target)
 {
 	assert(reader->magic == READER_MAGIC && reader->has_begun);

@@ -83,6 +83,10 @@ MUST_USE enum err index_drive_exceptions(
 
 /* --- ring and drives --------------------------------------------------------------------------*/
 
+/* The ring as the view has it, which index_ring() is not: with the leftovers of the same view it
+ * says what a drive may forget. Copies all of it. ERR_NOT_FOUND: none was set. */
+MUST_USE enum err index_ring_view(struct index_reader *reader, struct ring_snapshot **ret_ring);
+
 /* The target that the ring moves to; a reference for the caller. ERR_NOT_FOUND: none. */
 MUST_USE enum err index_ring_target(struct index_reader *reader, struct ring_snapshot **ret_target);
 

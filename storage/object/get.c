@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "erasure/checksum.h"
+#include "storage/meta/index_ledger.h"
 #include "storage/object/get_priv.h"
 
 static void run_advance(struct task *task)
@@ -95,13 +96,19 @@ static void need_units(struct get_stripe *stripe)
 static void set_extent(struct get_stripe *stripe, const struct get_extent *extent)
 {
 	need_units(stripe);
-	for (unsigned i = 0; i < CODE_UNITS_MAX; i++) {
-		if (stripe->units[i].is_inited)
-			site_read_fini(&stripe->units[i].read);
-		stripe->units[i].is_inited = false;
-	}
+	for (unsigned i = 0; i < CODE_UNITS_MAX; i++)
+		get_read_forget(&stripe->units[i]);
 	stripe->extent = *extent;
 	stripe->has_extent = true;
+}
+
+/* Reads that are set up for drives where the shards turned out not to be are put away. */
+static void set_drives(struct get_stripe *stripe, const struct get_extent *extent)
+{
+	for (unsigned i = 0; extent->is_moving && i < get_unit_count(stripe); i++)
+		if (stripe->extent.drives[i] != extent->drives[i])
+			get_read_forget(&stripe->units[i]);
+	stripe->extent = *extent;
 }
 
 /* Lays the next part of the range into a free stripe. */
@@ -109,7 +116,7 @@ static void plan_stripe(struct get *get, struct get_stripe *stripe)
 {
 	const struct get_extent *extent = &get->extent;
 	if (is_same_extent(stripe, extent->id))
-		stripe->extent = *extent;
+		set_drives(stripe, extent);
 	else
 		set_extent(stripe, extent);
 	uint64_t offset = get->next_offset - extent->body_start + extent->offset;
@@ -124,7 +131,47 @@ static void plan_stripe(struct get *get, struct get_stripe *stripe)
 	plan_units(stripe);
 }
 
-/* Looks up on which drives the shards are: where the ring says, but for the exceptions. */
+/* How well a drive can be asked now; the more, the better. */
+static unsigned rate_drive(struct store_loop *store, uint16_t number)
+{
+	struct site site;
+	reach_find(store, number, &site);
+	if (!site_is_there(&site))
+		return 0;
+	return reach_is_avoided(store, number) ? 1 : site_is_remote(&site) ? 2 : 3;
+}
+
+/* Of two drives that may have the shard, the one that is asked first: the nearer, else the first.
+ */
+static void choose_drive(struct get *get, const struct ring_places *places, unsigned shard)
+{
+	struct get_extent *extent = &get->extent;
+	struct store_loop *store = get->setup.store;
+	bool is_turned = rate_drive(store, places->drives[1]) >
+		rate_drive(store, places->drives[0]);
+	extent->drives[shard] = places->drives[is_turned];
+	extent->others[shard] = places->drives[!is_turned];
+}
+
+/* While shards move: on which drives each may be. */
+static void find_places(
+	struct get *get, const struct ring_snapshot *snapshot, const struct index_piece *piece)
+{
+	struct get_extent *extent = &get->extent;
+	unsigned count = extent->geometry.k + extent->geometry.m;
+	extent->is_moving = true;
+	for (unsigned i = 0; i < count; i++) {
+		struct ring_places places;
+		index_shard_places(snapshot, piece->slot, piece->extent, &piece->row, i, &places);
+		extent->drives[i] = places.count > 0 ? places.drives[0] : 0;
+		extent->others[i] = 0;
+		if (places.count > 1)
+			choose_drive(get, &places, i);
+	}
+}
+
+/* Looks up on which drives the shards are: where the ring says, but for the exceptions. The
+ * snapshot is taken after the view began: what left a place since is still there for us (G2). */
 static enum err find_drives(struct get *get, const struct index_piece *piece)
 {
 	struct get_extent *extent = &get->extent;
@@ -133,20 +180,24 @@ static enum err find_drives(struct get *get, const struct index_piece *piece)
 		return ERR_UNAVAILABLE;
 	const struct ring *ring = ring_snapshot_ring(snapshot);
 	unsigned count = extent->geometry.k + extent->geometry.m;
-	if (piece->slot >= ring->slot_count) {
+	enum err err = piece->slot < ring->slot_count ? ERR_OK : ERR_CORRUPT;
+	for (size_t i = 0; i < row_exception_count(&piece->row); i++)
+		if (row_exception_at(&piece->row, i).shard >= count)
+			err = ERR_CORRUPT;
+	extent->is_moving = false;
+	if (err == ERR_OK && !ring_snapshot_is_steady(snapshot)) {
+		find_places(get, snapshot, piece);
 		ring_snapshot_unref(snapshot);
-		return ERR_CORRUPT;
+		return ERR_OK;
 	}
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; err == ERR_OK && i < count; i++)
 		extent->drives[i] = i < ring->width ? ring_drive(ring, piece->slot, i) : 0;
 	ring_snapshot_unref(snapshot);
-	for (size_t i = 0; i < row_exception_count(&piece->row); i++) {
+	for (size_t i = 0; err == ERR_OK && i < row_exception_count(&piece->row); i++) {
 		struct row_exception exception = row_exception_at(&piece->row, i);
-		if (exception.shard >= count)
-			return ERR_CORRUPT;
 		extent->drives[exception.shard] = exception.drive;
 	}
-	return ERR_OK;
+	return err;
 }
 
 static enum err take_piece(struct get *get, const struct index_piece *piece)
@@ -336,8 +387,7 @@ static void finish(struct get *get)
 		pool_wait_cancel(&store->decode_pool, &stripe->wait);
 		give_buffers(stripe);
 		for (unsigned j = 0; stripe->has_units && j < CODE_UNITS_MAX; j++)
-			if (stripe->units[j].is_inited)
-				site_read_fini(&stripe->units[j].read);
+			get_read_forget(&stripe->units[j]);
 	}
 	index_release_read(store->reader, &get->hold);
 	store->counters.gets++;

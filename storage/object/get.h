@@ -19,6 +19,8 @@
  *      not freed until the get ends, whatever happens to the version.
  * (G3) done() is called once, last, when nothing is in flight; with an error when a byte could not
  *      be had from any k units, and then no byte after the last piece was handed out.
+ * (G4) While a shard is on its way to another drive, it is looked for on both, first on the one
+ *      that is nearer; only if neither has it, it is missing.
  */
 #define GET_WINDOW 4 /* stripes in flight or waiting to be sent */
 
@@ -51,6 +53,8 @@ struct get_extent {
 	struct extent_id id;
 	struct geometry geometry;
 	uint16_t drives[CODE_UNITS_MAX]; /* 0: the shard is missing */
+	bool is_moving; /* some may be on another drive: */
+	uint16_t others[CODE_UNITS_MAX]; /* 0: there is no other; only with is_moving */
 };
 
 /* One unit of one stripe, being read. */

@@ -43,6 +43,9 @@ void get_read_stripe(struct get_stripe *stripe);
 /* Goes on when the reads of a stripe have ended: it is ready, or to be decoded. */
 void get_read_advance(struct get_stripe *stripe);
 
+/* Puts the read of a unit away, if it is set up. None is in flight. */
+void get_read_forget(struct get_unit *unit);
+
 /* Does not wait any longer for units of other nodes that are late, or for any of them. */
 void get_read_hedge(struct get *get, bool is_all);
 

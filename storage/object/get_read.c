@@ -14,6 +14,37 @@ static uint16_t drive_of(const struct get_unit *unit)
 	return unit->stripe->extent.drives[unit - unit->stripe->units];
 }
 
+void get_read_forget(struct get_unit *unit)
+{
+	if (unit->is_inited)
+		site_read_fini(&unit->read);
+	unit->is_inited = false;
+}
+
+static void turn_shard(struct get_extent *extent, unsigned shard)
+{
+	extent->drives[shard] = extent->others[shard];
+	extent->others[shard] = 0;
+}
+
+/* Turns to the other drive that may have the shard, if there is one (G4), and so for the stripes to
+ * come. */
+static bool turn_unit(struct get_unit *unit)
+{
+	struct get_stripe *stripe = unit->stripe;
+	struct get_extent *extent = &stripe->extent, *next = &stripe->get->extent;
+	unsigned shard = unit - stripe->units;
+	if (!extent->is_moving || extent->others[shard] == 0)
+		return false;
+	get_read_forget(unit);
+	if (stripe->get->has_extent && extent_id_is_equal(next->id, extent->id) &&
+		next->is_moving && next->drives[shard] == extent->drives[shard] &&
+		next->others[shard] != 0)
+		turn_shard(next, shard);
+	turn_shard(extent, shard);
+	return true;
+}
+
 static void tell_damage(const struct get_unit *unit)
 {
 	struct get *get = unit->stripe->get;
@@ -32,20 +63,25 @@ static bool is_slowness(const struct get_unit *unit, enum err err)
 		(err == ERR_CANCELED || err == ERR_TIMEOUT || err == ERR_BUSY);
 }
 
-static void unit_failed(struct get_unit *unit, enum err err)
+/* True: it is to be read from another drive. */
+static bool unit_failed(struct get_unit *unit, enum err err)
 {
 	struct get *get = unit->stripe->get;
 	if (get->err)
-		return; /* it may have been canceled for that */
-	if (is_slowness(unit, err) && !unit->is_patient)
-		unit->is_late = true;
-	else
-		unit->is_bad = true;
+		return false; /* it may have been canceled for that */
+	bool is_late = is_slowness(unit, err) && !unit->is_patient;
 	if (err == ERR_CHECKSUM || err == ERR_CORRUPT)
 		tell_damage(unit);
 	else if (err != ERR_NOT_FOUND)
 		reach_failed(get->setup.store, drive_of(unit));
+	if (!is_late && turn_unit(unit))
+		return true;
+	unit->is_late |= is_late;
+	unit->is_bad |= !is_late;
+	return false;
 }
+
+static void read_unit(struct get_stripe *stripe, unsigned index, uint32_t start, uint32_t end);
 
 static void unit_read_done(struct site_read *read, enum err err)
 {
@@ -56,11 +92,11 @@ static void unit_read_done(struct site_read *read, enum err err)
 	unit->is_reading = false;
 	stripe->reads_in_flight--;
 	unit->is_good = err == ERR_OK;
-	if (err)
-		unit_failed(unit, err);
 	if (read->is_remote && (err == ERR_OK || err == ERR_CANCELED))
 		reach_took(get->setup.store, drive_of(unit),
 			loop_now_ms(get->setup.store->loop) - unit->begun_ms);
+	if (err && unit_failed(unit, err))
+		read_unit(stripe, unit - stripe->units, unit->start, unit->end);
 	if (stripe->reads_in_flight == 0)
 		get_advance(get);
 }
@@ -153,6 +189,8 @@ static void read_unit(struct get_stripe *stripe, unsigned index, uint32_t start,
 	struct site site;
 	reach_find(store, stripe->extent.drives[index], &site);
 	unit->is_good = false;
+	if (!site_is_there(&site) && turn_unit(unit))
+		reach_find(store, stripe->extent.drives[index], &site);
 	if (!site_is_there(&site)) {
 		unit->is_bad = true;
 		return;
@@ -187,6 +225,8 @@ static uint64_t cost_of(struct get_stripe *stripe, unsigned index)
 		return 0;
 	struct site site;
 	reach_find(store, stripe->extent.drives[index], &site);
+	if (!site_is_there(&site) && turn_unit(unit))
+		reach_find(store, stripe->extent.drives[index], &site);
 	if (!site_is_there(&site))
 		unit->is_bad = true;
 	if (unit->is_bad)

@@ -82,11 +82,12 @@ static bool is_available(struct put *put, uint16_t number)
 }
 
 /* Chooses the code for what can be written now, and on which drive each shard goes. The first k + m
- * drives of the slot are the shards' places; when some are not there, the code is narrowed to those
- * that are, so that P1 holds all the same. */
-static enum err choose_code(struct put *put, const struct ring *ring, uint64_t len, uint8_t *ret_k,
-	uint8_t *ret_m, uint16_t *drives)
+ * drives of the slot are the shards' places, or where these move to; when some are not there, the
+ * code is narrowed to those that are, so that P1 holds all the same. */
+static enum err choose_code(struct put *put, const struct ring_snapshot *snapshot, uint64_t len,
+	uint8_t *ret_k, uint8_t *ret_m, uint16_t *drives)
 {
+	const struct ring *ring = ring_snapshot_ring(snapshot);
 	struct ring_profile profile = ring->profile;
 	if (len <= STORE_MIRROR_LEN_MAX)
 		profile = ring_profile_mirror(profile);
@@ -94,7 +95,7 @@ static enum err choose_code(struct put *put, const struct ring *ring, uint64_t l
 	unsigned available = 0, there = 0;
 	uint16_t present[CODE_UNITS_MAX];
 	for (unsigned i = 0; i < ring->width; i++) {
-		uint16_t number = ring_drive(ring, put->slot, i);
+		uint16_t number = ring_snapshot_goal(snapshot, put->slot, i);
 		bool is_there = is_available(put, number);
 		if (i < (unsigned)k + m) {
 			drives[i] = number;
@@ -131,15 +132,14 @@ enum err put_extent_begin(struct put *put)
 		ring_snapshot_unref(snapshot);
 		return ERR_UNAVAILABLE;
 	}
-	const struct ring *ring = ring_snapshot_ring(snapshot);
-	put->slot = ring_slot(ring, put->extent);
+	put->slot = ring_slot(ring_snapshot_ring(snapshot), put->extent);
 	uint8_t k, m;
 	uint16_t drives[CODE_UNITS_MAX];
 	put->is_choosy = true;
-	enum err err = choose_code(put, ring, len, &k, &m, drives);
+	enum err err = choose_code(put, snapshot, len, &k, &m, drives);
 	if (err == ERR_QUORUM) {
 		put->is_choosy = false; /* those that are better left alone, rather than nobody */
-		err = choose_code(put, ring, len, &k, &m, drives);
+		err = choose_code(put, snapshot, len, &k, &m, drives);
 	}
 	ring_snapshot_unref(snapshot);
 	if (err)

@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/repair/places.h"
+
 #include "storage/shard/owed.h"
 
-/* Frees that one extent may need: all shards, on all drives of the slot. */
-#define PIECE_FREES_MAX (ROW_SHARDS_MAX * RING_WIDTH_MAX)
+/* Frees that one extent may need: all shards, wherever they may be. */
+#define PIECE_FREES_MAX (ROW_SHARDS_MAX * PLACES_MAX)
 static_assert(PIECE_FREES_MAX <= COLLECT_FREES_MAX, "an extent's shards can be freed");
 
 static void advance(struct collector *collector);
@@ -101,9 +103,35 @@ static void note_unsettled(struct collector *collector, struct extent_id extent)
 	collector->is_unsettled_left = true;
 }
 
-/* Is there a row for the extent, or could there still be one? */
-static enum err is_garbage(struct collector *collector, const struct ring *ring,
-	struct extent_id extent, bool *ret_is_garbage)
+/* What a batch of the census is judged by. */
+struct census {
+	uint16_t drive;
+	struct ring_snapshot *ring; /* the newest; the only one, where nothing moved */
+	struct ring_snapshot *seen; /* as the view has it; NULL: not looked up yet */
+};
+
+/* A shard that the newest ring has no place for on the drive. Nobody wants it if neither ring, row
+ * nor leftover of the one view name it (C6). */
+static enum err is_stray(struct collector *collector, struct census *census, uint16_t slot,
+	const struct row_extent *row, uint8_t index, bool *ret_is_stray)
+{
+	enum err err = census->seen ? ERR_OK : index_ring_view(collector->reader, &census->seen);
+	struct index_leftover left;
+	bool is_left = false;
+	if (err == ERR_OK)
+		err = index_leftover_next(collector->reader, slot, index, census->drive, &left);
+	if (err == ERR_OK)
+		is_left = left.slot == slot && left.shard == index && left.drive == census->drive;
+	else if (err != ERR_NOT_FOUND)
+		return err;
+	*ret_is_stray = !is_left &&
+		!index_shard_belongs(census->seen, slot, row, index, census->drive);
+	return ERR_OK;
+}
+
+/* Is there a row for the extent that has the shard here, or could there still be one? */
+static enum err is_garbage(struct collector *collector, struct census *census,
+	struct extent_id extent, uint8_t index, bool *ret_is_garbage)
 {
 	bool is_settled;
 	enum err err = index_extent_is_settled(collector->reader, extent, &is_settled);
@@ -114,8 +142,11 @@ static enum err is_garbage(struct collector *collector, const struct ring *ring,
 		return err;
 	}
 	struct row_extent row;
-	err = index_extent_get(collector->reader, ring_slot(ring, extent), extent, &row);
+	uint16_t slot = ring_slot(ring_snapshot_ring(census->ring), extent);
+	err = index_extent_get(collector->reader, slot, extent, &row);
 	*ret_is_garbage = err == ERR_NOT_FOUND;
+	if (err == ERR_OK && !index_shard_belongs(census->ring, slot, &row, index, census->drive))
+		return is_stray(collector, census, slot, &row, index, ret_is_garbage);
 	return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
@@ -134,8 +165,32 @@ static void end_drive_census(struct collector *collector, enum err err)
 	collector->census_tries = 0;
 }
 
-/* Looks one batch of a drive's shards up, and frees those that nothing names. */
-static enum err census_batch(struct collector *collector, const struct ring *ring)
+/* Looks shards of a drive up, and frees those that nothing names. */
+static enum err judge_shards(struct collector *collector, struct drive *drive,
+	struct ring_snapshot *ring, const struct shard_entry *entries, size_t count)
+{
+	struct store *store = collector->store->store;
+	struct census census = {
+		.drive = store->drives[collector->census_drive].number, .ring = ring};
+	enum err err = index_view_begin(collector->reader);
+	if (err)
+		return err;
+	for (size_t i = 0; err == ERR_OK && i < count; i++) {
+		bool garbage;
+		err = is_garbage(collector, &census, entries[i].extent, entries[i].index, &garbage);
+		if (err == ERR_OK && garbage) {
+			struct site site = {.number = census.drive, .drive = drive};
+			free_shard(collector, &site, entries[i].extent, entries[i].index);
+			collector->counters.census_freed++;
+		}
+	}
+	index_view_end(collector->reader);
+	ring_snapshot_unref(census.seen);
+	return err;
+}
+
+/* Lists and judges one batch of a drive's shards. */
+static enum err census_batch(struct collector *collector, struct ring_snapshot *ring)
 {
 	struct store *store = collector->store->store;
 	uint16_t number = store->drives[collector->census_drive].number;
@@ -153,19 +208,7 @@ static enum err census_batch(struct collector *collector, const struct ring *rin
 		end_drive_census(collector, err);
 		return ERR_OK;
 	}
-	err = index_view_begin(collector->reader);
-	if (err)
-		return err;
-	for (size_t i = 0; err == ERR_OK && i < count; i++) {
-		bool garbage;
-		err = is_garbage(collector, ring, entries[i].extent, &garbage);
-		if (err == ERR_OK && garbage) {
-			struct site site = {.number = number, .drive = drive};
-			free_shard(collector, &site, entries[i].extent, entries[i].index);
-			collector->counters.census_freed++;
-		}
-	}
-	index_view_end(collector->reader);
+	err = judge_shards(collector, drive, ring, entries, count);
 	if (err)
 		return err; /* the same batch again, later */
 	collector->census_tries = 0;
@@ -218,7 +261,7 @@ static void advance_census(struct collector *collector)
 		look_later(collector, COLLECT_IDLE_MS);
 		return;
 	}
-	enum err err = census_batch(collector, ring_snapshot_ring(snapshot));
+	enum err err = census_batch(collector, snapshot);
 	ring_snapshot_unref(snapshot);
 	look_later(collector, err ? COLLECT_IDLE_MS : COLLECT_CENSUS_PAUSE_MS);
 }
@@ -268,38 +311,34 @@ static void free_if_there(
 		reach_missed(collector->store, number);
 }
 
-/* Frees an extent's shards where its row says that they are. One that its row calls missing may be
- * on any drive of its slot all the same: its flush failed, so that it was not counted, and a later
- * start found it there. */
-static void free_shards(
-	struct collector *collector, const struct ring *ring, const struct index_piece *piece)
-{
-	uint16_t drives[ROW_SHARDS_MAX] = {0};
-	unsigned count = piece->row.k + piece->row.m;
-	assert(count <= ROW_SHARDS_MAX);
-	unsigned width = piece->slot < ring->slot_count ? ring->width : 0;
-	for (unsigned i = 0; i < count && i < width; i++)
-		drives[i] = ring_drive(ring, piece->slot, i);
-	for (size_t i = 0; i < row_exception_count(&piece->row); i++) {
-		struct row_exception exception = row_exception_at(&piece->row, i);
-		if (exception.shard < count)
-			drives[exception.shard] = exception.drive;
-	}
-	for (unsigned i = 0; i < count; i++) {
-		free_if_there(collector, drives[i], piece->extent, i);
-		for (unsigned j = 0; j < width && drives[i] == 0; j++)
-			free_if_there(
-				collector, ring_drive(ring, piece->slot, j), piece->extent, i);
-	}
-}
-
+/* Frees an extent's shards wherever they may be. */
 static enum err free_piece(struct collector *collector, const struct index_piece *piece)
 {
 	struct ring_snapshot *snapshot = index_ring(collector->store->store->index);
 	if (!snapshot)
 		return ERR_UNAVAILABLE;
-	free_shards(collector, ring_snapshot_ring(snapshot), piece);
+	unsigned count = piece->row.k + piece->row.m;
+	enum err err = ERR_OK;
+	assert(count <= ROW_SHARDS_MAX);
+	for (unsigned i = 0; err == ERR_OK && i < count; i++) {
+		struct places places;
+		err = places_find(
+			collector->reader, snapshot, piece, i, collector->has_leftovers, &places);
+		for (unsigned j = 0; err == ERR_OK && j < places.count; j++)
+			free_if_there(collector, places.drives[j], piece->extent, i);
+	}
 	ring_snapshot_unref(snapshot);
+	return err;
+}
+
+/* Has any move left shards behind? Asked once for many extents. */
+static enum err look_for_leftovers(struct collector *collector)
+{
+	struct index_leftover left;
+	enum err err = index_leftover_next(collector->reader, 0, 0, 0, &left);
+	if (err && err != ERR_NOT_FOUND)
+		return err;
+	collector->has_leftovers = err == ERR_OK;
 	return ERR_OK;
 }
 
@@ -313,6 +352,8 @@ static enum err free_extents(struct collector *collector)
 		collector->is_body_freed = true;
 		return ERR_OK;
 	}
+	if (err == ERR_OK)
+		err = look_for_leftovers(collector);
 	while (err == ERR_OK && has_slots(collector, PIECE_FREES_MAX)) {
 		struct index_piece piece;
 		err = index_piece_find(

@@ -28,6 +28,11 @@
  * and, when it is linked, asks it for a census that sees the index as of now; if he dies before,
  * his session is closed, and whenever a session came or went each node takes its census. It takes
  * it again until nothing that was not settled then is left to be settled.
+ *
+ * (C6) A body's shards are freed wherever they may be: by its rows, by the ring, on both ends of a
+ * move, and where they were left over. A census frees a shard whose extent has a row only if row,
+ * ring and leftovers of one view do not name its drive: what has just moved may be being read, and
+ * is the emptier's.
  */
 #define COLLECT_FREES_MAX 2048 /* shards that drives are about to forget */
 #define COLLECT_IDLE_MS 500 /* between two looks at an empty queue */
@@ -92,6 +97,7 @@ struct collector {
 	struct index_garbage garbage;
 	uint64_t next_offset; /* of the body: extents before it are freed or being freed */
 	bool is_body_freed;
+	bool has_leftovers; /* as of the view: some drive has what moved away */
 	struct collect_free *frees; /* COLLECT_FREES_MAX of them */
 	struct collect_free *free_slots;
 	unsigned frees_in_flight, remote_frees_in_flight;

@@ -193,6 +193,11 @@ const uint16_t *ring_snapshot_gone(const struct ring_snapshot *snapshot, size_t 
 	return snapshot->gone;
 }
 
+bool ring_snapshot_is_steady(const struct ring_snapshot *snapshot)
+{
+	return snapshot->move_count == 0 && snapshot->gone_count == 0;
+}
+
 bool ring_snapshot_is_gone(const struct ring_snapshot *snapshot, uint16_t drive)
 {
 	for (size_t i = 0; i < snapshot->gone_count; i++)

@@ -156,6 +156,9 @@ const struct ring_moving *ring_snapshot_moves(
 void ring_snapshot_arrived(
 	const struct ring_snapshot *snapshot, uint8_t *slots, struct ring *ret_ring);
 
+/* Does nothing move, and is no drive gone? Then the table alone says where shards are. */
+bool ring_snapshot_is_steady(const struct ring_snapshot *snapshot);
+
 bool ring_snapshot_is_gone(const struct ring_snapshot *snapshot, uint16_t drive);
 const uint16_t *ring_snapshot_gone(const struct ring_snapshot *snapshot, size_t *ret_count);
 

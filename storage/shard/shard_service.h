@@ -19,7 +19,8 @@
  *      before it is written, and one that is read leaves with those of its record.
  * (V2) A write of an extent that is settled, so that the collector may take it for garbage, is
  *      refused: when it is opened and once more before it is sealed. A shard of an extent that the
- *      index refers to may be written at any time: that is how it is rebuilt.
+ *      index refers to may be written at any time, to where ring, move or row have it: that is how
+ *      it is rebuilt and moved.
  * (V3) A write has one end, and its room comes back, whatever becomes of who opened it.
  * (V4) A free of a shard that is being written ends the write; one that is being sealed is freed
  *      when it is sealed. A seal whose asker is gone is freed too.

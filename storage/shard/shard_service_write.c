@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "erasure/checksum.h"
+#include "storage/meta/index_ledger.h"
 #include "storage/shard/shard_service_priv.h"
 
 static void advance(struct served_write *write);
@@ -76,26 +77,31 @@ static unsigned appends_in_flight(const struct served_write *write)
 
 /* --- (V2) ------------------------------------------------------------------------------------- */
 
-static enum err check_owner(struct shard_service *service, struct extent_id extent)
+static enum err check_owner(struct shard_service *service, const struct shard_key *key)
 {
+	struct extent_id extent = key->extent;
 	struct index_reader *reader = service->store->reader;
 	struct ring_snapshot *snapshot = index_ring(service->store->store->index);
 	if (!snapshot)
 		return ERR_UNAVAILABLE;
-	uint16_t slot = ring_slot(ring_snapshot_ring(snapshot), extent);
-	ring_snapshot_unref(snapshot);
 	enum err err = index_view_begin(reader);
-	if (err)
+	if (err) {
+		ring_snapshot_unref(snapshot);
 		return err;
+	}
+	uint16_t slot = ring_slot(ring_snapshot_ring(snapshot), extent);
 	bool is_settled;
 	err = index_extent_is_settled(reader, extent, &is_settled);
 	if (err == ERR_OK && is_settled) {
 		struct row_extent row;
 		err = index_extent_get(reader, slot, extent, &row);
-		if (err == ERR_NOT_FOUND)
+		if (err == ERR_NOT_FOUND ||
+			(err == ERR_OK &&
+				!index_shard_belongs(snapshot, slot, &row, key->index, key->drive)))
 			err = ERR_REFUSED;
 	}
 	index_view_end(reader);
+	ring_snapshot_unref(snapshot);
 	return err;
 }
 
@@ -245,7 +251,7 @@ static enum err begin_open(struct shard_service *service, struct peer_request *r
 	if (err == ERR_OK)
 		err = served_drive(service, &open.key, &drive);
 	if (err == ERR_OK)
-		err = check_owner(service, open.key.extent);
+		err = check_owner(service, &open.key);
 	if (err)
 		return err;
 	struct served_write *write = take(service, &open.key);
@@ -378,7 +384,7 @@ static enum err begin_seal(struct shard_service *service, struct peer_request *r
 	if (appends_in_flight(write) > 0 ||
 		(!write->err && write->received_len != write->write.info.shard_len))
 		return ERR_INVALID;
-	err = write->err ? write->err : check_owner(service, key.extent);
+	err = write->err ? write->err : check_owner(service, &key);
 	if (err) {
 		drop(write);
 		return err;
