@@ -18,6 +18,7 @@
 #   full      a drive and an index without space
 #   census    what lies on the drives, read without the product's code
 #   drives    every set of drives that may be lost, and one more
+#   mirror    a log on several drives, and what is lost of it and of the index
 #   bitflip   bytes that change on the drives
 #   maps      damaged files of LMDB
 #   kill9     a node that is killed fifty times while it writes
@@ -30,7 +31,7 @@ shift
 builddir=$(cd "$builddir" && pwd) || exit 1
 release=$builddir/release
 python=$builddir/clients/bin/python
-parts=${*:-quick framing boto hostile kill9 histories nodes restic registry s3cmd rclone census drives bitflip maps stalled full aws}
+parts=${*:-quick framing boto hostile kill9 histories nodes restic registry s3cmd rclone census drives mirror bitflip maps stalled full aws}
 
 logs=$builddir/test-logs
 mkdir -p "$logs"
@@ -138,7 +139,7 @@ for part in $parts; do
 	stalled) part stalled 400 "$python" tests/s3/stalled.py "$release" ;;
 	full) part full 600 "$python" tests/s3/full.py "$release" ;;
 	census) part census 600 "$python" tests/crash/census.py --test "$release" ;;
-	drives | bitflip | maps | kill9 | histories)
+	drives | mirror | bitflip | maps | kill9 | histories)
 		part "$part" 1200 "$python" "tests/crash/$part.py" "$release" ;;
 	*)
 		echo "$0: no part is called $part; see the top of this file" >&2
