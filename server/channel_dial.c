@@ -271,11 +271,12 @@ static void drop_accepted(struct channel_peers *peers, const struct channel_remo
 	}
 }
 
-static void drop_remote(struct channel_remote *remote)
+/* why is NULL when we end ourselves. */
+static void drop_remote(struct channel_remote *remote, const char *why)
 {
 	struct channel_peers *peers = remote->peers;
 	if (remote->link)
-		link_close(remote->link, "the node is no longer admitted");
+		link_close(remote->link, why);
 	timer_cancel(peers->loop, &remote->retry);
 	drop_accepted(peers, remote);
 	free(remote);
@@ -339,7 +340,7 @@ static void compare(struct channel_peers *peers, const struct channel_node *node
 			continue;
 		}
 		*at = remote->next;
-		drop_remote(remote);
+		drop_remote(remote, "the node is no longer admitted");
 	}
 }
 
@@ -370,6 +371,6 @@ void peers_drop_remotes(struct channel_peers *peers)
 	while (peers->remotes) {
 		struct channel_remote *remote = peers->remotes;
 		peers->remotes = remote->next;
-		drop_remote(remote);
+		drop_remote(remote, NULL);
 	}
 }

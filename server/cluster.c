@@ -305,6 +305,40 @@ static enum err end_tick(void *arg)
 	return ERR_OK;
 }
 
+struct hand_over {
+	struct consensus_change change;
+	struct completion completion;
+};
+
+static void handed_over(struct consensus_change *change)
+{
+	struct hand_over *hand_over = CONTAINER_OF(change, struct hand_over, change);
+	completion_end(&hand_over->completion, change->err);
+}
+
+void cluster_hand_over(struct cluster *cluster)
+{
+	struct node *node = cluster->node;
+	struct consensus_info info;
+	struct consensus_members members;
+	struct hand_over hand_over = {.change = {.kind = CONSENSUS_HAND_OVER}};
+	unsigned voters = 0;
+	consensus_info(node->consensus, &info);
+	consensus_raft_members(node->consensus, &members);
+	for (size_t i = 0; i < members.count; i++)
+		voters += members.members[i].duty == CONSENSUS_VOTER;
+	if (info.role != CONSENSUS_LEADER || voters < 2)
+		return;
+	completion_init(&hand_over.completion);
+	hand_over.change.loop = cluster->loop;
+	hand_over.change.done = handed_over;
+	consensus_raft_change(node->consensus, &hand_over.change);
+	enum err err = completion_wait(&hand_over.completion);
+	trace_event(node->trace, TRACE_INFO, 0, "the lead %s%s",
+		err ? "could not be handed over: " : "is another node's now",
+		err ? err_text(err) : "");
+}
+
 void cluster_start(struct cluster *cluster)
 {
 	err_ignore(loop_call(cluster->loop, begin_tick, cluster)); /* never fails */

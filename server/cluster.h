@@ -71,6 +71,10 @@ MUST_USE enum err cluster_listen(struct cluster *cluster, char *message);
 /* Begins to look after nodes; when the node serves. Blocks. */
 void cluster_start(struct cluster *cluster);
 
+/* Gives the lead to another node, if this one has it and another can take it. Blocks, for a short
+ * time; while the loops run. */
+void cluster_hand_over(struct cluster *cluster);
+
 /* Ends all links. Blocks; while the loops run, when nothing calls other nodes any more. NULL is
  * fine. */
 void cluster_stop(struct cluster *cluster);

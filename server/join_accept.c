@@ -111,7 +111,7 @@ void join_request_end(
 	trace_event(link->channel->trace, err || sent ? TRACE_WARNING : TRACE_INFO, 0,
 		"node channel: node %s (%s) at %s asked to join: %s",
 		channel_id_text(request->node.id, id), request->name, link->name,
-		err_text(err ? err : sent));
+		err || sent ? err_text(err ? err : sent) : "admitted");
 	link->joining = NULL;
 	free(request);
 	link_close(link, NULL);

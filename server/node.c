@@ -435,6 +435,8 @@ static void end_service(struct node *node)
 		struct loop_close close = {node, i};
 		err_ignore(loop_call(server_loop_base(node->loops[i]), close_loop_there, &close));
 	}
+	if (node->cluster && node->is_index_started)
+		cluster_hand_over(node->cluster);
 	node_stop_services(node);
 	if (node->is_index_started) {
 		struct completion stopped;
