@@ -24,7 +24,11 @@ static void block_signals(sigset_t *ret_signals)
 	sigaddset(ret_signals, SIGINT);
 	sigaddset(ret_signals, SIGTERM);
 	sigaddset(ret_signals, SIGHUP);
+	sigset_t own;
+	sigemptyset(&own);
+	sigaddset(&own, NODE_SIGNAL);
 	pthread_sigmask(SIG_BLOCK, ret_signals, NULL);
+	pthread_sigmask(SIG_BLOCK, &own, NULL);
 	signal(SIGPIPE, SIG_IGN);
 }
 
@@ -127,12 +131,40 @@ static void stop(struct node *node, const sigset_t *signals)
 	node_stop(node);
 }
 
+/* Serves until a signal; each time the index is replaced, with a node made anew. */
+static enum err run(struct cli *cli, const struct cli_service *service, struct logger *logger,
+	const sigset_t *signals, char *message)
+{
+	bool is_announced = false;
+	for (;;) {
+		struct node *node;
+		enum err err = node_start(service->config, logger, &node, message);
+		if (err == ERR_END)
+			continue;
+		if (err)
+			return err;
+		message[0] = '\0';
+		if (!is_announced) {
+			node_print_limits(node);
+			service->announce(cli, service, node);
+			fflush(cli->out);
+			notify("READY=1");
+			is_announced = true;
+		}
+		err = node_wait(node);
+		if (err != ERR_END) {
+			stop(node, signals);
+			return err;
+		}
+		node_stop(node);
+	}
+}
+
 enum cli_exit cli_serve(struct cli *cli, const struct cli_service *service)
 {
 	sigset_t signals;
 	struct logger *logger;
-	struct node *node;
-	char message[NODE_MESSAGE_LEN];
+	char message[NODE_MESSAGE_LEN] = "";
 	block_signals(&signals);
 	catch_crashes();
 	umask(0077);
@@ -140,18 +172,10 @@ enum cli_exit cli_serve(struct cli *cli, const struct cli_service *service)
 	if (err)
 		return cli_fail(cli, CLI_FAILED, "the log could not start: %s", err_text(err));
 	raise_file_limit(service->config, logger_trace(logger));
-	err = node_start(service->config, logger, &node, message);
-	if (err) {
-		logger_close(logger);
-		return fail_start(cli, service, err, message);
-	}
-	node_print_limits(node);
-	service->announce(cli, service, node);
-	fflush(cli->out);
-	notify("READY=1");
-	err = node_wait(node);
-	stop(node, &signals);
+	err = run(cli, service, logger, &signals, message);
 	logger_close(logger);
+	if (err && message[0])
+		return fail_start(cli, service, err, message);
 	if (err)
 		return cli_fail(cli, CLI_FAILED, "the node stopped by itself: %s; its log says why",
 			err_text(err));

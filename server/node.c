@@ -25,12 +25,13 @@ enum err node_refuse(char *message, enum err err, const char *format, ...)
 	return err;
 }
 
-/* Those that end a node. */
+/* Those that end a node. NODE_SIGNAL may be of a node before this one. */
 static void node_signals(sigset_t *ret_signals)
 {
 	sigemptyset(ret_signals);
 	sigaddset(ret_signals, SIGINT);
 	sigaddset(ret_signals, SIGTERM);
+	sigaddset(ret_signals, NODE_SIGNAL);
 }
 
 /* --- threads ---------------------------------------------------------------------------------- */
@@ -123,7 +124,10 @@ static enum err open_session(struct node *node, char *message)
 		static const struct timespec now, second = {.tv_sec = 1};
 		sigset_t signals;
 		node_signals(&signals);
-		if (sigtimedwait(&signals, NULL, &now) > 0)
+		int number = sigtimedwait(&signals, NULL, &now);
+		if (number == NODE_SIGNAL && node->has_failed)
+			return node->failure;
+		if (number > 0 && number != NODE_SIGNAL)
 			return node_refuse(message, ERR_CANCELED,
 				"the node was ended before the others were there");
 		err = completion_wait_for(&node->opened, &second);
@@ -224,6 +228,8 @@ enum err node_start(
 	digest_hall_init(&node->gateway.hall);
 	message[0] = '\0';
 	enum err err = assemble(node, message);
+	if (err && node->has_failed && node->failure == ERR_END)
+		err = ERR_END;
 	if (err) {
 		if (!message[0])
 			node_refuse(message, err, "the node could not start: %s", err_text(err));
@@ -253,7 +259,7 @@ enum err node_wait(struct node *node)
 		int number = sigwaitinfo(&signals, NULL);
 		if (number == SIGHUP)
 			reload(node);
-		else if (number > 0)
+		else if (number > 0 && (number != NODE_SIGNAL || node->has_failed))
 			return node->has_failed ? node->failure : ERR_OK;
 	}
 }
@@ -481,6 +487,7 @@ void node_stop(struct node *node)
 	if (node->index)
 		index_close(node->index);
 	consensus_close(node->consensus);
+	index_snapshots_free(node->snapshots);
 	log_mirror_close(node->mirror);
 	kv_close(node->index_kv);
 	for (unsigned i = 0; i < node->config->drives_count; i++)

@@ -2,6 +2,8 @@
 #ifndef SERVER_NODE_H
 #define SERVER_NODE_H
 
+#include <signal.h>
+
 #include "gateway/gateway.h"
 #include "server/admin.h"
 #include "server/config.h"
@@ -17,6 +19,7 @@
 #include "server/worker_threads.h"
 #include "storage/meta/consensus.h"
 #include "storage/meta/index_copy.h"
+#include "storage/meta/index_snapshot.h"
 #include "storage/meta/log_mirror.h"
 #include "storage/repair/collect.h"
 #include "storage/shard/shard_service.h"
@@ -43,6 +46,7 @@
 #define NODE_WORKERS 2
 #define NODE_LOG_SEGMENT_LEN (64u << 20)
 #define NODE_SETTLE_ROUNDS 16
+#define NODE_SIGNAL SIGUSR2 /* to itself: the index was replaced */
 #define NODE_STOP_MS 10000 /* running exchanges get so long to end */
 
 /* Before this nobody's clock is right: signatures and certificates would be judged wrongly. */
@@ -87,13 +91,15 @@ struct node {
 	struct index_copies copies;
 	struct worker_threads *copier; /* makes them */
 	struct kv *index_kv;
+	struct snapshot_stage stage;
+	struct index_snapshots *snapshots; /* NULL: this node is alone */
 	struct consensus *consensus;
 	struct index *index;
 	bool is_index_started;
 	struct completion opened; /* of its first session */
 	struct index_reader *reader; /* of the main thread */
-	bool has_failed; /* the index stopped: the node leaves service */
-	enum err failure;
+	_Atomic bool has_failed; /* the index stopped: the node leaves service */
+	enum err failure; /* written before */
 
 	struct node_drive drives[STORE_DRIVES_MAX];
 	struct store store;
@@ -123,12 +129,14 @@ struct node {
 
 /* Puts a node together up to the point where it serves. Blocks. config and logger are borrowed
  * until node_stop(). On failure message (NODE_MESSAGE_LEN bytes) says in one line what is wrong and
- * what to do. */
+ * what to do. Errors: ERR_END, another member's snapshot took the place of the index: start again.
+ */
 MUST_USE enum err node_start(
 	const struct config *config, struct logger *logger, struct node **ret_node, char *message);
 
 /* Waits for SIGINT or SIGTERM, or until the node fails; reloads the certificate on SIGHUP. These
- * signals must be blocked in all threads before node_start(). Returns ERR_OK for a signal. */
+ * signals, and NODE_SIGNAL, must be blocked in all threads before node_start(). Returns ERR_OK for
+ * a signal. Errors: ERR_END, as node_start(). */
 MUST_USE enum err node_wait(struct node *node);
 
 /* Ends running exchanges, commits, and takes the node apart. NULL is fine. Blocks. */

@@ -14,7 +14,6 @@
 #include "storage/kv_lmdb.h"
 #include "storage/meta/consensus_single.h"
 
-#define INDEX_MAP_LEN (UINT64_C(1) << 38) /* address space: 256 GiB */
 #define DRIVES_FOR_THREE 5
 #define COPY_LOG_LEN (4 * (uint64_t)NODE_LOG_SEGMENT_LEN) /* between copies of the index */
 
@@ -124,9 +123,15 @@ static void copy_identity(struct node *node)
  */
 static enum err open_member(struct node *node, const struct consensus_single_setup *single)
 {
-	struct consensus_raft_setup setup = {
-		.log = single->log, .clock = node->clock, .peers = node->cluster->consensus_peers};
-	enum err err = ERR_EXISTS;
+	enum err err = node_open_snapshots(node);
+	if (err)
+		return err;
+	struct consensus_raft_setup setup = {.log = single->log,
+		.clock = node->clock,
+		.peers = node->cluster->consensus_peers,
+		.snapshots = index_snapshots_store(node->snapshots),
+		.keep_len = NODE_LOG_SEGMENT_LEN};
+	err = ERR_EXISTS;
 	if (!node->identity.is_joined)
 		err = consensus_raft_found(&setup);
 	if (err == ERR_OK || err == ERR_EXISTS)
@@ -207,7 +212,7 @@ static enum err open_damaged(struct node *node, const char *path, char *message)
 	uint64_t bad_rows = 0;
 	enum err err = ERR_CORRUPT;
 	if (node->config->accept_damaged_index)
-		err = kv_lmdb_open_damaged(path, INDEX_MAP_LEN, &bad_rows, &node->index_kv);
+		err = kv_lmdb_open_damaged(path, NODE_INDEX_MAP_LEN, &bad_rows, &node->index_kv);
 	if (!err) {
 		trace_event(node->trace, TRACE_ERROR, 0,
 			"the index in %.300s has %llu damaged rows, which is accepted: what they "
@@ -235,7 +240,7 @@ static enum err set_index_aside(struct node *node, const char *path, char *messa
 		"the index in %.300s is damaged: it is kept as " KV_LMDB_FILE
 		".damaged and made anew from the log; look at the drive below it",
 		path);
-	return kv_lmdb_open(path, INDEX_MAP_LEN, &node->index_kv);
+	return kv_lmdb_open(path, NODE_INDEX_MAP_LEN, &node->index_kv);
 }
 
 /* Makes the index what the drives say, when it is lost or does not fit the log. */
@@ -261,7 +266,7 @@ static enum err restore(struct node *node, const char *path, char *message)
 
 enum err node_open_map(struct node *node, const char *path, char *message)
 {
-	enum err err = kv_lmdb_open(path, INDEX_MAP_LEN, &node->index_kv);
+	enum err err = kv_lmdb_open(path, NODE_INDEX_MAP_LEN, &node->index_kv);
 	if (err == ERR_CORRUPT)
 		err = set_index_aside(node, path, message);
 	if (!err && node->mirror && !node->cluster)

@@ -32,6 +32,10 @@ void node_close_services(struct node *node);
 MUST_USE enum err node_open_log(struct node *node, char *message);
 MUST_USE enum err node_open_map(struct node *node, const char *path, char *message);
 
+/* node_snapshot.c: what snapshots of the index go through, before the log is opened. */
+#define NODE_INDEX_MAP_LEN (UINT64_C(1) << 38) /* address space: 256 GiB */
+MUST_USE enum err node_open_snapshots(struct node *node);
+
 /* Writes what the node knows of itself for a scrape: a source of its metrics. */
 struct metrics_text;
 void node_metrics_collect(void *arg, struct metrics_text *text);

@@ -47,6 +47,12 @@ static uint64_t index_kv_len(void)
 static void index_failed(void *arg, enum err err)
 {
 	struct node *node = arg;
+	if (node->snapshots && index_snapshots_have_installed(node->snapshots)) {
+		node->failure = ERR_END;
+		node->has_failed = true;
+		kill(getpid(), NODE_SIGNAL);
+		return;
+	}
 	trace_event(node->trace, TRACE_ERROR, 0,
 		"the index stopped: %s; the node leaves service, look at the state directory's "
 		"drive",
@@ -96,6 +102,8 @@ enum err node_open_index(struct node *node, char *message)
 	err = index_open(&setup, &node->index);
 	if (err)
 		return node_refuse(message, err, "the index in %.300s: %s", path, err_text(err));
+	if (node->snapshots)
+		index_snapshots_attach(node->snapshots, node->index_kv, node->index);
 	return index_reader_open(node->index, &node->reader);
 }
 

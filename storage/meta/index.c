@@ -22,7 +22,8 @@ void index_fail(struct index *index, enum err err)
 	int none = ERR_OK;
 	if (!atomic_compare_exchange_strong(&index->err, &none, err))
 		return;
-	trace_event(index->setup.trace, TRACE_ERROR, 0, "the index stops at log index %llu: %s",
+	trace_event(index->setup.trace, err == ERR_CANCELED ? TRACE_INFO : TRACE_ERROR, 0,
+		"the index stops at log index %llu: %s",
 		(unsigned long long)atomic_load(&index->applied), err_text(err));
 	index_propose_failed(index);
 	if (index->setup.failed)
@@ -56,13 +57,18 @@ static void publish_rest(struct index *index)
 	atomic_fetch_add_explicit(&index->commands, 1, memory_order_relaxed);
 }
 
+static uint64_t place_of(const struct group *group, size_t at)
+{
+	uint64_t number = at + 1 == group->count ? PLACE_LAST : at + 1;
+	return group->index << PLACE_BITS | number;
+}
+
 /* Applies one command of a group. Errors: ERR_BUSY, the buffer is full; of the machine. */
 static enum err apply_one(struct index *index, const struct group *group, size_t at,
 	struct command_result *ret_result)
 {
-	uint64_t number = at + 1 == group->count ? PLACE_LAST : at + 1;
 	struct version_id place = {group->index, row_position_make(at, 0)};
-	enum err err = buffer_begin(index->buffer, group->index << PLACE_BITS | number);
+	enum err err = buffer_begin(index->buffer, place_of(group, at));
 	if (err == ERR_OK)
 		err = index->apply.err; /* of freezing */
 	if (err != ERR_OK)
@@ -160,6 +166,12 @@ static void group_committed(void *arg, struct group *group)
 	assert(index->magic == INDEX_MAGIC && !index->group);
 	index->group = group;
 	index->group_at = 0;
+	/* The state may come from a commit, or a snapshot, that ended inside the group. */
+	while (index->group_at < group->count &&
+		place_of(group, index->group_at) <= buffer_published(index->buffer)) {
+		assert(!group->commands[index->group_at].proposal);
+		index->group_at++;
+	}
 	advance(index);
 }
 
@@ -205,9 +217,8 @@ static enum err replay_group(void *arg, const struct group *group)
 	struct index *index = arg;
 	uint64_t applied = buffer_published(index->buffer);
 	for (size_t at = 0; at < group->count; at++) {
-		uint64_t number = at + 1 == group->count ? PLACE_LAST : at + 1;
 		struct command_result result;
-		if ((group->index << PLACE_BITS | number) <= applied)
+		if (place_of(group, at) <= applied)
 			continue;
 		enum err err = apply_one(index, group, at, &result);
 		if (err != ERR_OK)

@@ -11,7 +11,9 @@
  * (T1) An export is of one state: that after all groups up to its index, and none behind.
  * (T2) An import is beside the state until install(), which makes it the state at once and durably:
  *      a start finds either the old state or the new one. The next group that is committed() is
- *      the one after its index; meanwhile none is.
+ *      the one after its index; meanwhile none is. A state machine that must be opened anew for
+ *      that ends install() with ERR_CANCELED when all is durable: then its member has failed, and
+ *      what opens it next finishes (V4).
  * (T3) There is one export and one import at a time, and one operation of each.
  */
 #define SNAPSHOT_CHUNK_LEN (1u << 20)
