@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "storage/meta/index_ledger.h"
 #include "tests/lib/segment_reader.h"
 #include "tests/lib/test.h"
 
@@ -45,32 +46,30 @@ static int compare(const void *one, const void *other)
 
 /* --- what the index refers to ----------------------------------------------------------------- */
 
-static void add_extent(struct shards *shards, const struct ring *ring, uint16_t slot,
+static void add_extent(struct shards *shards, const struct ring_snapshot *snapshot, uint16_t slot,
 	struct extent_id extent, const struct row_extent *row, struct ledger_counts *counts)
 {
-	uint16_t drives[ROW_SHARDS_MAX] = {0};
-	unsigned count = row->k + row->m;
+	const struct ring *ring = ring_snapshot_ring(snapshot);
+	unsigned count = row->k + row->m, there = 0;
 	ck_assert_uint_le(count, ROW_SHARDS_MAX);
-	for (unsigned i = 0; i < count && i < ring->width; i++)
-		drives[i] = ring_drive(ring, slot, i);
-	for (size_t i = 0; i < row_exception_count(row); i++) {
-		struct row_exception exception = row_exception_at(row, i);
-		ck_assert_uint_lt(exception.shard, count);
-		drives[exception.shard] = exception.drive;
-	}
-	for (unsigned i = 0; i < count; i++)
-		for (unsigned j = 0; j < ring->width && drives[i] == 0; j++)
+	for (size_t i = 0; i < row_exception_count(row); i++)
+		ck_assert_uint_lt(row_exception_at(row, i).shard, count);
+	for (unsigned i = 0; i < count; i++) {
+		struct ring_places places;
+		index_shard_places(snapshot, slot, extent, row, i, &places);
+		there += places.count > 0;
+		for (unsigned j = 0; j < places.count; j++)
+			add(shards,
+				(struct shard){.drive = places.drives[j],
+					.extent = extent,
+					.index = i,
+					.is_spare = places.count > 1});
+		for (unsigned j = 0; j < ring->width && places.count == 0; j++)
 			add(shards,
 				(struct shard){.drive = ring_drive(ring, slot, j),
 					.extent = extent,
 					.index = i,
 					.is_spare = true});
-	unsigned there = 0;
-	for (unsigned i = 0; i < count; i++) {
-		there += drives[i] != 0;
-		if (drives[i] != 0)
-			add(shards,
-				(struct shard){.drive = drives[i], .extent = extent, .index = i});
 	}
 	ck_assert_uint_ge(there, row->m > 0 ? row->k + 1u : row->k);
 	counts->extents++;
@@ -87,7 +86,7 @@ static void list_index(struct sim_store *rig, struct shards *shards, struct ledg
 		struct row_extent row;
 		while (index_extent_next(rig->reader, slot, from, &from, &row) == ERR_OK) {
 			ck_assert_uint_eq(ring_slot(ring, from), slot);
-			add_extent(shards, ring, slot, from, &row, counts);
+			add_extent(shards, snapshot, slot, from, &row, counts);
 			struct row_body body;
 			ck_assert_ok(index_body_get(rig->reader, row.body, &body));
 			from.counter++;

@@ -9,7 +9,8 @@
  *
  * (C1) Every shard that the index refers to is on its drive, unless the drive is excused.
  * (C2) Every shard on a drive in service is referred to; or it is a spare: the row of its extent
- *      says that it is missing, and it is on a drive of its slot.
+ *      says that it is missing, and it is on a drive of its slot; or it moves, and is on one of the
+ *      two drives.
  * (C3) Every shard that a drive lists is a whole record in a segment, unless the drive is excused.
  * (C4) Every extent belongs to a body that is there.
  * (C5) The hash of the index's state is that of its rows.

@@ -332,35 +332,6 @@ static enum err add_drive(struct sim_store *rig, struct sim_store_drive *drive)
 	return err == ERR_EXISTS ? ERR_OK : err;
 }
 
-enum err sim_store_propose_ring(struct sim_store *const *nodes, unsigned node_count)
-{
-	struct ring_drive_info infos[16 * SIM_STORE_DRIVES_MAX];
-	unsigned count = 0;
-	for (unsigned i = 0; i < node_count; i++)
-		for (unsigned j = 0; j < nodes[i]->options.drive_count; j++)
-			infos[count++] = (struct ring_drive_info){
-				.number = nodes[i]->drives[j].number,
-				.node = nodes[i]->options.node_id,
-				.weight = UINT64_C(1) << 40};
-	enum ring_domain domain = ring_domain_default(infos, count);
-	struct ring_profile profile = ring_profile_default(ring_domain_count(infos, count, domain));
-	static uint8_t slots[2 * SIM_STORE_SLOTS * RING_WIDTH_MAX];
-	static uint8_t bytes[sizeof slots + 512];
-	struct ring ring;
-	enum err err = ring_plan_initial(
-		infos, count, profile, domain, SIM_STORE_SLOTS, slots, &ring);
-	if (err != ERR_OK)
-		return err;
-	size_t len;
-	ck_assert_ok(ring_encode(&ring, bytes, sizeof bytes, &len));
-	struct command command = {.type = COMMAND_RING_SET};
-	command.ring_set.ring = bytes_make(bytes, len);
-	struct command_result result;
-	for (unsigned i = 0; i < node_count; i++)
-		nodes[i]->profile = profile;
-	return sim_store_propose(nodes[0], &command, &result);
-}
-
 static enum err bootstrap(struct sim_store *rig)
 {
 	struct store *store = &rig->life->store;
@@ -393,6 +364,9 @@ static void start_collecting(void *arg)
 	struct sim_store *rig = arg;
 	rig->life->is_collecting = collect_start(&rig->life->collector, &rig->life->loops[0]) ==
 		ERR_OK;
+	struct mender_setup setup = {.store = &rig->life->loops[0], .job_max = 6};
+	if (rig->options.has_mender)
+		mender_start(&rig->life->mender, &setup);
 }
 
 enum err sim_store_start(struct sim_store *rig)
@@ -473,6 +447,21 @@ static void stop_collector(void *arg)
 static bool has_collector_stopped(void *arg)
 {
 	return ((struct sim_store *)arg)->life->is_collector_stopped;
+}
+
+static void mender_stopped(struct mender *mender)
+{
+	CONTAINER_OF(mender, struct sim_store_life, mender)->is_mender_stopped = true;
+}
+
+static void stop_mender(void *arg)
+{
+	mender_stop(&((struct sim_store *)arg)->life->mender, mender_stopped);
+}
+
+static bool has_mender_stopped(void *arg)
+{
+	return ((struct sim_store *)arg)->life->is_mender_stopped;
 }
 
 static void consensus_stopped(void *arg)
@@ -575,6 +564,11 @@ static void close_all(struct sim_store *rig)
 
 enum err sim_store_stop(struct sim_store *rig)
 {
+	if (rig->options.has_mender) {
+		sim_call(rig->sim, rig->loops[0], stop_mender, rig);
+		if (!sim_run_until(rig->sim, has_mender_stopped, rig, WAIT_MS))
+			return ERR_TIMEOUT;
+	}
 	sim_call(rig->sim, rig->loops[0], stop_collector, rig);
 	if (!sim_run_until(rig->sim, has_collector_stopped, rig, WAIT_MS))
 		return ERR_TIMEOUT;

@@ -5,6 +5,7 @@
 #include "storage/meta/consensus_single.h"
 #include "storage/meta/index_copy.h"
 #include "storage/repair/collect.h"
+#include "storage/repair/mender.h"
 #include "storage/shard/shard_service.h"
 #include "tests/lib/sim_disk.h"
 #include "tests/lib/sim_kv.h"
@@ -28,6 +29,8 @@ struct sim_store_options {
 	uint32_t extent_len_max; /* 0: as long as they get */
 	unsigned log_copies; /* on drives; 0: the log is on the state disk */
 	bool accepts_older; /* copies of the log */
+	unsigned ring_count; /* drives in the first ring; 0: all */
+	bool has_mender;
 
 	/* Of one node among several; sim NULL: a node alone in a world of its own. */
 	struct sim *sim;
@@ -58,6 +61,8 @@ struct sim_store_life {
 	struct index_copies copies;
 	unsigned loop_count; /* whose readers are open */
 	bool is_collecting, is_collector_stopped, is_consensus_stopped;
+	struct mender mender;
+	bool is_mender_stopped;
 };
 
 struct sim_store {
@@ -119,6 +124,10 @@ void sim_store_committed(void *arg, uint64_t log_index);
  * Errors: those of the proposal. */
 MUST_USE enum err sim_store_propose_ring(struct sim_store *const *nodes, unsigned node_count);
 
+/* Plans a ring of those drives of a node alone, by their places in the rig, from the one that it
+ * has, and proposes it as the target. Errors: of the planner and the proposal. */
+MUST_USE enum err sim_store_propose_target(struct sim_store *rig, const bool *is_in);
+
 /* Proposes a command and runs the world until it is answered. The error, or that of the result's
  * code. Errors: ERR_TIMEOUT. */
 MUST_USE enum err sim_store_propose(
@@ -126,6 +135,10 @@ MUST_USE enum err sim_store_propose(
 
 /* Is the drive with that number in service? */
 bool sim_store_has_drive(const struct sim_store *rig, uint16_t number);
+
+/* Are all shards where they should be: no exceptions, no moves, no target, no drive of the ring
+ * gone, and nothing left of what moved away? */
+bool sim_store_is_whole(struct sim_store *rig);
 
 /* Has the collector nothing left to do: the census is over and the garbage queue is empty? */
 bool sim_store_is_collected(struct sim_store *rig);

@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/repair/mender.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+static_assert(MOVER_LANES * MOVER_BATCH + REPAIR_BATCH_SHARDS <= CREW_WRITTEN_MAX,
+	"all that is ordered can be judged");
+
+static void advance(struct mender *mender);
+
+static struct index *index_of(const struct mender *mender)
+{
+	return mender->setup.store->store->index;
+}
+
+static struct index_reader *reader_of(const struct mender *mender)
+{
+	return mender->setup.store->reader;
+}
+
+static uint64_t now_ms(const struct mender *mender)
+{
+	return loop_now_ms(mender->setup.store->loop);
+}
+
+static void run_task(struct task *task)
+{
+	struct mender *mender = CONTAINER_OF(task, struct mender, task);
+	mender->is_task_posted = false;
+	advance(mender);
+}
+
+static void advance_soon(struct mender *mender)
+{
+	if (mender->is_task_posted)
+		return;
+	mender->is_task_posted = true;
+	loop_post(mender->setup.store->loop, &mender->task);
+}
+
+static void crew_changed(struct crew *crew)
+{
+	advance_soon(CONTAINER_OF(crew, struct mender, crew));
+}
+
+static void emptier_changed(struct emptier *emptier)
+{
+	advance_soon(CONTAINER_OF(emptier, struct mender, emptier));
+}
+
+static void timer_fired(struct timer *timer)
+{
+	advance(CONTAINER_OF(timer, struct mender, timer));
+}
+
+/* --- giving way ------------------------------------------------------------------------------- */
+
+static void see_own_pools(const struct mender *mender, struct throttle_load *ret_load)
+{
+	const struct store_loop *store = mender->setup.store;
+	*ret_load = (struct throttle_load){
+		.is_any = store->put_pool.lent_len + store->get_pool.lent_len > 0,
+		.is_waiting = store->put_pool.first || store->get_pool.first,
+	};
+}
+
+static void throttle_fired(struct timer *timer)
+{
+	struct mender *mender = CONTAINER_OF(timer, struct mender, throttle_timer);
+	struct throttle_load load;
+	if (mender->setup.load)
+		mender->setup.load(mender->setup.load_arg, &load);
+	else
+		see_own_pools(mender, &load);
+	throttle_look(&mender->throttle, load);
+	if (mender->crew.in_flight > 0)
+		timer_set(mender->setup.store->loop, &mender->throttle_timer, THROTTLE_LOOK_MS);
+}
+
+/* --- looking ---------------------------------------------------------------------------------- */
+
+/* Is this the node with the lowest id of those which have a session and are linked? The sum is
+ * another one when nodes came or went. */
+static enum err look_at_nodes(struct mender *mender, bool *ret_is_mine, uint64_t *ret_sum)
+{
+	struct peers *peers = mender->setup.store->peers;
+	uint64_t session, from = 0;
+	struct row_session row;
+	enum err err = ERR_NOT_FOUND;
+	*ret_is_mine = true;
+	*ret_sum = 0;
+	while (peers &&
+		(err = index_session_next(reader_of(mender), from, &session, &row)) == ERR_OK) {
+		struct peer_info info;
+		from = session + 1;
+		peer_info(peers, row.node, &info);
+		*ret_sum += info.is_linked ? 3 * session : session;
+		if (memcmp(&row.node, &peers->self, sizeof row.node) < 0 && info.is_linked)
+			*ret_is_mine = false;
+	}
+	return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+/* Adds what a place of the ring has to move: all of its shards, or those behind a cursor. */
+static enum err count_place(struct mender *mender, const struct ring_snapshot *snapshot,
+	const struct ring *target, const struct row_slot_counts *counts, uint32_t slot,
+	uint8_t shard)
+{
+	uint16_t to = target && shard < target->width ? ring_drive(target, slot, shard) : 0;
+	struct index_move move;
+	if (ring_snapshot_move(snapshot, slot, shard)) {
+		enum err err = index_move_next(reader_of(mender), slot, shard, &move);
+		mender->move_shards += err == ERR_OK ? move.row.left : 0;
+		return err;
+	}
+	if (target && ring_drive(ring_snapshot_ring(snapshot), slot, shard) != to)
+		mender->move_shards += counts->shards[shard].count -
+			counts->shards[shard].exceptions;
+	return ERR_OK;
+}
+
+static enum err count_moves(
+	struct mender *mender, const struct ring_snapshot *snapshot, const struct ring *target)
+{
+	const struct ring *ring = ring_snapshot_ring(snapshot);
+	uint64_t len = 0, count = 0;
+	enum err err = ERR_OK;
+	mender->move_shards = 0;
+	for (uint32_t slot = 0; slot < ring->slot_count && err == ERR_OK; slot++) {
+		struct row_slot_counts counts;
+		err = index_slot_counts(reader_of(mender), slot, &counts);
+		if (err == ERR_NOT_FOUND)
+			memset(&counts, 0, sizeof counts);
+		err = err == ERR_NOT_FOUND ? ERR_OK : err;
+		for (uint8_t i = 0; i < ring->width && err == ERR_OK; i++) {
+			len += counts.shards[i].len;
+			count += counts.shards[i].count;
+			err = count_place(mender, snapshot, target, &counts, slot, i);
+		}
+	}
+	mender->shard_len = count > 0 ? len / count : 0;
+	return err;
+}
+
+static enum err look_at_ring(struct mender *mender)
+{
+	struct ring_snapshot *snapshot = index_ring(index_of(mender)), *target = NULL;
+	if (!snapshot)
+		return ERR_UNAVAILABLE;
+	size_t pending;
+	(void)ring_snapshot_moves(snapshot, &pending);
+	enum err err = index_ring_target(reader_of(mender), &target);
+	if (err == ERR_NOT_FOUND)
+		err = ERR_OK;
+	mender->has_moves = target || pending > 0;
+	if (err == ERR_OK && (mender->has_moves || mender->has_exceptions))
+		err = count_moves(mender, snapshot, target ? ring_snapshot_ring(target) : NULL);
+	ring_snapshot_unref(target);
+	ring_snapshot_unref(snapshot);
+	return err;
+}
+
+static enum err look_at_ledger(struct mender *mender)
+{
+	if (!mender->is_responsible) {
+		mender->has_moves = mender->has_exceptions = false;
+		return ERR_OK;
+	}
+	enum err err = index_slot_sums(reader_of(mender), 0, &mender->sums);
+	mender->has_exceptions = err == ERR_OK && mender->sums.exceptions > 0;
+	return err == ERR_OK ? look_at_ring(mender) : err;
+}
+
+/* What is not there now may be when nodes came or went. */
+static void look_under_view(struct mender *mender, uint64_t applied)
+{
+	uint64_t sum;
+	enum err err = look_at_nodes(mender, &mender->is_responsible, &sum);
+	if (err == ERR_OK && applied == mender->applied && sum == mender->nodes_sum)
+		return;
+	if (sum != mender->nodes_sum || !mender->has_exceptions)
+		mender->round_due_ms = mender->retry_ms = 0;
+	mender->applied = index_view_index(reader_of(mender));
+	mender->nodes_sum = sum;
+	if (err || look_at_ledger(mender) != ERR_OK)
+		mender->applied = 0;
+}
+
+/* Looks again when something was applied, or nodes came or went (S1). */
+static void look(struct mender *mender)
+{
+	struct index_status status;
+	if (now_ms(mender) < mender->look_ms)
+		return;
+	index_status(index_of(mender), &status);
+	mender->look_ms = now_ms(mender) +
+		(mender->is_working ? MENDER_LOOK_MS : MENDER_IDLE_LOOK_MS);
+	if (status.applied == mender->applied && !mender->setup.store->peers)
+		return;
+	if (index_view_begin(reader_of(mender)) != ERR_OK)
+		return;
+	look_under_view(mender, status.applied);
+	index_view_end(reader_of(mender));
+}
+
+/* --- proposing -------------------------------------------------------------------------------- */
+
+static void proposal_done(struct index_proposal *proposal)
+{
+	struct mender *mender = CONTAINER_OF(proposal, struct mender, proposal);
+	assert(mender->is_proposed);
+	mender->is_proposed = false;
+	advance_soon(mender);
+}
+
+static void propose(struct mender *mender, const struct command *command)
+{
+	mender->proposal = (struct index_proposal){
+		.loop = mender->setup.store->loop,
+		.bytes = mender->command,
+		.done = proposal_done,
+	};
+	enum err err = command_encode(
+		command, mender->command, sizeof mender->command, &mender->proposal.len);
+	assert(err == ERR_OK);
+	mender->is_proposed = true;
+	index_propose(index_of(mender), &mender->proposal);
+}
+
+/* Is the drive a place of the slot without a span? */
+static bool lacks_span(
+	struct mender *mender, const struct ring_snapshot *ring, uint32_t slot, uint16_t drive)
+{
+	struct index_span span;
+	bool is_place = false;
+	for (uint8_t i = 0; i < ring_snapshot_ring(ring)->width; i++)
+		is_place |= ring_snapshot_is_place(ring, slot, i, drive);
+	if (!is_place)
+		return false;
+	enum err err = index_span_next(reader_of(mender), drive, slot, &span);
+	return err == ERR_NOT_FOUND ||
+		(err == ERR_OK && (span.drive != drive || span.slot != slot));
+}
+
+/* A slot of a gone drive of which the index does not know yet that it is lost. */
+static bool find_lacking(struct mender *mender, struct command_span_begin *ret_begin)
+{
+	struct ring_snapshot *ring = index_ring(index_of(mender));
+	bool is_found = false;
+	size_t count = 0;
+	const uint16_t *gone = ring ? ring_snapshot_gone(ring, &count) : NULL;
+	for (size_t i = 0; i < count && !is_found; i++) {
+		uint32_t slot_count = ring_snapshot_ring(ring)->slot_count;
+		for (uint32_t slot = 0; slot < slot_count && !is_found; slot++) {
+			is_found = lacks_span(mender, ring, slot, gone[i]);
+			*ret_begin = (struct command_span_begin){.drive = gone[i], .slot = slot};
+		}
+	}
+	ring_snapshot_unref(ring);
+	return is_found;
+}
+
+/* Errors: ERR_NOT_FOUND, there is none. */
+static enum err find_gone_leftover(struct mender *mender, struct command_span_begin *ret_begin)
+{
+	struct ring_snapshot *ring = index_ring(index_of(mender));
+	struct index_leftover found;
+	enum err err = ring ? ERR_OK : ERR_NOT_FOUND;
+	uint16_t slot = 0, drive = 0;
+	uint8_t shard = 0;
+	while (err == ERR_OK &&
+		(err = index_leftover_next(reader_of(mender), slot, shard, drive, &found)) ==
+			ERR_OK) {
+		if (ring_snapshot_is_gone(ring, found.drive)) {
+			*ret_begin = (struct command_span_begin){found.drive, found.slot};
+			break;
+		}
+		slot = found.slot;
+		shard = found.shard + (found.drive == UINT16_MAX);
+		drive = found.drive + 1;
+	}
+	ring_snapshot_unref(ring);
+	return err;
+}
+
+static void begin_spans(struct mender *mender)
+{
+	struct command command = {.type = COMMAND_SPAN_BEGIN};
+	size_t count = 0;
+	struct ring_snapshot *ring = index_ring(index_of(mender));
+	if (ring)
+		(void)ring_snapshot_gone(ring, &count);
+	ring_snapshot_unref(ring);
+	if (count == 0 || mender->is_proposed || index_view_begin(reader_of(mender)) != ERR_OK)
+		return;
+	bool is_found = find_lacking(mender, &command.span_begin) ||
+		find_gone_leftover(mender, &command.span_begin) == ERR_OK;
+	index_view_end(reader_of(mender));
+	if (is_found)
+		propose(mender, &command);
+}
+
+/* --- work ------------------------------------------------------------------------------------- */
+
+static uint64_t done_count(const struct mender *mender)
+{
+	const struct crew_counters *counters = &mender->crew.counters;
+	return counters->rebuilt + counters->copied + counters->there;
+}
+
+static void begin_work(struct mender *mender)
+{
+	mender->is_working = true;
+	mender->began_ms = clock_wall_ms(mender->setup.store->store->clock);
+	mender->done_before = done_count(mender);
+	mender->len_before = mender->crew.counters.written_len;
+	mender->rate_len = mender->len_before;
+	mender->rate_ms = now_ms(mender);
+	mender->rate = 0;
+}
+
+/* (S4) */
+static void end_work(struct mender *mender)
+{
+	const struct crew_counters *counters = &mender->crew.counters;
+	struct store *store = mender->setup.store->store;
+	char text[sizeof mender->status.verdict];
+	snprintf(text, sizeof text,
+		"{\"verdict\":\"whole\",\"began_ms\":%lu,\"ended_ms\":%lu,\"shards\":%lu,"
+		"\"bytes\":%lu,\"moves\":%lu,\"attempts_failed\":%lu}",
+		(unsigned long)mender->began_ms, (unsigned long)clock_wall_ms(store->clock),
+		(unsigned long)(done_count(mender) - mender->done_before),
+		(unsigned long)(counters->written_len - mender->len_before),
+		(unsigned long)mender->mover.report.moves, (unsigned long)counters->failed);
+	struct command command = {.type = COMMAND_SETTING_PUT};
+	command.setting_put.name = bytes_of(MENDER_VERDICT);
+	command.setting_put.value = bytes_of(text);
+	mender->is_working = false;
+	propose(mender, &command);
+	trace_event(store->trace, TRACE_INFO, 0, "repair: %s", text);
+	pthread_mutex_lock(&mender->lock);
+	memcpy(mender->status.verdict, text, sizeof text);
+	pthread_mutex_unlock(&mender->lock);
+}
+
+/* When is the next round, if the last one could not do everything? */
+static void note_round(struct mender *mender)
+{
+	if (mender->rounds_seen == mender->repair.rounds)
+		return;
+	mender->rounds_seen = mender->repair.rounds;
+	const struct repair_report *last = &mender->repair.last;
+	uint64_t retry_ms = last->shards > 0 ? 0
+		: mender->retry_ms == 0      ? MENDER_RETRY_MS
+					     : 2 * mender->retry_ms;
+	mender->retry_ms = retry_ms > MENDER_RETRY_MS_MAX ? MENDER_RETRY_MS_MAX : retry_ms;
+	mender->round_due_ms = now_ms(mender) + (retry_ms > 0 ? mender->retry_ms : 0);
+}
+
+static void begin_what_is_due(struct mender *mender)
+{
+	bool is_allowed = mender->is_responsible && !mender->is_stopping;
+	repair_allow(&mender->repair, is_allowed);
+	mover_allow(&mender->mover, is_allowed);
+	if (!is_allowed)
+		return;
+	note_round(mender);
+	begin_spans(mender);
+	if (!mender->is_working && (mender->has_exceptions || mender->has_moves))
+		begin_work(mender);
+	if (mender->has_exceptions && mender->repair.state == REPAIR_IDLE &&
+		now_ms(mender) >= mender->round_due_ms)
+		repair_begin(&mender->repair);
+	if (mender->is_working && !mender->has_exceptions && !mender->has_moves &&
+		mender->repair.state == REPAIR_IDLE && mover_is_idle(&mender->mover) &&
+		!mender->is_proposed)
+		end_work(mender);
+}
+
+/* --- telling ---------------------------------------------------------------------------------- */
+
+static enum mender_task task_of(const struct mender *mender)
+{
+	if (!mender->is_responsible)
+		return MENDER_ELSEWHERE;
+	if (mender->has_exceptions && mender->retry_ms == 0)
+		return MENDER_REPAIRING;
+	if (mender->has_moves)
+		return MENDER_MOVING;
+	return mender->has_exceptions ? MENDER_BLOCKED : MENDER_NOTHING;
+}
+
+static void measure_rate(struct mender *mender)
+{
+	uint64_t ms = now_ms(mender) - mender->rate_ms;
+	if (ms < 1000)
+		return;
+	uint64_t len = mender->crew.counters.written_len;
+	uint64_t rate = (len - mender->rate_len) * 1000 / ms;
+	mender->rate = mender->rate == 0 ? rate : mender->rate - mender->rate / 4 + rate / 4;
+	mender->rate_len = len;
+	mender->rate_ms += ms;
+}
+
+static void tell(struct mender *mender)
+{
+	measure_rate(mender);
+	uint64_t left = mender->sums.exceptions + mender->move_shards;
+	bool has_work = mender->is_responsible && (mender->has_moves || mender->has_exceptions);
+	pthread_mutex_lock(&mender->lock);
+	struct mender_status *status = &mender->status;
+	throttle_set(&mender->throttle, mender->wants_speed, mender->wants_pause);
+	status->task = task_of(mender);
+	status->is_paused = mender->wants_pause;
+	status->speed_max = mender->wants_speed;
+	status->began_ms = has_work ? mender->began_ms : 0;
+	status->shards_left = has_work ? left : 0;
+	status->bytes_left = status->shards_left * mender->shard_len;
+	status->shards_done = mender->is_working ? done_count(mender) - mender->done_before : 0;
+	status->bytes_done = mender->is_working
+		? mender->crew.counters.written_len - mender->len_before
+		: 0;
+	status->blocked = has_work ? mender->repair.last.blocked : 0;
+	status->lost = has_work ? mender->repair.last.lost : 0;
+	status->bytes_per_second = has_work ? mender->rate : 0;
+	status->eta_ms = !has_work ? 0
+		: mender->rate > 0 ? status->bytes_left / (mender->rate / 1000 + 1)
+				   : UINT64_MAX;
+	pthread_mutex_unlock(&mender->lock);
+}
+
+/* --- deciding --------------------------------------------------------------------------------- */
+
+static bool is_idle(const struct mender *mender)
+{
+	return crew_is_idle(&mender->crew) && mender->repair.state == REPAIR_IDLE &&
+		mover_is_idle(&mender->mover) && mender->emptier.state == EMPTY_IDLE &&
+		!mender->is_proposed;
+}
+
+static void finish(struct mender *mender)
+{
+	timer_cancel(mender->setup.store->loop, &mender->timer);
+	timer_cancel(mender->setup.store->loop, &mender->throttle_timer);
+	crew_rest(&mender->crew);
+	pthread_mutex_destroy(&mender->lock);
+	mender->stopped(mender);
+}
+
+static void advance(struct mender *mender)
+{
+	struct loop *loop = mender->setup.store->loop;
+	if (mender->is_stopping)
+		empty_stop(&mender->emptier);
+	else
+		look(mender);
+	begin_what_is_due(mender);
+	bool is_soon = repair_advance(&mender->repair);
+	uint64_t wait_ms = MENDER_LOOK_MS;
+	if (mender->has_moves || !mover_is_idle(&mender->mover))
+		wait_ms = mover_advance(&mender->mover);
+	is_soon |= empty_advance(&mender->emptier);
+	if (now_ms(mender) >= mender->doubts_ms) {
+		mender->doubts_ms = now_ms(mender) + MENDER_DOUBTS_MS;
+		crew_look(&mender->crew);
+	}
+	if (mender->crew.in_flight > 0 && !mender->throttle_timer.is_set)
+		timer_set(loop, &mender->throttle_timer, THROTTLE_LOOK_MS);
+	if (mender->repair.state == REPAIR_IDLE && mover_is_idle(&mender->mover) &&
+		mender->crew.in_flight == 0)
+		crew_rest(&mender->crew);
+	tell(mender);
+	if (mender->is_stopping && is_idle(mender) && !mender->is_task_posted) {
+		finish(mender);
+		return;
+	}
+	if (is_soon)
+		advance_soon(mender);
+	timer_set(loop, &mender->timer, wait_ms < MENDER_LOOK_MS ? wait_ms : MENDER_LOOK_MS);
+}
+
+/* --- public ----------------------------------------------------------------------------------- */
+
+void mender_start(struct mender *mender, const struct mender_setup *setup)
+{
+	memset(mender, 0, sizeof *mender);
+	mender->setup = *setup;
+	mender->task.run = run_task;
+	mender->timer.fire = timer_fired;
+	mender->throttle_timer.fire = throttle_fired;
+	mender->wants_speed = setup->speed_max;
+	pthread_mutex_init(&mender->lock, NULL);
+	throttle_init(&mender->throttle, setup->store->loop, setup->speed_max);
+	crew_init(&mender->crew, setup->store, &mender->throttle,
+		setup->job_max > 0 ? setup->job_max : MENDER_JOBS, crew_changed);
+	repair_init(&mender->repair, &mender->crew);
+	mover_init(&mender->mover, &mender->crew);
+	empty_init(&mender->emptier, setup->store, emptier_changed);
+	advance_soon(mender);
+}
+
+void mender_stop(struct mender *mender, void (*stopped)(struct mender *mender))
+{
+	assert(!mender->is_stopping);
+	mender->is_stopping = true;
+	mender->stopped = stopped;
+	crew_cancel(&mender->crew);
+	advance_soon(mender);
+}
+
+void mender_status(struct mender *mender, struct mender_status *ret_status)
+{
+	pthread_mutex_lock(&mender->lock);
+	*ret_status = mender->status;
+	pthread_mutex_unlock(&mender->lock);
+}
+
+void mender_set(struct mender *mender, bool is_paused, uint64_t speed_max)
+{
+	pthread_mutex_lock(&mender->lock);
+	mender->wants_pause = is_paused;
+	mender->wants_speed = speed_max;
+	pthread_mutex_unlock(&mender->lock);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORAGE_REPAIR_MENDER_H
+#define STORAGE_REPAIR_MENDER_H
+
+#include <pthread.h>
+
+#include "storage/repair/empty.h"
+#include "storage/repair/mover.h"
+#include "storage/repair/repair.h"
+
+/* The mender: sees to it that everything is where it should be, in the background.
+ *
+ * One on each node, on one of its loops for clients. Each empties its own drives of what moved
+ * away. That of the node with the lowest id of those which have a session and are linked does the
+ * rest for all:
+ *
+ *   a drive that was given up   SPAN_BEGIN, until the index knows what it took along
+ *   exceptions                  storage/repair/repair.h
+ *   a ring with a target        storage/repair/mover.h
+ *
+ * It does not decide where things should be: drives are given up, and targets set, by others.
+ *
+ * (S1) With nothing wrong it reads a few rows when something was applied, and writes nothing.
+ * (S2) All that it reads and writes on drives has passed the throttle, which gives way to clients.
+ * (S3) Its place is in the index: it may be killed at any time and goes on after the next start, on
+ *      this node or on another. What it counts begins anew.
+ * (S4) When work was done and none is left it says so in the setting MENDER_VERDICT, which stays
+ *      until the next time; so does a round in which nothing could be done, in its state.
+ */
+#define MENDER_VERDICT "repair.verdict"
+#define MENDER_LOOK_MS 500
+#define MENDER_IDLE_LOOK_MS 2000 /* while nothing is known to be wrong */
+#define MENDER_DOUBTS_MS 200 /* between two looks at what may have been written in vain */
+#define MENDER_RETRY_MS 5000 /* after a round that could not do everything, and twice that, up to \
+			      */
+#define MENDER_RETRY_MS_MAX 60000
+
+enum mender_task {
+	MENDER_NOTHING, /* all is where it should be */
+	MENDER_REPAIRING,
+	MENDER_MOVING,
+	MENDER_BLOCKED, /* something is wrong that cannot be mended now: a drive or a node is away
+			 */
+	MENDER_ELSEWHERE, /* another node does it */
+};
+
+struct mender_status {
+	enum mender_task task;
+	bool is_paused;
+	uint64_t began_ms; /* of the clock, when the work began; 0: there is none */
+	uint64_t shards_left, bytes_left; /* to be written, as far as the index knows now */
+	uint64_t shards_done, bytes_done; /* since it began */
+	uint64_t blocked; /* shards that could not be mended in the last round */
+	uint64_t lost; /* extents of which fewer than k shards can be read now */
+	uint64_t bytes_per_second; /* written, smoothed */
+	uint64_t eta_ms; /* UINT64_MAX: not known */
+	uint64_t speed_max; /* as set; 0: as clients allow */
+	char verdict[256]; /* of the last work that ended; JSON; empty: none */
+};
+
+struct mender_setup {
+	struct store_loop *store;
+	unsigned job_max; /* shards at a time; 0: MENDER_JOBS */
+	uint64_t speed_max; /* bytes per second, read and written; 0: as clients allow */
+	/* How clients fare, on all loops; NULL: looks at this loop's pools. Any thread may be asked
+	 * by it. */
+	void (*load)(void *arg, struct throttle_load *ret_load);
+	void *load_arg;
+};
+#define MENDER_JOBS 32
+
+struct mender {
+	struct mender_setup setup;
+	struct throttle throttle;
+	struct crew crew;
+	struct repair repair;
+	struct mover mover;
+	struct emptier emptier;
+	struct timer timer;
+	struct timer throttle_timer;
+	struct task task;
+	bool is_task_posted, is_stopping, is_responsible, is_working;
+	void (*stopped)(struct mender *mender);
+
+	/* What the last look saw. */
+	uint64_t look_ms, doubts_ms, applied, nodes_sum;
+	struct index_slot_sums sums;
+	uint64_t move_shards, shard_len; /* left to be moved; of a typical one */
+	uint64_t round_due_ms, retry_ms, rounds_seen;
+	bool has_exceptions, has_moves;
+
+	/* Of the work that is being done. */
+	uint64_t began_ms, done_before, len_before, rate_len, rate_ms, rate;
+	struct index_proposal proposal; /* SPAN_BEGIN, or the verdict */
+	bool is_proposed;
+	uint8_t command[512];
+
+	pthread_mutex_t lock; /* of what other threads see or set: */
+	struct mender_status status;
+	bool wants_pause;
+	uint64_t wants_speed;
+};
+
+/* Begins, on the loop of setup->store, whose reader and decode_pool it uses. */
+void mender_start(struct mender *mender, const struct mender_setup *setup);
+
+/* Ends when nothing is in flight; stopped() follows, never inside the call. On its loop. */
+void mender_stop(struct mender *mender, void (*stopped)(struct mender *mender));
+
+void mender_status(struct mender *mender, struct mender_status *ret_status); /* any thread */
+
+/* Pauses or goes on; says how fast it may be at most, 0: as clients allow. Any thread. */
+void mender_set(struct mender *mender, bool is_paused, uint64_t speed_max);
+
+#endif
