@@ -38,8 +38,7 @@ not_text:
 	return NULL;
 }
 
-/* Asks the node; gives the result. Says what is wrong itself. */
-static enum cli_exit ask(struct cli *cli, const char *call, json_t **ret_result)
+enum cli_exit cli_ask(struct cli *cli, const char *call, json_t **ret_result)
 {
 	struct config *config;
 	char message[CONTROL_MESSAGE_LEN] = "";
@@ -65,7 +64,7 @@ enum cli_exit cli_show_object(
 	struct cli *cli, const char *call, const struct cli_column *columns, size_t count)
 {
 	json_t *result;
-	enum cli_exit status = ask(cli, call, &result);
+	enum cli_exit status = cli_ask(cli, call, &result);
 	if (!status)
 		cli_print_object(cli, columns, count, result);
 	return status;
@@ -75,7 +74,7 @@ enum cli_exit cli_show_list(struct cli *cli, const char *call, const char *name,
 	const struct cli_column *columns, size_t count)
 {
 	json_t *result;
-	enum cli_exit status = ask(cli, call, &result);
+	enum cli_exit status = cli_ask(cli, call, &result);
 	if (!status)
 		cli_print_list(cli, name, columns, count, result);
 	return status;
@@ -262,7 +261,7 @@ static void add_status_texts(json_t *status)
 enum cli_exit cli_run_status(struct cli *cli)
 {
 	json_t *result;
-	enum cli_exit status = ask(cli, "status", &result);
+	enum cli_exit status = cli_ask(cli, "status", &result);
 	if (status)
 		return status;
 	if (cli->is_json) {
@@ -270,6 +269,7 @@ enum cli_exit cli_run_status(struct cli *cli)
 		return CLI_OK;
 	}
 	add_status_texts(result);
+	cli_print_cluster(cli, json_object_get(result, "cluster"));
 	json_t *drives = json_incref(json_object_get(result, "drive_list"));
 	cli_print_object(cli, status_columns, ARRAY_COUNT(status_columns), result);
 	fputc('\n', cli->out);
@@ -281,7 +281,7 @@ enum cli_exit cli_run_status(struct cli *cli)
 enum cli_exit cli_run_df(struct cli *cli)
 {
 	json_t *result;
-	enum cli_exit status = ask(cli, "df", &result);
+	enum cli_exit status = cli_ask(cli, "df", &result);
 	if (status)
 		return status;
 	if (cli->is_json) {

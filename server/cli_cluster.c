@@ -94,20 +94,3 @@ enum cli_exit cli_run_quorum(struct cli *cli)
 {
 	return cli_show_object(cli, "quorum", quorum_columns, ARRAY_COUNT(quorum_columns));
 }
-
-static const struct cli_column layout_columns[] = {
-	{"version", "version", CLI_KIND_COUNT},
-	{"changes", "changes", CLI_KIND_TEXT},
-	{"domain", "domain", CLI_KIND_TEXT},
-	{"profile", "profile", CLI_KIND_TEXT},
-};
-
-enum cli_exit cli_run_layout_plan(struct cli *cli)
-{
-	return cli_show_object(cli, "layout.plan", layout_columns, ARRAY_COUNT(layout_columns));
-}
-
-enum cli_exit cli_run_layout_apply(struct cli *cli)
-{
-	return cli_show_object(cli, "layout.apply", layout_columns, ARRAY_COUNT(layout_columns));
-}

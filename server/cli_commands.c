@@ -21,6 +21,12 @@ static const struct cli_option option_admin = {
 	"admin", "ADDRESS:PORT", "Where metrics and health are; 127.0.0.1:9001 if it is not said."};
 static const struct cli_option option_minutes = {
 	"minutes", "N", "How long the token is good, 1 to 10080; 60 if it is not said."};
+static const struct cli_option option_maintenance = {
+	"minutes", "N", "How long the node is to be away on purpose, 1 to 10080."};
+static const struct cli_option option_fail = {
+	"fail", "NODE[,NODE]", "The nodes that fail, by name or number."};
+static const struct cli_option option_limit = {"limit-ms", "N",
+	"The difference of clocks that is fine, 0 to 86400000; 1000 if it is not said."};
 static const struct cli_option option_json = {"json", NULL, "Print one JSON document."};
 static const struct cli_option option_man = {"man", NULL, NULL};
 static const struct cli_option option_owner = {
@@ -80,14 +86,67 @@ const struct cli_command cli_commands[] = {
 		.summary = "List the nodes with their states",
 		.options = {NODE_OPTIONS},
 		.run = cli_run_node_list},
+	{.noun = "node",
+		.verb = "show",
+		.summary = "Show one node",
+		.arguments = {{"NAME", "The node, by its name or number.", false}},
+		.options = {NODE_OPTIONS},
+		.run = cli_run_node_show},
+	{.noun = "node",
+		.verb = "can-stop",
+		.summary = "Say whether a node may be stopped now",
+		.details = "It may if the others are a quorum without it and all data stays "
+			   "readable and writable, with what is away now. Ends with 1 if not.",
+		.arguments = {{"NAME", "The node, by its name or number.", false}},
+		.options = {NODE_OPTIONS},
+		.run = cli_run_node_can_stop},
+	{.noun = "node",
+		.verb = "maintenance",
+		.summary = "Note that a node is away on purpose, or not",
+		.details = "The note ends by itself. It is shown by status and node show, and "
+			   "stops nothing.",
+		.arguments = {{"NAME", "The node, by its name or number.", false},
+			{"WHAT", "on, with --minutes, or off.", false}},
+		.options = {&option_maintenance, NODE_OPTIONS},
+		.run = cli_run_node_maintenance},
+	{.noun = "net",
+		.verb = "test",
+		.summary = "Measure the way to every other node",
+		.details = "Sends 10 small messages and then 16 of 256 KiB to each node, 4 at a "
+			   "time, and has them back. Shows the round trip and what went each way "
+			   "in a second. Ends with 1 if a node cannot be reached.",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_net_test},
+	{.noun = "time",
+		.verb = "check",
+		.summary = "Compare the clocks of the nodes",
+		.details = "Wall clocks, as the nodes said in the last seconds, with this node's. "
+			   "Ends with 1 if a clock differs "
+			   "by more than the limit, or is not known because its node is away.",
+		.options = {&option_limit, NODE_OPTIONS},
+		.run = cli_run_time_check},
 	{.noun = "quorum",
 		.summary = "Show who decides, and whether enough are there",
 		.options = {NODE_OPTIONS},
 		.run = cli_run_quorum},
 	{.noun = "layout",
+		.verb = "show",
+		.summary = "Show the ring: what it holds and what it survives",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_layout_show},
+	{.noun = "layout",
+		.verb = "simulate",
+		.summary = "Show how data would be if nodes failed",
+		.details = "With what is away already, before anything is made anew. Safe: all "
+			   "would survive one more loss. Ends with 1 if not all would be readable "
+			   "and writable.",
+		.options = {&option_fail, NODE_OPTIONS},
+		.run = cli_run_layout_simulate},
+	{.noun = "layout",
 		.verb = "plan",
 		.summary = "Show the ring that the drives ask for",
-		.details = "Nothing changes before rubus layout apply.",
+		.details = "Nothing changes before rubus layout apply. Bytes and hours to move "
+			   "are those of what is stored now, at 100 MiB/s for each node.",
 		.options = {NODE_OPTIONS},
 		.run = cli_run_layout_plan},
 	{.noun = "layout",
@@ -105,8 +164,28 @@ const struct cli_command cli_commands[] = {
 		.run = cli_run_config_check},
 	{.noun = "status",
 		.summary = "Show how the node and its data are",
+		.details = "In a cluster also how that is, as this node sees it: ok; degraded, "
+			   "something is away or less safe than it should be; read-only, some or "
+			   "all objects cannot be written; unreadable, some objects cannot be "
+			   "read; no quorum, nothing can be decided.",
 		.options = {NODE_OPTIONS},
 		.run = cli_run_status},
+	{.noun = "tree",
+		.summary = "Show zones, nodes and drives",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_tree},
+	{.noun = "health",
+		.verb = "explain",
+		.summary = "Say what a code of rubus health means",
+		.arguments = {{"CODE", "As rubus health prints it.", false}},
+		.options = {&option_json},
+		.run = cli_run_health_explain},
+	{.noun = "health",
+		.summary = "Show what is wrong with the cluster",
+		.details = "As this node sees it. Ends with 0 if nothing is wrong, or there are "
+			   "notices alone; else with 1.",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_health},
 	{.noun = "df",
 		.summary = "Show how much is stored and still fits",
 		.options = {NODE_OPTIONS},
@@ -116,6 +195,17 @@ const struct cli_command cli_commands[] = {
 		.summary = "List the drives with their states",
 		.options = {NODE_OPTIONS},
 		.run = cli_run_drive_list},
+	{.noun = "drive",
+		.verb = "safe-to-remove",
+		.summary = "Say whether a drive may be taken away now",
+		.details = "It may if nothing is lost with it, neither data nor what "
+			   "protects it: the ring keeps no shards there, none are on their way "
+			   "there or from there, and none are on other drives than the ring says. "
+			   "Ends with 1 if not.",
+		.arguments = {{"DRIVE", "Its number, or its path if it is one of this node.",
+			false}},
+		.options = {NODE_OPTIONS},
+		.run = cli_run_drive_safe_to_remove},
 	{.noun = "bucket",
 		.verb = "list",
 		.summary = "List the buckets with objects and sizes",

@@ -48,11 +48,20 @@ static bool wants_color(const struct cli *cli)
 
 static const char *state_color(const char *state)
 {
-	if (!strcmp(state, "ok") || !strcmp(state, "up") || !strcmp(state, "enabled"))
+	if (!strcmp(state, "ok") || !strcmp(state, "up") || !strcmp(state, "enabled") ||
+		!strcmp(state, "notice") || !strcmp(state, "yes"))
 		return "green";
-	if (!strcmp(state, "degraded") || !strcmp(state, "disabled"))
+	if (!strcmp(state, "degraded") || !strcmp(state, "disabled") || !strcmp(state, "warning") ||
+		!strcmp(state, "draining"))
 		return "yellow";
 	return "red";
+}
+
+static void format_rate(json_int_t rate, char *buf)
+{
+	char len[CLI_TEXT_LEN];
+	cli_format_len(rate < 0 ? 0 : rate, len);
+	snprintf(buf, CLI_TEXT_LEN, "%.32s/s", len);
 }
 
 /* The text of a cell; an unknown value is "-". buf has CLI_TEXT_LEN bytes. */
@@ -68,6 +77,8 @@ static const char *cell_text(const struct cli_column *column, const json_t *valu
 	json_int_t number = json_integer_value(value);
 	if (column->kind == CLI_KIND_LEN)
 		cli_format_len(number < 0 ? 0 : number, buf);
+	else if (column->kind == CLI_KIND_RATE)
+		format_rate(number, buf);
 	else if (column->kind == CLI_KIND_TIME)
 		cli_format_time(number, buf);
 	else
@@ -115,7 +126,7 @@ void cli_print_table(
 		return;
 	for (size_t j = 0; j < count; j++) {
 		bool is_right = columns[j].kind == CLI_KIND_COUNT ||
-			columns[j].kind == CLI_KIND_LEN;
+			columns[j].kind == CLI_KIND_LEN || columns[j].kind == CLI_KIND_RATE;
 		if (has_values(&columns[j], array))
 			scols_table_new_column(
 				table, columns[j].title, 0, is_right ? SCOLS_FL_RIGHT : 0);
@@ -132,7 +143,41 @@ void cli_print_table(
 	scols_unref_table(table);
 }
 
-static void print_fields(
+static void add_branches(struct libscols_table *table, struct libscols_line *parent,
+	const struct cli_column *columns, size_t count, const json_t *array)
+{
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		const json_t *object = json_array_get(array, i);
+		struct libscols_line *line = scols_table_new_line(table, parent);
+		for (size_t j = 0; line && j < count; j++) {
+			const json_t *value = json_object_get(object, columns[j].field);
+			if (value)
+				fill_cell(line, j, &columns[j], value);
+		}
+		if (line)
+			add_branches(
+				table, line, columns, count, json_object_get(object, "children"));
+	}
+}
+
+void cli_print_tree(
+	struct cli *cli, const struct cli_column *columns, size_t count, const json_t *array)
+{
+	struct libscols_table *table = new_table(cli);
+	if (!table)
+		return;
+	for (size_t j = 0; j < count; j++) {
+		bool is_right = columns[j].kind == CLI_KIND_COUNT ||
+			columns[j].kind == CLI_KIND_LEN || columns[j].kind == CLI_KIND_RATE;
+		int flags = (j == 0 ? SCOLS_FL_TREE : 0) | (is_right ? SCOLS_FL_RIGHT : 0);
+		scols_table_new_column(table, columns[j].title, 0, flags);
+	}
+	add_branches(table, NULL, columns, count, array);
+	scols_print_table(table);
+	scols_unref_table(table);
+}
+
+void cli_print_fields(
 	struct cli *cli, const struct cli_column *columns, size_t count, const json_t *object)
 {
 	struct libscols_table *table = new_table(cli);
@@ -175,7 +220,7 @@ void cli_print_object(
 		cli_print_document(cli, object);
 		return;
 	}
-	print_fields(cli, columns, count, object);
+	cli_print_fields(cli, columns, count, object);
 	json_decref(object);
 }
 

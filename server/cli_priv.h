@@ -121,6 +121,7 @@ enum cli_kind {
 	CLI_KIND_STATE, /* a text in colour */
 	CLI_KIND_COUNT,
 	CLI_KIND_LEN, /* bytes, shown in KiB, MiB ... */
+	CLI_KIND_RATE, /* bytes per second */
 	CLI_KIND_TIME, /* milliseconds since 1970 */
 };
 
@@ -141,6 +142,14 @@ void cli_print_list(struct cli *cli, const char *name, const struct cli_column *
 /* Prints the table alone; borrows the array. */
 void cli_print_table(
 	struct cli *cli, const struct cli_column *columns, size_t count, const json_t *array);
+
+/* The same, as branches: objects may have "children". */
+void cli_print_tree(
+	struct cli *cli, const struct cli_column *columns, size_t count, const json_t *array);
+
+/* Prints a line for each column that an object (borrowed) has. */
+void cli_print_fields(
+	struct cli *cli, const struct cli_column *columns, size_t count, const json_t *object);
 
 /* Takes an object and prints it with the number of the schema. */
 void cli_print_document(struct cli *cli, json_t *object);
@@ -177,6 +186,9 @@ struct cli_service {
 /* Runs a node in the foreground until SIGINT or SIGTERM. Says what is wrong itself. */
 enum cli_exit cli_serve(struct cli *cli, const struct cli_service *service);
 
+/* Asks the node of this machine and gives what it answered. Says what is wrong itself. */
+enum cli_exit cli_ask(struct cli *cli, const char *call, json_t **ret_result);
+
 /* Asks the node of this machine and shows the object, or the list under a name, that it gives. Says
  * what is wrong itself. */
 enum cli_exit cli_show_object(
@@ -211,5 +223,19 @@ enum cli_exit cli_run_node_list(struct cli *cli);
 enum cli_exit cli_run_quorum(struct cli *cli);
 enum cli_exit cli_run_layout_plan(struct cli *cli);
 enum cli_exit cli_run_layout_apply(struct cli *cli);
+enum cli_exit cli_run_layout_show(struct cli *cli);
+enum cli_exit cli_run_layout_simulate(struct cli *cli);
+enum cli_exit cli_run_node_show(struct cli *cli);
+enum cli_exit cli_run_node_maintenance(struct cli *cli);
+enum cli_exit cli_run_node_can_stop(struct cli *cli);
+enum cli_exit cli_run_drive_safe_to_remove(struct cli *cli);
+enum cli_exit cli_run_tree(struct cli *cli);
+enum cli_exit cli_run_health(struct cli *cli);
+enum cli_exit cli_run_health_explain(struct cli *cli);
+enum cli_exit cli_run_net_test(struct cli *cli);
+enum cli_exit cli_run_time_check(struct cli *cli);
+
+/* Prints how a cluster is (borrowed), above the status of the node. */
+void cli_print_cluster(struct cli *cli, const json_t *cluster);
 
 #endif

@@ -179,6 +179,7 @@ static enum err take_nodes(struct cluster *cluster, const struct channel_node *n
 			node = calloc(1, sizeof *node);
 			if (!node)
 				return ERR_NO_MEMORY;
+			node->changed_ms = loop_now_ms(cluster->loop);
 			cluster->nodes[cluster->node_count++] = node;
 		}
 		if (node)
@@ -375,11 +376,20 @@ static enum err look(void *arg)
 {
 	const struct look *look = arg;
 	const struct cluster_node *node = find_node(look->cluster, look->id);
-	*look->view = node ? (struct cluster_view){.is_known = true,
-				     .is_linked = node->is_linked,
-				     .silent_ms = node->silent_ms,
-				     .applied = node->applied}
-			   : (struct cluster_view){0};
+	*look->view = (struct cluster_view){0};
+	if (!node)
+		return ERR_OK;
+	*look->view = (struct cluster_view){.is_known = true,
+		.is_linked = node->is_linked,
+		.silent_ms = node->silent_ms,
+		.applied = node->applied,
+		.changed_ms = loop_now_ms(look->cluster->loop) - node->changed_ms,
+		.rtt_us = node->rtt_us,
+		.has_time = node->has_time,
+		.ahead_ms = node->ahead_ms,
+		.ahead_within_ms = node->ahead_within_ms,
+		.drive_count = node->drive_count};
+	memcpy(look->view->drives, node->drives, sizeof node->drives);
 	return ERR_OK;
 }
 

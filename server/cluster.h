@@ -7,6 +7,7 @@
 #include "storage/meta/consensus_raft.h"
 #include "storage/meta/index.h"
 #include "storage/meta/steward_plan.h"
+#include "storage/object/store.h"
 
 /* What makes a node one of several.
  *
@@ -20,18 +21,41 @@
 #define CLUSTER_TICK_MS 500
 #define CLUSTER_SESSION_SILENT_MS 30000 /* then the session of a node is closed for it */
 #define CLUSTER_EPOCH 1
-#define CLUSTER_STATUS_LEN 16 /* of PEER_STATUS: id of the log, log index that is applied */
+
+/* What a node says of itself when it is asked (PEER_STATUS): the id of its log, the log index that
+ * is applied, its wall clock in ms, 8 bytes each; then for each of its drives the number (2), is it
+ * up (1), bytes of its file system, bytes used, bytes that shards may still take (8 each). A longer
+ * answer is fine: what is behind is of a newer version. */
+#define CLUSTER_STATUS_LEN_MIN 16
+#define CLUSTER_STATUS_LEN 24
+#define CLUSTER_STATUS_DRIVE_LEN 27
 
 struct node;
 
+struct cluster_drive {
+	uint16_t number;
+	bool is_up;
+	uint64_t total, used, free; /* bytes */
+};
+
 /* A node of the book, with what it said of itself when it was asked last. */
+struct cluster;
 struct cluster_node {
+	struct cluster *cluster;
 	struct channel_node channel;
 	struct peer_call call; /* PEER_STATUS */
 	bool is_asked;
 	uint64_t log_id, applied;
 	uint64_t silent_ms;
 	bool is_linked;
+	uint64_t changed_ms; /* of the loop: when is_linked became what it is */
+	uint64_t asked_ns; /* of the monotonic clock */
+	uint32_t rtt_us;
+	bool has_time;
+	int64_t ahead_ms; /* its wall clock, of ours */
+	uint32_t ahead_within_ms; /* ahead_ms is right to so much */
+	unsigned drive_count;
+	struct cluster_drive drives[STORE_DRIVES_MAX];
 };
 
 struct cluster_admission;
@@ -58,6 +82,7 @@ struct cluster {
 	uint8_t close_bytes[128];
 	bool is_closing;
 	uint64_t led_since_ms; /* 0: this node does not lead */
+	_Atomic bool has_majority; /* as of the last tick: so many voters are linked */
 };
 
 /* Makes the channel and the peers of all loops. Before the loops run. NULL in ret_cluster: this
@@ -105,6 +130,13 @@ MUST_USE enum err cluster_own_addresses(
 struct cluster_view {
 	bool is_known, is_linked;
 	uint64_t silent_ms, applied;
+	uint64_t changed_ms; /* for so long it is linked, or is not */
+	uint32_t rtt_us; /* 0: unknown */
+	bool has_time;
+	int64_t ahead_ms; /* its wall clock, of ours */
+	uint32_t ahead_within_ms;
+	unsigned drive_count; /* as it said last */
+	struct cluster_drive drives[STORE_DRIVES_MAX];
 };
 void cluster_view(struct cluster *cluster, struct id node, struct cluster_view *ret_view);
 

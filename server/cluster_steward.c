@@ -14,30 +14,86 @@
 
 /* --- how a node is ---------------------------------------------------------------------------- */
 
+/* Writes what this node says of its drives; gives the length. */
+static size_t put_drives(const struct node *node, uint8_t *at)
+{
+	size_t len = 0;
+	for (unsigned i = 0; i < node->store.drive_count; i++) {
+		const struct store_drive *own = &node->store.drives[i];
+		struct drive_space space;
+		drive_space(own->drive, &space);
+		put_le16(at + len, own->number);
+		at[len + 2] = drive_state(own->drive) == DRIVE_UP;
+		put_le64(at + len + 3, space.total);
+		put_le64(at + len + 11, space.used);
+		put_le64(at + len + 19, space.free);
+		len += CLUSTER_STATUS_DRIVE_LEN;
+	}
+	return len;
+}
+
 static void serve_status(void *arg, struct peer_request *request)
 {
 	struct cluster *cluster = arg;
+	struct node *node = cluster->node;
 	struct consensus_info info;
 	struct index_status status;
-	uint8_t head[CLUSTER_STATUS_LEN];
-	consensus_info(cluster->node->consensus, &info);
-	index_status(cluster->node->index, &status);
+	uint8_t head[CLUSTER_STATUS_LEN + STORE_DRIVES_MAX * CLUSTER_STATUS_DRIVE_LEN];
+	consensus_info(node->consensus, &info);
+	index_status(node->index, &status);
 	put_le64(head, info.id);
 	put_le64(head + 8, status.applied);
-	request->answer_head = bytes_make(head, sizeof head);
+	put_le64(head + 16, clock_wall_ms(node->clock));
+	size_t len = CLUSTER_STATUS_LEN;
+	if (node->is_ready)
+		len += put_drives(node, head + len);
+	request->answer_head = bytes_make(head, len);
 	peer_request_answer(request, ERR_OK);
+}
+
+static void take_drives(struct cluster_node *node, struct bytes bytes)
+{
+	node->drive_count = 0;
+	while (bytes.len >= CLUSTER_STATUS_DRIVE_LEN && node->drive_count < STORE_DRIVES_MAX) {
+		node->drives[node->drive_count++] = (struct cluster_drive){
+			.number = get_le16(bytes.data),
+			.is_up = bytes.data[2] == 1,
+			.total = get_le64(bytes.data + 3),
+			.used = get_le64(bytes.data + 11),
+			.free = get_le64(bytes.data + 19)};
+		bytes = bytes_from(bytes, CLUSTER_STATUS_DRIVE_LEN);
+	}
+}
+
+/* Its clock was read at some moment between the question and the answer: half way, give or take
+ * that half. A time that no clock has is none. */
+static void take_time(struct cluster *cluster, struct cluster_node *node, uint64_t wall_ms)
+{
+	uint64_t took_ms = (clock_mono_ns(cluster->node->clock) - node->asked_ns) / 1000000;
+	node->has_time = wall_ms < INT64_MAX / 2;
+	if (!node->has_time)
+		return;
+	node->ahead_ms = (int64_t)wall_ms + (int64_t)(took_ms / 2) -
+		clock_wall_ms(cluster->node->clock);
+	node->ahead_within_ms = took_ms / 2 + 1;
 }
 
 static void answered(struct peer_call *call)
 {
 	struct cluster_node *node = CONTAINER_OF(call, struct cluster_node, call);
 	node->is_asked = false;
+	struct bytes answer = call->answer_head;
 	bool is_fine = call->err == ERR_OK && call->answer_err == ERR_OK &&
-		call->answer_head.len >= CLUSTER_STATUS_LEN;
+		answer.len >= CLUSTER_STATUS_LEN_MIN;
 	if (!is_fine)
 		return;
-	node->log_id = get_le64(call->answer_head.data);
-	node->applied = get_le64(call->answer_head.data + 8);
+	node->log_id = get_le64(answer.data);
+	node->applied = get_le64(answer.data + 8);
+	if (answer.len < CLUSTER_STATUS_LEN)
+		return;
+	take_time(node->cluster, node, get_le64(answer.data + 16));
+	if (answer.len > CLUSTER_STATUS_LEN)
+		take_drives(node, bytes_from(answer, CLUSTER_STATUS_LEN));
 }
 
 static void ask(struct cluster *cluster, struct cluster_node *node)
@@ -45,16 +101,38 @@ static void ask(struct cluster *cluster, struct cluster_node *node)
 	struct peers *peers = cluster->loop_peers[0];
 	struct peer_info info;
 	peer_info(peers, node->channel.id, &info);
+	if (node->is_linked != info.is_linked)
+		node->changed_ms = loop_now_ms(cluster->loop);
 	node->is_linked = info.is_linked;
 	node->silent_ms = info.silent_ms;
+	node->rtt_us = info.rtt_us;
 	if (node->is_asked || !info.is_linked)
 		return;
 	node->is_asked = true;
+	node->cluster = cluster;
+	node->asked_ns = clock_mono_ns(cluster->node->clock);
 	node->call = (struct peer_call){.node = node->channel.id,
 		.kind = PEER_STATUS,
 		.deadline_ms = STATUS_DEADLINE_MS,
 		.done = answered};
 	peer_call_start(peers, &node->call);
+}
+
+/* Is a majority of the voters there? */
+static bool has_majority(struct cluster *cluster)
+{
+	struct consensus_members members;
+	unsigned voters = 0, there = 0;
+	consensus_raft_members(cluster->node->consensus, &members);
+	for (size_t i = 0; i < members.count; i++) {
+		if (members.members[i].duty != CONSENSUS_VOTER)
+			continue;
+		struct peer_info info;
+		voters++;
+		peer_info(cluster->loop_peers[0], members.members[i].node, &info);
+		there += info.is_linked;
+	}
+	return voters > 0 && there >= voters / 2 + 1;
 }
 
 /* --- members ---------------------------------------------------------------------------------- */
@@ -165,6 +243,7 @@ void cluster_steward_tick(struct cluster *cluster)
 	consensus_info(cluster->node->consensus, &info);
 	for (size_t i = 0; i < cluster->node_count; i++)
 		ask(cluster, cluster->nodes[i]);
+	atomic_store(&cluster->has_majority, has_majority(cluster));
 	if (info.role != CONSENSUS_LEADER) {
 		cluster->led_since_ms = 0;
 		return;

@@ -9,7 +9,11 @@
 #include "gateway/auth.h"
 #include "gateway/names.h"
 #include "server/control.h"
+#include "server/control_check.h"
 #include "server/control_cluster.h"
+#include "server/control_health.h"
+#include "server/control_layout.h"
+#include "server/control_node.h"
 #include "server/node.h"
 #include "server/node_status.h"
 
@@ -440,6 +444,16 @@ static const struct {
 	{"token.create", control_token_create},
 	{"node.list", control_node_list},
 	{"quorum", control_quorum},
+	{"health", control_health},
+	{"tree", control_tree},
+	{"node.show", control_node_show},
+	{"node.maintenance", control_node_maintenance},
+	{"node.can-stop", control_node_can_stop},
+	{"drive.safe-to-remove", control_drive_safe_to_remove},
+	{"net.test", control_net_test},
+	{"time.check", control_time_check},
+	{"layout.show", control_layout_show},
+	{"layout.simulate", control_layout_simulate},
 	{"layout.plan", control_layout_plan},
 	{"layout.apply", control_layout_apply},
 };

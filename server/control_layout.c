@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "server/control_cluster.h"
+#include "server/control_layout.h"
 #include "storage/ring/ring_plan.h"
 #include "storage/ring/ring_summary.h"
 
@@ -100,25 +101,24 @@ static bool is_same(const struct layout *layout)
 		0;
 }
 
-static json_t *layout_json(const struct layout *layout)
+static enum err layout_json(struct node *node, const struct layout *layout, json_t **ret_result)
 {
 	static const char *const domains[] = {[RING_DOMAIN_DRIVE] = "drive",
 		[RING_DOMAIN_NODE] = "node",
 		[RING_DOMAIN_ZONE] = "zone"};
 	const struct ring *old = layout->old ? ring_snapshot_ring(layout->old) : NULL;
-	json_t *drives = json_array();
-	for (size_t i = 0; i < layout->drive_count; i++) {
-		uint16_t number = layout->drives[i].number;
-		json_array_append_new(drives,
-			json_pack("{s:i, s:I, s:i, s:i}", "drive", number, "weight",
-				(json_int_t)layout->drives[i].weight, "shards_before",
-				old ? (int)ring_count_drive(old, number) : 0, "shards_after",
-				(int)ring_count_drive(&layout->ring, number)));
+	const struct ring *new = &layout->ring;
+	json_t *json = json_pack("{s:b, s:I, s:s, s:o}", "changes", !is_same(layout), "version",
+		(json_int_t) new->version, "domain", domains[new->domain], "profile",
+		json_sprintf("%u+%u", new->profile.k, new->profile.m));
+	enum err err = control_layout_describe(
+		node, old, new, layout->drives, layout->drive_count, json);
+	if (err) {
+		json_decref(json);
+		return err;
 	}
-	return json_pack("{s:b, s:I, s:s, s:o, s:o}", "changes", !is_same(layout), "version",
-		(json_int_t)layout->ring.version, "domain", domains[layout->ring.domain], "profile",
-		json_sprintf("%u+%u", layout->ring.profile.k, layout->ring.profile.m), "drives",
-		drives);
+	*ret_result = json;
+	return ERR_OK;
 }
 
 enum err control_layout_plan(
@@ -129,9 +129,9 @@ enum err control_layout_plan(
 	enum err err = plan(node, &layout, message);
 	if (err)
 		return err;
-	*ret_result = layout_json(layout);
+	err = layout_json(node, layout, ret_result);
 	layout_free(layout);
-	return ERR_OK;
+	return err;
 }
 
 static enum err propose(struct node *node, const struct layout *layout, char *message)
@@ -164,7 +164,7 @@ enum err control_layout_apply(
 	if (!is_same(layout))
 		err = propose(node, layout, message);
 	if (!err)
-		*ret_result = layout_json(layout);
+		err = layout_json(node, layout, ret_result);
 	layout_free(layout);
 	return err;
 }

@@ -147,6 +147,25 @@ static bool is_ready(void *arg, char *reason)
 	return false;
 }
 
+/* Can the cluster decide anything? Only with a leader, and with a majority of the voters. */
+static bool is_cluster_ready(void *arg, char *reason)
+{
+	const struct node *node = arg;
+	struct consensus_info info;
+	if (!is_ready(arg, reason))
+		return false;
+	if (!node->cluster)
+		return true;
+	consensus_info(node->consensus, &info);
+	if (info.leader == 0)
+		snprintf(reason, ADMIN_REASON_LEN, "no node leads");
+	else if (!atomic_load(&node->cluster->has_majority))
+		snprintf(reason, ADMIN_REASON_LEN, "this node sees no majority of the voters");
+	else
+		return true;
+	return false;
+}
+
 enum err node_open_admin(struct node *node)
 {
 	enum err err = metrics_new(node->config->loops, &node->metrics);
@@ -162,7 +181,7 @@ enum err node_open_admin(struct node *node)
 	struct admin_options options = {
 		.metrics = node->metrics,
 		.ready = {is_ready, node},
-		.cluster = {is_ready, node},
+		.cluster = {is_cluster_ready, node},
 	};
 	return admin_new(&options, &node->admin);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "server/control_health.h"
 #include "server/version.h"
 
 static const char *const class_names[] = {"nvme", "ssd", "hdd"};
@@ -283,5 +284,15 @@ enum err node_status(struct node *node, const json_t *request, json_t **ret_resu
 		(json_int_t)index.space_free, "free_wanted", (json_int_t)index.space_wanted,
 		"drive_list", drives_json(node));
 	ring_snapshot_unref(snapshot);
-	return *ret_result ? ERR_OK : ERR_NO_MEMORY;
+	if (!*ret_result)
+		return ERR_NO_MEMORY;
+	json_t *cluster;
+	enum err err = control_cluster_status(node, &cluster);
+	if (!err && cluster)
+		json_object_set_new(*ret_result, "cluster", cluster);
+	if (err) {
+		json_decref(*ret_result);
+		*ret_result = NULL;
+	}
+	return err;
 }

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands that show how the cluster is. */
+#include <string.h>
+#include <strings.h>
+
+#include "server/cli_priv.h"
+#include "server/health_codes.h"
+#include "storage/bytes.h"
+
+/* Says the answer "no" of a command that has printed what it was asked for. */
+static enum cli_exit say_no(struct cli *cli, const json_t *result, const char *behind)
+{
+	const char *why = json_string_value(json_object_get(result, "why"));
+	fprintf(cli->err, "rubus: %s\n", why && *why ? why : behind);
+	return CLI_FAILED;
+}
+
+static bool is_yes(const json_t *result, const char *field)
+{
+	return json_is_true(json_object_get(result, field));
+}
+
+/* Shows an object; the status says whether a field of it is true. */
+static enum cli_exit show_answer(struct cli *cli, const char *call, const char *const *fields,
+	const struct cli_column *columns, size_t count, const char *behind)
+{
+	json_t *result;
+	enum cli_exit status = cli_ask(cli, call, &result);
+	if (status)
+		return status;
+	cli_print_object(cli, columns, count, json_incref(result));
+	for (size_t i = 0; !status && fields[i]; i++)
+		if (!is_yes(result, fields[i]))
+			status = say_no(cli, result, behind);
+	json_decref(result);
+	return status;
+}
+
+/* --- how the cluster is ----------------------------------------------------------------------- */
+
+static const struct cli_column cluster_columns[] = {
+	{"cluster", "state", CLI_KIND_STATE},
+	{"why", "why", CLI_KIND_TEXT},
+	{"next", "next", CLI_KIND_TEXT},
+	{"leader", "leader", CLI_KIND_TEXT},
+	{"term", "term", CLI_KIND_COUNT},
+	{"voters", "voters_text", CLI_KIND_TEXT},
+	{"profile", "profile", CLI_KIND_TEXT},
+	{"usable", "usable", CLI_KIND_LEN},
+	{"safe to fill", "safe", CLI_KIND_LEN},
+	{"in extents", "stored", CLI_KIND_LEN},
+	{"shards missing", "missing", CLI_KIND_COUNT},
+	{"shards elsewhere", "elsewhere", CLI_KIND_COUNT},
+	{"under profile", "under_profile", CLI_KIND_COUNT},
+	{"behind the log", "applied_lag", CLI_KIND_COUNT},
+};
+
+static const struct cli_column cluster_node_columns[] = {
+	{"NODE", "number", CLI_KIND_COUNT},
+	{"NAME", "name", CLI_KIND_TEXT},
+	{"STATE", "state", CLI_KIND_STATE},
+	{"SINCE", "since_ms", CLI_KIND_TIME},
+	{"DUTY", "duty", CLI_KIND_TEXT},
+	{"ZONE", "zone", CLI_KIND_TEXT},
+	{"MAINTENANCE", "maintenance", CLI_KIND_TEXT},
+};
+
+static json_int_t number_at(const json_t *object, const char *name)
+{
+	return json_integer_value(json_object_get(object, name));
+}
+
+void cli_print_cluster(struct cli *cli, const json_t *cluster)
+{
+	json_t *shown = json_copy((json_t *)cluster);
+	if (!shown)
+		return;
+	json_object_set_new(shown, "voters_text",
+		json_sprintf("%d of %d there, %d needed", (int)number_at(shown, "voters_there"),
+			(int)number_at(shown, "voters"), (int)number_at(shown, "voters_needed")));
+	json_object_set_new(shown, "elsewhere",
+		json_integer(number_at(shown, "exceptions") - number_at(shown, "missing")));
+	cli_print_fields(cli, cluster_columns, ARRAY_COUNT(cluster_columns), shown);
+	fputc('\n', cli->out);
+	cli_print_table(cli, cluster_node_columns, ARRAY_COUNT(cluster_node_columns),
+		json_object_get(shown, "nodes"));
+	fputc('\n', cli->out);
+	json_decref(shown);
+}
+
+static const struct cli_column tree_columns[] = {
+	{"NAME", "name", CLI_KIND_TEXT},
+	{"STATE", "state", CLI_KIND_STATE},
+	{"CLASS", "class", CLI_KIND_TEXT},
+	{"WEIGHT", "weight", CLI_KIND_LEN},
+	{"USED", "used", CLI_KIND_LEN},
+	{"FREE", "free", CLI_KIND_LEN},
+};
+
+enum cli_exit cli_run_tree(struct cli *cli)
+{
+	json_t *zones;
+	enum cli_exit status = cli_ask(cli, "tree", &zones);
+	if (status)
+		return status;
+	if (cli->is_json) {
+		cli_print_list(cli, "zones", NULL, 0, zones);
+		return CLI_OK;
+	}
+	cli_print_tree(cli, tree_columns, ARRAY_COUNT(tree_columns), zones);
+	json_decref(zones);
+	return CLI_OK;
+}
+
+/* --- health ----------------------------------------------------------------------------------- */
+
+static const struct cli_column finding_columns[] = {
+	{"SEVERITY", "severity", CLI_KIND_STATE},
+	{"CODE", "code", CLI_KIND_TEXT},
+	{"WHAT", "what", CLI_KIND_TEXT},
+};
+
+enum cli_exit cli_run_health(struct cli *cli)
+{
+	json_t *result;
+	enum cli_exit status = cli_ask(cli, "health", &result);
+	if (status)
+		return status;
+	bool is_healthy = is_yes(result, "healthy");
+	const json_t *findings = json_object_get(result, "findings");
+	if (cli->is_json) {
+		cli_print_document(cli, json_incref(result));
+	} else if (json_array_size(findings) > 0) {
+		cli_print_table(cli, finding_columns, ARRAY_COUNT(finding_columns), findings);
+	} else {
+		fputs("healthy\n", cli->out);
+	}
+	json_decref(result);
+	return is_healthy
+		? CLI_OK
+		: say_no(cli, NULL, "not healthy; what to do says: rubus health explain CODE");
+}
+
+static const struct cli_column entry_columns[] = {
+	{"code", "code", CLI_KIND_TEXT},
+	{"severity", "severity", CLI_KIND_STATE},
+	{"meaning", "meaning", CLI_KIND_TEXT},
+	{"next", "next", CLI_KIND_TEXT},
+};
+
+enum cli_exit cli_run_health_explain(struct cli *cli)
+{
+	const char *code = cli->arguments[0];
+	for (size_t i = 0; i < HEALTH_CODE_COUNT; i++) {
+		const struct health_entry *entry = &health_entries[i];
+		if (strcasecmp(entry->name, code) != 0)
+			continue;
+		cli_print_object(cli, entry_columns, ARRAY_COUNT(entry_columns),
+			json_pack("{s:s, s:s, s:s, s:s}", "code", entry->name, "severity",
+				health_severity_text(entry->severity), "meaning", entry->meaning,
+				"next", entry->help));
+		return CLI_OK;
+	}
+	return cli_fail(cli, CLI_NOT_FOUND,
+		"there is no code %.64s; rubus health prints those that hold", code);
+}
+
+/* --- one node, one drive ---------------------------------------------------------------------- */
+
+static const struct cli_column node_columns[] = {
+	{"node", "number", CLI_KIND_COUNT},
+	{"name", "name", CLI_KIND_TEXT},
+	{"id", "id", CLI_KIND_TEXT},
+	{"state", "state", CLI_KIND_STATE},
+	{"since", "since_ms", CLI_KIND_TIME},
+	{"in maintenance until", "maintenance_until_ms", CLI_KIND_TIME},
+	{"duty", "duty", CLI_KIND_TEXT},
+	{"role", "role", CLI_KIND_TEXT},
+	{"zone", "zone", CLI_KIND_TEXT},
+	{"addresses", "addresses", CLI_KIND_TEXT},
+	{"joined", "joined_ms", CLI_KIND_TIME},
+	{"log applied", "applied", CLI_KIND_COUNT},
+	{"behind the log", "applied_lag", CLI_KIND_COUNT},
+	{"round trip in us", "rtt_us", CLI_KIND_COUNT},
+	{"drives", "drives", CLI_KIND_COUNT},
+	{"drives up", "drives_up", CLI_KIND_COUNT},
+	{"places in the ring", "positions", CLI_KIND_COUNT},
+	{"used", "used", CLI_KIND_LEN},
+	{"free", "free", CLI_KIND_LEN},
+};
+
+enum cli_exit cli_run_node_show(struct cli *cli)
+{
+	return cli_show_object(cli, "node.show", node_columns, ARRAY_COUNT(node_columns));
+}
+
+enum cli_exit cli_run_node_maintenance(struct cli *cli)
+{
+	static const struct cli_column columns[] = {
+		{"node", "name", CLI_KIND_TEXT},
+		{"in maintenance until", "maintenance_until_ms", CLI_KIND_TIME},
+	};
+	return cli_show_object(cli, "node.maintenance", columns, ARRAY_COUNT(columns));
+}
+
+enum cli_exit cli_run_node_can_stop(struct cli *cli)
+{
+	static const struct cli_column columns[] = {
+		{"node", "node", CLI_KIND_TEXT},
+		{"can be stopped", "can_stop", CLI_KIND_STATE},
+		{"why", "why", CLI_KIND_TEXT},
+		{"all readable then", "readable", CLI_KIND_STATE},
+		{"all writable then", "writable", CLI_KIND_STATE},
+		{"one more loss is fine", "safe", CLI_KIND_STATE},
+		{"voters left", "voters_left", CLI_KIND_COUNT},
+		{"voters needed", "voters_needed", CLI_KIND_COUNT},
+	};
+	static const char *const fields[] = {"can_stop", NULL};
+	return show_answer(cli, "node.can-stop", fields, columns, ARRAY_COUNT(columns),
+		"it cannot be stopped now");
+}
+
+enum cli_exit cli_run_drive_safe_to_remove(struct cli *cli)
+{
+	static const struct cli_column columns[] = {
+		{"drive", "drive", CLI_KIND_COUNT},
+		{"node", "node", CLI_KIND_TEXT},
+		{"safe to remove", "safe_to_remove", CLI_KIND_STATE},
+		{"why", "why", CLI_KIND_TEXT},
+		{"places in the ring", "positions", CLI_KIND_COUNT},
+	};
+	static const char *const fields[] = {"safe_to_remove", NULL};
+	return show_answer(cli, "drive.safe-to-remove", fields, columns, ARRAY_COUNT(columns),
+		"it cannot be removed now");
+}
+
+/* --- the way between nodes -------------------------------------------------------------------- */
+
+/* Shows a list of nodes; the status says whether all is well. */
+static enum cli_exit show_nodes(struct cli *cli, const char *call, const struct cli_column *columns,
+	size_t count, const char *behind)
+{
+	json_t *result;
+	enum cli_exit status = cli_ask(cli, call, &result);
+	if (status)
+		return status;
+	if (cli->is_json)
+		cli_print_document(cli, json_incref(result));
+	else
+		cli_print_table(cli, columns, count, json_object_get(result, "nodes"));
+	if (!is_yes(result, "ok"))
+		status = say_no(cli, NULL, behind);
+	json_decref(result);
+	return status;
+}
+
+enum cli_exit cli_run_net_test(struct cli *cli)
+{
+	static const struct cli_column columns[] = {
+		{"NODE", "number", CLI_KIND_COUNT},
+		{"NAME", "node", CLI_KIND_TEXT},
+		{"STATE", "state", CLI_KIND_STATE},
+		{"RTT us", "rtt_us", CLI_KIND_COUNT},
+		{"MIN", "rtt_us_min", CLI_KIND_COUNT},
+		{"MAX", "rtt_us_max", CLI_KIND_COUNT},
+		{"EACH WAY", "bytes_per_second", CLI_KIND_RATE},
+		{"WHY", "why", CLI_KIND_TEXT},
+	};
+	return show_nodes(cli, "net.test", columns, ARRAY_COUNT(columns),
+		"not all nodes can be reached; see rubus status and their logs");
+}
+
+enum cli_exit cli_run_time_check(struct cli *cli)
+{
+	static const struct cli_column columns[] = {
+		{"NODE", "number", CLI_KIND_COUNT},
+		{"NAME", "node", CLI_KIND_TEXT},
+		{"STATE", "state", CLI_KIND_STATE},
+		{"AHEAD ms", "ahead_ms", CLI_KIND_COUNT},
+		{"GIVE OR TAKE", "within_ms", CLI_KIND_COUNT},
+		{"WHY", "why", CLI_KIND_TEXT},
+	};
+	return show_nodes(cli, "time.check", columns, ARRAY_COUNT(columns),
+		"not all clocks agree; where one is wrong: timedatectl set-ntp true");
+}
+
+/* --- the ring --------------------------------------------------------------------------------- */
+
+static const struct cli_column show_columns[] = {
+	{"version", "version", CLI_KIND_COUNT},
+	{"profile", "profile", CLI_KIND_TEXT},
+	{"domain", "domain", CLI_KIND_TEXT},
+	{"slots", "slots", CLI_KIND_COUNT},
+	{"survives", "survives_text", CLI_KIND_TEXT},
+	{"durability", "durability_text", CLI_KIND_TEXT},
+	{"usable", "usable", CLI_KIND_LEN},
+	{"safe to fill", "safe", CLI_KIND_LEN},
+	{"in extents", "stored", CLI_KIND_LEN},
+};
+
+static const struct cli_column show_drive_columns[] = {
+	{"DRIVE", "drive", CLI_KIND_COUNT},
+	{"NODE", "node", CLI_KIND_TEXT},
+	{"STATE", "state", CLI_KIND_STATE},
+	{"WEIGHT", "weight", CLI_KIND_LEN},
+	{"PLACES", "shards", CLI_KIND_COUNT},
+	{"BYTES", "bytes", CLI_KIND_LEN},
+};
+
+static const struct cli_column plan_columns[] = {
+	{"version", "version", CLI_KIND_COUNT},
+	{"changes", "changes", CLI_KIND_TEXT},
+	{"domain", "domain", CLI_KIND_TEXT},
+	{"profile", "profile", CLI_KIND_TEXT},
+	{"to move", "move_bytes", CLI_KIND_LEN},
+	{"to code anew", "recode_bytes", CLI_KIND_LEN},
+	{"takes", "hours_text", CLI_KIND_TEXT},
+	{"usable before", "usable_before", CLI_KIND_LEN},
+	{"usable after", "usable_after", CLI_KIND_LEN},
+	{"safe to fill", "safe", CLI_KIND_LEN},
+	{"room for it", "has_room", CLI_KIND_STATE},
+};
+
+static const struct cli_column plan_drive_columns[] = {
+	{"DRIVE", "drive", CLI_KIND_COUNT},
+	{"NODE", "node", CLI_KIND_TEXT},
+	{"WEIGHT", "weight", CLI_KIND_LEN},
+	{"PLACES", "shards_before", CLI_KIND_COUNT},
+	{"AFTER", "shards_after", CLI_KIND_COUNT},
+	{"BYTES", "bytes_before", CLI_KIND_LEN},
+	{"AFTER", "bytes_after", CLI_KIND_LEN},
+	{"IN", "bytes_in", CLI_KIND_LEN},
+	{"OUT", "bytes_out", CLI_KIND_LEN},
+};
+
+/* Prints an object and the table of its drives. Takes the object. */
+static void print_ring(struct cli *cli, const struct cli_column *columns, size_t count,
+	const struct cli_column *drives, size_t drives_count, json_t *ring)
+{
+	if (cli->is_json) {
+		cli_print_document(cli, ring);
+		return;
+	}
+	cli_print_fields(cli, columns, count, ring);
+	fputc('\n', cli->out);
+	cli_print_table(cli, drives, drives_count, json_object_get(ring, "drives"));
+	json_decref(ring);
+}
+
+enum cli_exit cli_run_layout_show(struct cli *cli)
+{
+	json_t *ring;
+	enum cli_exit status = cli_ask(cli, "layout.show", &ring);
+	if (!status)
+		print_ring(cli, show_columns, ARRAY_COUNT(show_columns), show_drive_columns,
+			ARRAY_COUNT(show_drive_columns), ring);
+	return status;
+}
+
+static enum cli_exit show_plan(struct cli *cli, const char *call)
+{
+	json_t *ring;
+	enum cli_exit status = cli_ask(cli, call, &ring);
+	if (status)
+		return status;
+	if (!cli->is_json)
+		json_object_set_new(ring, "hours_text",
+			json_sprintf("%.1f h at %lld MiB/s for each node",
+				number_at(ring, "move_ms") / 3600000.0,
+				(long long)(number_at(ring, "rate") >> 20)));
+	print_ring(cli, plan_columns, ARRAY_COUNT(plan_columns), plan_drive_columns,
+		ARRAY_COUNT(plan_drive_columns), ring);
+	return CLI_OK;
+}
+
+enum cli_exit cli_run_layout_plan(struct cli *cli)
+{
+	return show_plan(cli, "layout.plan");
+}
+
+enum cli_exit cli_run_layout_apply(struct cli *cli)
+{
+	return show_plan(cli, "layout.apply");
+}
+
+enum cli_exit cli_run_layout_simulate(struct cli *cli)
+{
+	static const struct cli_column columns[] = {
+		{"readable", "readable", CLI_KIND_STATE},
+		{"writable", "writable", CLI_KIND_STATE},
+		{"safe", "safe", CLI_KIND_STATE},
+		{"quorum", "quorum", CLI_KIND_STATE},
+		{"why", "why", CLI_KIND_TEXT},
+		{"bytes not readable", "unreadable_bytes", CLI_KIND_LEN},
+		{"bytes not safe", "unsafe_bytes", CLI_KIND_LEN},
+	};
+	static const char *const fields[] = {"readable", "writable", NULL};
+	return show_answer(cli, "layout.simulate", fields, columns, ARRAY_COUNT(columns),
+		"not all would be readable and writable");
+}
