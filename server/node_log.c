@@ -15,7 +15,8 @@
 #include "storage/meta/consensus_single.h"
 
 #define DRIVES_FOR_THREE 5
-#define COPY_LOG_LEN (4 * (uint64_t)NODE_LOG_SEGMENT_LEN) /* between copies of the index */
+#define HEAL_COUNT_MAX 4 /* more would be felt at a start */
+#define COPY_LOG_LEN (3 * (uint64_t)NODE_LOG_SEGMENT_LEN) /* between copies of the index */
 
 /* --- homes ------------------------------------------------------------------------------------ */
 
@@ -94,6 +95,7 @@ static enum err open_mirror(struct node *node, char *message)
 		.home_count = node->home_count,
 		.copies = wanted_copies(node),
 		.accepts_older = node->config->accept_older_index,
+		.heal_count_max = HEAL_COUNT_MAX,
 		.loop = server_loop_base(node->log_loop),
 		.worker = worker_threads_worker(node->workers),
 		.trace = node->trace,
@@ -139,6 +141,12 @@ static enum err open_member(struct node *node, const struct consensus_single_set
 	return err;
 }
 
+static enum err open_consensus(struct node *node, const struct consensus_single_setup *setup)
+{
+	return node->cluster ? open_member(node, setup)
+			     : consensus_single_open(setup, &node->consensus);
+}
+
 enum err node_open_log(struct node *node, char *message)
 {
 	find_homes(node);
@@ -157,8 +165,11 @@ enum err node_open_log(struct node *node, char *message)
 			.segment_len = NODE_LOG_SEGMENT_LEN},
 		.clock = node->clock,
 	};
-	err = node->cluster ? open_member(node, &setup)
-			    : consensus_single_open(&setup, &node->consensus);
+	err = open_consensus(node, &setup);
+	uint64_t healed;
+	if (err == ERR_CORRUPT && node->mirror &&
+		log_mirror_heal(node->mirror, &healed) == ERR_OK && healed > 0)
+		err = open_consensus(node, &setup);
 	if (err)
 		return node_refuse(message, err, "the log in %.300s/log: %s",
 			node->mirror ? node->config->drives[0].path : node->config->state_dir,

@@ -5,7 +5,7 @@
 #include "storage/meta/index_copy.h"
 
 enum {
-	LOG_SHARE = 4, /* of the index: what the log grows by between copies */
+	LOG_SHARE = 8, /* of the index: what the log grows by between copies */
 	GIVE_UP = 8, /* times the length at which a copy was due (C3) */
 };
 

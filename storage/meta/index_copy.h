@@ -22,7 +22,7 @@
  * (C1) The log keeps everything behind the oldest of the copies that are beside its members: so the
  *      copy and the log of each are enough. A member without a copy needs all of the log, or gets
  *      one.
- * (C2) A copy is made when the log has grown to log_len_max and a quarter of the index: what is
+ * (C2) A copy is made when the log has grown to log_len_max and an eighth of the index: what is
  *      written for copies stays in proportion to what is written anyway, and nothing is written for
  *      them while nothing changes.
  * (C3) If no copy can be made for long, the log is let go of all the same: an index that serves is

@@ -169,13 +169,30 @@ static enum err open_segments(struct heal *heal, uint64_t number)
 	return ERR_OK;
 }
 
-static enum err heal_segment(struct heal *heal, uint64_t number)
+/* The generation of the segment, as the copies' first frames say; 0: it has no frame. */
+static uint64_t find_generation(struct heal *heal)
+{
+	for (size_t i = 0; i < heal->count; i++)
+		read_frame(heal, &heal->copies[i], 0);
+	const struct heal_copy *best = find_best(heal, 0);
+	return best ? best->frame.generation : 0;
+}
+
+/* Opens a segment in all copies, heals its frames or only looks for its generation, and closes it.
+ */
+static enum err visit_segment(
+	struct heal *heal, uint64_t number, bool is_healed, uint64_t *ret_generation)
 {
 	for (size_t i = 0; i < heal->count; i++)
 		heal->copies[i].is_dirty = false;
 	enum err err = open_segments(heal, number);
-	if (err == ERR_OK)
+	bool is_new = false;
+	for (size_t i = 0; i < heal->count; i++)
+		is_new |= heal->copies[i].is_dirty;
+	if (err == ERR_OK && (is_healed || is_new))
 		heal_frames(heal);
+	if (err == ERR_OK)
+		*ret_generation = find_generation(heal);
 	for (size_t i = 0; i < heal->count; i++) {
 		struct heal_copy *copy = &heal->copies[i];
 		if (copy->segment && copy->is_dirty && is_good(copy))
@@ -214,7 +231,7 @@ static enum err heal_states(struct heal *heal, struct id node)
 	return ERR_OK;
 }
 
-static enum err heal_all(struct heal *heal, struct id node)
+static enum err heal_segments(struct heal *heal, struct id node, size_t count_max)
 {
 	struct numbers numbers = {0};
 	enum err err = heal_states(heal, node);
@@ -224,14 +241,23 @@ static enum err heal_all(struct heal *heal, struct id node)
 			*copy->err = list(copy->disk, &numbers);
 		err = numbers.err;
 	}
-	for (size_t i = 0; i < numbers.count && err == ERR_OK; i++)
-		err = heal_segment(heal, numbers.items[i]);
+	bool is_all = numbers.count <= count_max;
+	uint64_t last = 0, last_generation = 0, generation = 0;
+	for (size_t i = 0; i < numbers.count && err == ERR_OK; i++) {
+		err = visit_segment(heal, numbers.items[i], is_all, &generation);
+		if (err != ERR_OK || generation <= last_generation)
+			continue;
+		last = numbers.items[i];
+		last_generation = generation;
+	}
+	if (err == ERR_OK && !is_all && last_generation > 0)
+		err = visit_segment(heal, last, true, &generation);
 	free(numbers.items);
 	return err;
 }
 
-enum err log_copy_heal(struct disk *const *disks, size_t count, struct id node, enum err *errs,
-	uint64_t *ret_healed)
+enum err log_copy_heal(struct disk *const *disks, size_t count, struct id node, size_t count_max,
+	enum err *errs, uint64_t *ret_healed)
 {
 	assert(count > 0 && count <= LOG_COPIES_MAX);
 	struct heal heal = {.count = count};
@@ -244,7 +270,7 @@ enum err log_copy_heal(struct disk *const *disks, size_t count, struct id node, 
 			err = ERR_NO_MEMORY;
 	}
 	if (err == ERR_OK)
-		err = heal_all(&heal, node);
+		err = heal_segments(&heal, node, count_max);
 	for (size_t i = 0; i < count; i++)
 		free(heal.copies[i].buf);
 	*ret_healed = heal.healed;

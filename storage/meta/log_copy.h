@@ -11,11 +11,13 @@
  * that was being written when the process died. All functions block. */
 
 /* Makes the copies the same: of each frame, what is whole in one copy is written to those in which
- * it is not. errs says which copies can be gone on with: ERR_OK, or what failed. Counts the frames
- * that were written. Errors: ERR_NOT_FOUND, none has a state file; ERR_FOREIGN, a copy is another
- * node's or another log's; ERR_NO_MEMORY. */
+ * it is not. In a log of more than count_max
+ * segments only of the one used last, where damage looks like the end of the log, and of those that
+ * a copy does not have: damage before that log_open() finds. errs says which copies can be gone on
+ * with: ERR_OK, or what failed. Counts the frames that were written. Errors: ERR_NOT_FOUND, none
+ * has a state file; ERR_FOREIGN, a copy is another node's or another log's; ERR_NO_MEMORY. */
 MUST_USE enum err log_copy_heal(struct disk *const *disks, size_t count, struct id node,
-	enum err *errs, uint64_t *ret_healed);
+	size_t count_max, enum err *errs, uint64_t *ret_healed);
 
 /* Makes a copy of the log in from, in place of whatever log is in to. Errors: ERR_NO_MEMORY; those
  * of the disks: *ret_is_source says whose. */

@@ -313,19 +313,23 @@ static enum err find_slots(struct log_mirror *mirror, struct log_mirror_found *r
 	return err;
 }
 
-static enum err heal(struct log_mirror *mirror, uint64_t *ret_healed)
+static enum err heal(struct log_mirror *mirror, size_t count_max, uint64_t *ret_healed)
 {
 	struct disk *disks[LOG_COPIES_MAX];
 	enum err errs[LOG_COPIES_MAX];
-	for (unsigned i = 0; i < mirror->slot_count; i++)
-		disks[i] = home_of(mirror, i)->disk;
-	enum err err = log_copy_heal(
-		disks, mirror->slot_count, mirror->setup.node, errs, ret_healed);
+	unsigned slots[LOG_COPIES_MAX], count = 0;
+	for (unsigned i = 0; i < mirror->slot_count; i++) {
+		if (!mirror_slot_is_in(mirror, i))
+			continue;
+		slots[count] = i;
+		disks[count++] = home_of(mirror, i)->disk;
+	}
+	enum err err = log_copy_heal(disks, count, mirror->setup.node, count_max, errs, ret_healed);
 	if (err != ERR_OK)
 		return err;
-	for (unsigned i = 0; i < mirror->slot_count; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		if (errs[i] != ERR_OK)
-			mirror_fail(mirror, i, errs[i]);
+			mirror_fail(mirror, slots[i], errs[i]);
 		err = errs[i];
 	}
 	return count_in(mirror) > 0 ? ERR_OK : err;
@@ -335,7 +339,7 @@ static enum err open_copies(struct log_mirror *mirror, struct log_mirror_found *
 {
 	enum err err = find_slots(mirror, ret_found);
 	if (err == ERR_OK)
-		err = heal(mirror, &ret_found->healed);
+		err = heal(mirror, mirror->setup.heal_count_max, &ret_found->healed);
 	if (err != ERR_OK)
 		return err;
 	bool is_old = count_drives(mirror) == mirror->setup.copies && is_unchanged(mirror);
@@ -388,6 +392,18 @@ enum err log_mirror_open(const struct log_mirror_setup *setup, struct log_mirror
 		setup->copies, (unsigned long)mirror->set.number, (unsigned long)ret_found->healed);
 	*ret_mirror = mirror;
 	return ERR_OK;
+}
+
+enum err log_mirror_heal(struct log_mirror *mirror, uint64_t *ret_healed)
+{
+	assert(mirror->magic == MIRROR_MAGIC && !mirror->files);
+	enum err err = heal(mirror, SIZE_MAX, ret_healed);
+	if (err == ERR_OK && !is_unchanged(mirror))
+		err = renew_set(mirror);
+	trace_event(mirror->setup.trace, TRACE_WARNING, 0,
+		"log: a copy is damaged: %lu frames mended from the others",
+		(unsigned long)*ret_healed);
+	return err;
 }
 
 void log_mirror_close(struct log_mirror *mirror)

@@ -37,6 +37,7 @@ struct log_mirror_setup {
 	unsigned copies; /* that are wanted, at most LOG_COPIES_MAX */
 	bool accepts_older; /* (S3) */
 	uint64_t answer_ms; /* 0: 5000 */
+	unsigned heal_count_max; /* a log of at most so many segments is compared whole */
 	struct loop *loop; /* of the log */
 	struct worker *worker;
 	struct trace *trace;
@@ -57,6 +58,10 @@ bool log_mirror_is_there(const struct log_home *homes, unsigned count);
  * ERR_VERSION; ERR_NO_MEMORY; what failed in the last copy. */
 MUST_USE enum err log_mirror_open(const struct log_mirror_setup *setup,
 	struct log_mirror_found *ret_found, struct log_mirror **ret_mirror);
+
+/* Mends all frames that some copy has whole, for a log that did not open because of damage. Blocks;
+ * no file is open. Errors: as log_mirror_open(). */
+MUST_USE enum err log_mirror_heal(struct log_mirror *mirror, uint64_t *ret_healed);
 
 /* Frees; the log is closed. Blocks; after the loops have stopped, or when nothing is in flight. */
 void log_mirror_close(struct log_mirror *mirror);

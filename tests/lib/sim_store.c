@@ -7,7 +7,6 @@
 #include "tests/lib/test.h"
 
 enum {
-	LOG_SEGMENT_LEN = SIM_STORE_LOG_LEN / 2,
 	SEGMENT_LEN = 1 << 20,
 	POOL_LEN = 2 << 20,
 	WAIT_MS = 60000,
@@ -24,20 +23,6 @@ static struct drive_settings drive_settings_of(const struct sim_store *rig)
 	settings.commit_ms = 50;
 	settings.reserve_len = 128 * 1024;
 	return settings;
-}
-
-static struct log_setup log_setup_of(struct sim_store *rig)
-{
-	return (struct log_setup){
-		.disk = sim_disk_base(rig->state),
-		.state_disk = sim_disk_base(rig->state),
-		.node = rig->options.node_id,
-		.loop = rig->log_loop,
-		.worker = sim_node_worker(rig->node),
-		.random = sim_node_random(rig->node),
-		.trace = sim_node_trace(rig->node),
-		.segment_len = LOG_SEGMENT_LEN,
-	};
 }
 
 static void make_drive(struct sim_store *rig, unsigned i)
@@ -74,7 +59,7 @@ void sim_store_init(struct sim_store *rig, uint64_t seed, const struct sim_store
 	rig->commit_loop = sim_node_loop(rig->node);
 	rig->state = sim_disk_new(rig->node, "state", 0);
 	rig->index_kv = sim_kv_new(rig->node, 0);
-	struct log_setup setup = log_setup_of(rig);
+	struct log_setup setup = sim_store_log_setup(rig);
 	ck_assert_ok(log_create(&setup));
 	for (unsigned i = 0; i < options->drive_count; i++)
 		make_drive(rig, i);
@@ -152,26 +137,9 @@ static void index_failed(void *arg, enum err err)
 	rig->failed = err;
 }
 
-static enum err open_consensus(struct sim_store *rig)
-{
-	if (rig->options.order) {
-		rig->consensus = sim_order_open(rig->options.order, rig->node, rig->apply_loop);
-		return ERR_OK;
-	}
-	struct consensus_single_setup single = {
-		.log = log_setup_of(rig), .clock = sim_node_clock(rig->node)};
-	if (rig->options.log_copies > 0) {
-		enum err err = sim_store_open_mirror(rig);
-		if (err != ERR_OK)
-			return err;
-		single.log.disk = single.log.state_disk = log_mirror_disk(rig->mirror);
-	}
-	return consensus_single_open(&single, &rig->consensus);
-}
-
 static enum err open_index(struct sim_store *rig)
 {
-	enum err err = open_consensus(rig);
+	enum err err = sim_store_open_consensus(rig);
 	if (err != ERR_OK)
 		return err;
 	rig->kv = sim_kv_open(rig->index_kv);

@@ -31,6 +31,7 @@ struct sim_store_options {
 	bool accepts_older; /* copies of the log */
 	unsigned ring_count; /* drives in the first ring; 0: all */
 	bool has_mender;
+	unsigned heal_count_max; /* of the mirror */
 
 	/* Of one node among several; sim NULL: a node alone in a world of its own. */
 	struct sim *sim;
@@ -115,8 +116,10 @@ void sim_store_kill(struct sim_store *rig, bool is_power_cut);
 /* The state disk is another one, which is empty. Between lives. */
 void sim_store_lose_state(struct sim_store *rig);
 
-/* Of sim_store.c, in sim_store_log.c: open the mirror, bring the index to where the log goes on. */
-MUST_USE enum err sim_store_open_mirror(struct sim_store *rig);
+/* Of sim_store.c, in sim_store_log.c: open the log, mirrored or not, or what is instead of it;
+ * bring the index to where the log goes on. */
+struct log_setup sim_store_log_setup(struct sim_store *rig);
+MUST_USE enum err sim_store_open_consensus(struct sim_store *rig);
 MUST_USE enum err sim_store_restore_index(struct sim_store *rig);
 void sim_store_committed(void *arg, uint64_t log_index);
 

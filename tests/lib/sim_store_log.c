@@ -5,9 +5,27 @@
 
 #include "tests/lib/sim_store.h"
 
-enum { ANSWER_MS = 300, LOG_BETWEEN_COPIES = SIM_STORE_LOG_LEN };
+enum {
+	LOG_SEGMENT_LEN = SIM_STORE_LOG_LEN / 2,
+	ANSWER_MS = 300,
+	LOG_BETWEEN_COPIES = SIM_STORE_LOG_LEN
+};
 
-enum err sim_store_open_mirror(struct sim_store *rig)
+struct log_setup sim_store_log_setup(struct sim_store *rig)
+{
+	return (struct log_setup){
+		.disk = sim_disk_base(rig->state),
+		.state_disk = sim_disk_base(rig->state),
+		.node = rig->options.node_id,
+		.loop = rig->log_loop,
+		.worker = sim_node_worker(rig->node),
+		.random = sim_node_random(rig->node),
+		.trace = sim_node_trace(rig->node),
+		.segment_len = LOG_SEGMENT_LEN,
+	};
+}
+
+static enum err open_mirror(struct sim_store *rig)
 {
 	rig->homes[0] = (struct log_home){.disk = sim_disk_base(rig->state)};
 	for (unsigned i = 0; i < rig->options.drive_count; i++)
@@ -18,6 +36,7 @@ enum err sim_store_open_mirror(struct sim_store *rig)
 		.home_count = 1 + rig->options.drive_count,
 		.copies = rig->options.log_copies,
 		.accepts_older = rig->options.accepts_older,
+		.heal_count_max = rig->options.heal_count_max,
 		.answer_ms = ANSWER_MS,
 		.loop = rig->log_loop,
 		.worker = sim_node_worker(rig->node),
@@ -25,6 +44,30 @@ enum err sim_store_open_mirror(struct sim_store *rig)
 	};
 	memcpy(setup.homes, rig->homes, sizeof setup.homes);
 	return log_mirror_open(&setup, &rig->found, &rig->mirror);
+}
+
+enum err sim_store_open_consensus(struct sim_store *rig)
+{
+	if (rig->options.order) {
+		rig->consensus = sim_order_open(rig->options.order, rig->node, rig->apply_loop);
+		return ERR_OK;
+	}
+	struct consensus_single_setup single = {
+		.log = sim_store_log_setup(rig), .clock = sim_node_clock(rig->node)};
+	if (rig->options.log_copies > 0) {
+		enum err err = open_mirror(rig);
+		if (err != ERR_OK)
+			return err;
+		single.log.disk = single.log.state_disk = log_mirror_disk(rig->mirror);
+	}
+	uint64_t healed;
+	enum err err = consensus_single_open(&single, &rig->consensus);
+	if (err == ERR_CORRUPT && rig->mirror && log_mirror_heal(rig->mirror, &healed) == ERR_OK &&
+		healed > 0) {
+		rig->found.healed += healed;
+		err = consensus_single_open(&single, &rig->consensus);
+	}
+	return err;
 }
 
 void sim_store_committed(void *arg, uint64_t log_index)
