@@ -228,8 +228,8 @@ enum err node_start(
 	digest_hall_init(&node->gateway.hall);
 	message[0] = '\0';
 	enum err err = assemble(node, message);
-	if (err && node->has_failed && node->failure == ERR_END)
-		err = ERR_END;
+	if (err && node->snapshots && index_snapshots_have_installed(node->snapshots))
+		err = ERR_END; /* whatever ended for that */
 	if (err) {
 		if (!message[0])
 			node_refuse(message, err, "the node could not start: %s", err_text(err));

@@ -23,6 +23,7 @@
 #   maps      damaged files of LMDB
 #   kill9     a node that is killed fifty times while it writes
 #   nodes     three nodes that are killed and paused while clients race on them
+#   join      nodes that join one whose log has forgotten how it began
 #   histories what racing clients were answered, held against the rules of a register
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -31,7 +32,7 @@ shift
 builddir=$(cd "$builddir" && pwd) || exit 1
 release=$builddir/release
 python=$builddir/clients/bin/python
-parts=${*:-quick framing boto hostile kill9 histories nodes restic registry s3cmd rclone census drives mirror bitflip maps stalled full aws}
+parts=${*:-quick framing boto hostile kill9 histories nodes join restic registry s3cmd rclone census drives mirror bitflip maps stalled full aws}
 
 logs=$builddir/test-logs
 mkdir -p "$logs"
@@ -139,7 +140,7 @@ for part in $parts; do
 	stalled) part stalled 400 "$python" tests/s3/stalled.py "$release" ;;
 	full) part full 600 "$python" tests/s3/full.py "$release" ;;
 	census) part census 600 "$python" tests/crash/census.py --test "$release" ;;
-	drives | mirror | bitflip | maps | kill9 | histories)
+	drives | mirror | bitflip | maps | kill9 | nodes | join | histories)
 		part "$part" 1200 "$python" "tests/crash/$part.py" "$release" ;;
 	*)
 		echo "$0: no part is called $part; see the top of this file" >&2

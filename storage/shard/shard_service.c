@@ -189,6 +189,7 @@ static void run_stop(struct task *task)
 		service->stopped) {
 		void (*stopped)(struct shard_service *) = service->stopped;
 		service->stopped = NULL;
+		pool_fini(&service->pool); /* here, for its timer is of this loop */
 		stopped(service);
 	}
 }
