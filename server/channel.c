@@ -10,6 +10,8 @@
 #include "server/clock_real.h"
 #include "server/loop_call.h"
 
+#define LINKS_PER_NODE 4 /* of loops for clients, to one of ours */
+#define LINKS_SPARE 2
 #define COMPLAIN_AGAIN_MS (60 * 1000)
 
 static_assert(CHANNEL_CHARGE_MAX >= PEER_PAYLOAD_LEN_MAX + PEER_HEAD_LEN_MAX, "a charge pays");
@@ -44,6 +46,9 @@ enum err channel_set_table(struct channel *channel, const struct channel_table *
 	free(channel->nodes);
 	channel->nodes = nodes;
 	channel->node_count = table->node_count;
+	channel->other_count = 0;
+	for (size_t i = 0; i < table->node_count; i++)
+		channel->other_count += !id_is_equal(nodes[i].id, channel->self.node);
 	channel->epoch = table->epoch;
 	pthread_mutex_unlock(&channel->lock);
 	for (unsigned i = 0; i < channel->peers_count; i++) {
@@ -207,6 +212,27 @@ static void answer_ping(void *arg, struct peer_request *request)
 	request->answer_head = request->head;
 	request->answer_payload = bytes_make(request->payload, request->payload_len);
 	peer_request_answer(request, ERR_OK);
+}
+
+unsigned channel_link_limit(const struct channel *channel, enum channel_purpose purpose)
+{
+	/* A node has one loop for its log, and may have more loops for clients than we have. Two
+	 * more are for links that broke and were dialed again before we know. */
+	unsigned each = purpose == CHANNEL_CONSENSUS ? 1 : LINKS_PER_NODE;
+	size_t limit = channel->other_count * each + LINKS_SPARE;
+	unsigned most = channel->settings.link_count_max;
+	return limit < most ? (unsigned)limit : most;
+}
+
+uint64_t channel_memory_max(struct channel *channel)
+{
+	uint64_t len = 0;
+	pthread_mutex_lock(&channel->lock);
+	for (unsigned i = 0; i < channel->peers_count; i++)
+		len += (uint64_t)(channel_link_limit(channel, channel->peers[i]->purpose) + 1) *
+			channel->settings.window_len;
+	pthread_mutex_unlock(&channel->lock);
+	return len;
 }
 
 struct channel_settings channel_settings_default(void)

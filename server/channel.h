@@ -18,7 +18,8 @@
  * listener's loop and then handed to the peers of their purpose that have the fewest.
  *
  * Memory: each accepted link is granted one window of credit; the pool of its peers is as big as
- * all their windows together, so what was granted is there. Above link_count_max nobody is let in.
+ * all their windows together, so what was granted is there. Accepted are as many links as the
+ * admitted nodes can need (channel_link_limit()), and never more than link_count_max.
  */
 struct channel;
 struct channel_join;
@@ -117,6 +118,10 @@ void channel_add_counts(struct channel *channel, struct channel_counts *io_count
 
 /* Links now: those dialed that are ready, those accepted. Any thread. */
 void channel_link_count(struct channel *channel, unsigned *ret_dialed, unsigned *ret_accepted);
+
+/* The most that peers may make us keep of what they sent, with the nodes that are admitted now. Any
+ * thread. */
+uint64_t channel_memory_max(struct channel *channel);
 
 /* What a refusal means and what to do about it, in one sentence. */
 const char *channel_refusal_text(enum channel_refusal reason);

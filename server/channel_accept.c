@@ -237,7 +237,8 @@ static enum channel_refusal find_place(struct channel_link *link, struct channel
 		peers = choose_peers(channel, link->purpose);
 	if (!reason && (!peers || peers->purpose != link->purpose))
 		reason = CHANNEL_REFUSED_PURPOSE;
-	if (!reason && atomic_load(&peers->accepted_count) >= channel->settings.link_count_max)
+	if (!reason &&
+		atomic_load(&peers->accepted_count) >= channel_link_limit(channel, link->purpose))
 		reason = CHANNEL_REFUSED_FULL;
 	if (!reason) {
 		atomic_fetch_add(&peers->accepted_count, 1);

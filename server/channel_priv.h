@@ -263,6 +263,7 @@ struct channel {
 	bool has_table;
 	struct channel_node *nodes;
 	size_t node_count;
+	size_t other_count; /* of nodes, without this one */
 	struct channel_link *proven;
 	struct channel_complaint complaints[16];
 	_Atomic uint64_t refused[CHANNEL_REFUSAL_COUNT];
@@ -389,6 +390,9 @@ void peers_drop_remotes(struct channel_peers *peers);
 void listener_forget(struct channel_link *link);
 void channel_stop_listening(struct channel *channel);
 /* Takes the link out of the list of all accepted. */
+/* How many links one struct peers accepts now. Under the channel's lock. */
+unsigned channel_link_limit(const struct channel *channel, enum channel_purpose purpose);
+
 void channel_forget_proven(struct channel_link *link);
 
 #endif

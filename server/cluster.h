@@ -82,6 +82,7 @@ struct cluster {
 	uint8_t close_bytes[128];
 	bool is_closing;
 	uint64_t led_since_ms; /* 0: this node does not lead */
+	_Atomic unsigned linked_count; /* other nodes, as of the last tick */
 	_Atomic bool has_majority; /* as of the last tick: so many voters are linked */
 };
 

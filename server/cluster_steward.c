@@ -241,8 +241,13 @@ void cluster_steward_tick(struct cluster *cluster)
 	struct consensus_info info;
 	uint64_t now_ms = loop_now_ms(cluster->loop);
 	consensus_info(cluster->node->consensus, &info);
-	for (size_t i = 0; i < cluster->node_count; i++)
+	unsigned linked = 0;
+	for (size_t i = 0; i < cluster->node_count; i++) {
+		const struct cluster_node *node = cluster->nodes[i];
 		ask(cluster, cluster->nodes[i]);
+		linked += node->is_linked && !id_is_equal(node->channel.id, cluster->self.node);
+	}
+	atomic_store(&cluster->linked_count, linked);
 	atomic_store(&cluster->has_majority, has_majority(cluster));
 	if (info.role != CONSENSUS_LEADER) {
 		cluster->led_since_ms = 0;

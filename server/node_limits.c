@@ -3,10 +3,11 @@
 #include "server/node.h"
 
 #include "gateway/request.h"
+#include "server/cluster.h"
 #include "server/http_conn_priv.h"
 #include "storage/buffer.h"
 
-#define LIMITS_MAX 12
+#define LIMITS_MAX 13
 #define TLS_SESSION_LEN (20u << 10) /* of OpenSSL, as measured */
 #define MIB(len) ((double)(len) / (1u << 20))
 
@@ -65,6 +66,10 @@ static size_t list_limits(const struct node *node, struct limit *limits)
 	limits[count++] = (struct limit){"drives",
 		(uint64_t)BUFFER_ARENAS * DRIVE_ARENA_LEN * config->drives_count,
 		"rows of the drives' tables that are not committed yet"};
+	if (node->cluster)
+		limits[count++] = (struct limit){"other nodes",
+			channel_memory_max(node->cluster->channel),
+			"what the nodes of now send and is not handled yet"};
 	limits[count++] = (struct limit){"log lines", LOGGER_RING_LEN, "lines not written yet"};
 	return count;
 }

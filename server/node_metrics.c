@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include "server/cluster.h"
 #include "server/disk_count.h"
 #include "server/node_priv.h"
 
@@ -99,6 +100,66 @@ static void write_index(const struct node *node, struct metrics_text *text)
 		METRICS_COUNTER, info.groups);
 }
 
+/* What counts the links to other nodes. */
+static void write_channel(struct channel *channel, struct metrics_text *text)
+{
+	struct channel_counts counts = {0};
+	uint64_t refused = 0;
+	channel_add_counts(channel, &counts);
+	for (unsigned i = 0; i < CHANNEL_REFUSAL_COUNT; i++)
+		refused += counts.refused[i];
+	const struct {
+		const char *name, *help;
+		uint64_t value;
+	} counters[] = {
+		{"messages_sent_total", "Calls, notes and answers sent to other nodes.",
+			counts.messages_out},
+		{"messages_received_total", "Calls, notes and answers of other nodes.",
+			counts.messages_in},
+		{"sent_bytes_total", "Bytes sent to other nodes.", counts.bytes_out},
+		{"received_bytes_total", "Bytes received from other nodes.", counts.bytes_in},
+		{"links_dialed_total", "Links made to other nodes.", counts.links_dialed},
+		{"links_accepted_total", "Links that other nodes made.", counts.links_accepted},
+		{"links_broken_total", "Links that broke.", counts.links_broken},
+		{"notes_lost_total", "Notes that found no link or no room.", counts.notes_lost},
+		{"timeouts_total", "Calls that ended by their deadline.", counts.timeouts},
+		{"refused_total", "Links of others that were refused.", refused},
+		{"refused_us_total", "Links that others refused.", counts.refused_us},
+	};
+	for (size_t i = 0; i < ARRAY_COUNT(counters); i++) {
+		char name[64];
+		snprintf(name, sizeof name, "rubus_channel_%s", counters[i].name);
+		write_one(text, name, counters[i].help, METRICS_COUNTER, counters[i].value);
+	}
+}
+
+static void write_cluster(const struct node *node, struct metrics_text *text)
+{
+	struct consensus_info info;
+	struct index_status status;
+	struct cluster *cluster = node->cluster;
+	if (!cluster)
+		return;
+	consensus_info(node->consensus, &info);
+	index_status(node->index, &status);
+	write_one(text, "rubus_cluster_nodes_linked", "Other nodes that are linked to this one.",
+		METRICS_GAUGE, atomic_load(&cluster->linked_count));
+	write_one(text, "rubus_cluster_has_majority",
+		"1: this node sees a majority of the voters, itself counted.", METRICS_GAUGE,
+		atomic_load(&cluster->has_majority));
+	write_one(text, "rubus_cluster_has_leader", "1: this node knows who leads.", METRICS_GAUGE,
+		info.leader != 0);
+	write_one(text, "rubus_cluster_is_leader", "1: this node leads.", METRICS_GAUGE,
+		info.role == CONSENSUS_LEADER);
+	write_one(text, "rubus_cluster_term", "Term of the consensus.", METRICS_GAUGE, info.term);
+	write_one(text, "rubus_log_commit_index", "Log index that is known to be committed.",
+		METRICS_GAUGE, info.commit_index);
+	write_one(text, "rubus_index_applied_lag",
+		"Entries that are known to be committed and are not applied here.", METRICS_GAUGE,
+		info.commit_index > status.applied ? info.commit_index - status.applied : 0);
+	write_channel(cluster->channel, text);
+}
+
 static double disk_flushes(struct disk_count_stats stats)
 {
 	return stats.syncs + stats.dsync_writes + stats.dir_syncs;
@@ -182,6 +243,7 @@ void node_metrics_collect(void *arg, struct metrics_text *text)
 	write_store(node, text);
 	write_pools(node, text);
 	write_index(node, text);
+	write_cluster(node, text);
 	write_disks(node, text, "rubus_disk_flushes_total",
 		"Flushes of files and directories, and writes that flush themselves. "
 		"Without those of LMDB.",

@@ -21,6 +21,8 @@
 #   mirror    a log on several drives, and what is lost of it and of the index
 #   bitflip   bytes that change on the drives
 #   maps      damaged files of LMDB
+#   cluster_cli
+#             the commands that show a cluster, on three nodes
 #   kill9     a node that is killed fifty times while it writes
 #   nodes     three nodes that are killed and paused while clients race on them
 #   join      nodes that join one whose log has forgotten how it began
@@ -32,7 +34,7 @@ shift
 builddir=$(cd "$builddir" && pwd) || exit 1
 release=$builddir/release
 python=$builddir/clients/bin/python
-parts=${*:-quick framing boto hostile kill9 histories nodes join restic registry s3cmd rclone census drives mirror bitflip maps stalled full aws}
+parts=${*:-quick framing boto hostile cluster_cli kill9 histories nodes join restic registry s3cmd rclone census drives mirror bitflip maps stalled full aws}
 
 logs=$builddir/test-logs
 mkdir -p "$logs"
@@ -138,6 +140,7 @@ for part in $parts; do
 	aws | s3cmd | rclone | restic | registry)
 		part "$part" 1200 "$python" tests/s3/clients.py "$release" "$part" ;;
 	stalled) part stalled 400 "$python" tests/s3/stalled.py "$release" ;;
+	cluster_cli) part cluster_cli 300 "$python" tests/s3/cluster_cli.py "$release" ;;
 	full) part full 600 "$python" tests/s3/full.py "$release" ;;
 	census) part census 600 "$python" tests/crash/census.py --test "$release" ;;
 	drives | mirror | bitflip | maps | kill9 | nodes | join | histories)

@@ -1,0 +1,246 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The commands that show a cluster, on three real nodes: what they say when all is well, and that they
+say no when a node is away, a clock is wrong, or the quorum is lost.
+
+usage: cluster_cli.py BUILD
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+from cases import Cases, equal, wait_until
+from cluster import Cluster
+from wire import Wire
+
+# Laid over the C library of one node, this makes its wall clock wrong.
+CLOCK = r"""
+#define _GNU_SOURCE
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+	long result = syscall(SYS_clock_gettime, id, ts);
+	if (result == 0 && id == CLOCK_REALTIME)
+		ts->tv_sec += AHEAD_S;
+	return (int)result;
+}
+"""
+AHEAD_S = 5
+
+
+def ask(node, *words, seconds=30):
+    """The exit status of a command and the one document that it prints."""
+    answer = subprocess.run(
+        [node.program, *words, "--config", node.config, "--json"], capture_output=True, text=True,
+        stdin=subprocess.DEVNULL, timeout=seconds)
+    return answer.returncode, json.loads(answer.stdout)
+
+
+def yes(node, *words):
+    status, answer = ask(node, *words)
+    equal(status, 0)
+    return answer
+
+
+def no(node, *words):
+    status, answer = ask(node, *words)
+    equal(status, 1)
+    return answer
+
+
+def text(node, *words):
+    return subprocess.run(
+        [node.program, *words, "--config", node.config], capture_output=True, text=True,
+        stdin=subprocess.DEVNULL, timeout=30).stdout
+
+
+def codes(health):
+    return {finding["code"] for finding in health["findings"]}
+
+
+def health_port(node):
+    """The status of /health/cluster."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{node.admin_port}/health/cluster", timeout=5) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def metrics(node):
+    """Numbers of /metrics without labels, by name."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{node.admin_port}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    words = (line.split() for line in lines if not line.startswith("#"))
+    return {word[0]: float(word[1]) for word in words if len(word) == 2}
+
+
+def state(node):
+    return ask(node, "status")[1]["cluster"]["state"]
+
+
+def all_is_well(cases, nodes):
+    first = nodes[0]
+    with cases.case("a whole cluster is ok, and says who leads"):
+        wait_until(lambda: state(first) == "ok", 20, lambda: ask(first, "status"))
+        cluster = yes(first, "status")["cluster"]
+        equal([node["state"] for node in cluster["nodes"]], ["up"] * 3)
+        equal((cluster["voters_there"], cluster["voters_needed"]), (3, 2))
+        assert cluster["leader"] in ("node1", "node2", "node3"), cluster["leader"]
+        equal((cluster["profile"], cluster["missing"], cluster["under_profile"]), ("2+1", 0, 0))
+        assert cluster["usable"] > 0 and all(node["since_ms"] > 0 for node in cluster["nodes"])
+        equal(sum(node["duty"] == "leader" for node in cluster["nodes"]), 1)
+    with cases.case("a whole cluster is healthy, on the admin port too"):
+        equal(yes(first, "health")["healthy"], True)
+        equal(health_port(first), 200)
+    with cases.case("metrics say who leads and who is linked"):
+        found = [metrics(node) for node in nodes]
+        equal([one["rubus_cluster_nodes_linked"] for one in found], [2] * 3)
+        equal([one["rubus_cluster_has_leader"] for one in found], [1] * 3)
+        equal(sum(one["rubus_cluster_is_leader"] for one in found), 1)
+        assert all(one["rubus_channel_messages_received_total"] > 0 for one in found), found
+    with cases.case("what is stored is counted"):
+        wire = Wire(first)
+        equal(wire.request("PUT", "/seen").status, 200)
+        equal(wire.request("PUT", "/seen/object", body=b"x" * (1 << 20)).status, 200)
+        wait_until(lambda: yes(first, "layout", "show")["stored"] == 1 << 20, 10,
+                   lambda: yes(first, "layout", "show"))
+    with cases.case("the tree has every node with its drive and its fill"):
+        def used():
+            nodes = yes(first, "tree")["zones"][0]["children"]
+            return [node["children"][0]["used"] for node in nodes]
+        wait_until(lambda: min(used()) >= 1 << 19, 10, used)
+        zones = yes(first, "tree")["zones"]
+        equal(len(zones), 1)
+        nodes = zones[0]["children"]
+        equal([node["name"] for node in nodes], ["node1", "node2", "node3"])
+        for node in nodes:
+            equal([drive["state"] for drive in node["children"]], ["up"])
+        assert "─drive 1" in text(first, "tree"), text(first, "tree")
+    with cases.case("the ring is shown with what it survives and what was assumed"):
+        ring = yes(first, "layout", "show")
+        equal((ring["profile"], ring["domain"], ring["survives"]["nodes"]), ("2+1", "node", 1))
+        assert 0 < ring["durability"]["any_loss_per_year"] < 0.01, ring["durability"]
+        assert "2% of the nodes" in text(first, "layout", "show")
+    with cases.case("a plan that changes nothing moves nothing"):
+        plan = yes(first, "layout", "plan")
+        equal((plan["changes"], plan["move_bytes"], plan["usable_before"]),
+              (False, 0, plan["usable_after"]))
+        equal([drive["shards_before"] for drive in plan["drives"]], [1024] * 3)
+
+
+def what_ifs(cases, first):
+    with cases.case("one node may fail, but not one more"):
+        answer = yes(first, "layout", "simulate", "--fail", "node2")
+        equal((answer["readable"], answer["writable"], answer["safe"]), (True, True, False))
+        equal(yes(first, "node", "can-stop", "node2")["can_stop"], True)
+    with cases.case("simulate says no to the loss of two nodes of three"):
+        answer = no(first, "layout", "simulate", "--fail", "node2,3")
+        equal((answer["readable"], answer["writable"], answer["quorum"]), (False, False, False))
+        equal(answer["slots"]["unreadable"], 1024)
+        assert answer["unreadable_bytes"] == 1 << 20, answer
+    with cases.case("simulate does not know a node that is not there"):
+        equal(ask(first, "layout", "simulate", "--fail", "node9")[0], 5)
+    with cases.case("a drive that holds shards is not safe to remove"):
+        equal(no(first, "drive", "safe-to-remove", "1")["positions"], 1024)
+    with cases.case("maintenance is noted, and taken back"):
+        begin = time.time() * 1000
+        until = yes(first, "node", "maintenance", "node2", "on", "--minutes", "5")["maintenance_until_ms"]
+        assert 290000 < until - begin < 310000, until - begin
+        wait_until(lambda: yes(first, "node", "show", "node2").get("maintenance_until_ms") == until, 5,
+                   "the note is shown")
+        yes(first, "node", "maintenance", "node2", "off")
+        assert "maintenance_until_ms" not in yes(first, "node", "show", "node2")
+        equal(ask(first, "node", "maintenance", "node2", "on")[0], 2)
+    with cases.case("the way to all nodes is measured"):
+        nodes = yes(first, "net", "test")["nodes"]
+        equal([node["node"] for node in nodes], ["node2", "node3"])
+        assert all(node["rtt_us"] > 0 and node["bytes_per_second"] > 1 << 20 for node in nodes), nodes
+    with cases.case("clocks agree"):
+        nodes = yes(first, "time", "check")["nodes"]
+        assert all(abs(node["ahead_ms"]) < 500 for node in nodes), nodes
+
+
+def a_node_is_away(cases, cluster):
+    first, second, _ = cluster.nodes
+    second.pause()
+    with cases.case("a node that does not answer is away, and named"):
+        wait_until(lambda: state(first) == "degraded", 20, lambda: ask(first, "status"))
+        nodes = {node["name"]: node["state"] for node in yes(first, "status")["cluster"]["nodes"]}
+        equal(nodes, {"node1": "up", "node2": "away", "node3": "up"})
+        found = codes(no(first, "health"))
+        assert {"NODE_AWAY", "DATA_AT_RISK"} <= found, found
+        equal(health_port(first), 200)
+    with cases.case("no other node may be stopped meanwhile"):
+        equal(no(first, "node", "can-stop", "node3")["can_stop"], False)
+    with cases.case("net test says which node cannot be reached"):
+        states = {node["node"]: node["state"] for node in no(first, "net", "test")["nodes"]}
+        equal(states, {"node2": "failed", "node3": "ok"})
+    with cases.case("the clock of a node that is away is not known"):
+        states = {node["node"]: node["state"] for node in no(first, "time", "check")["nodes"]}
+        equal(states, {"node1": "ok", "node2": "unknown", "node3": "ok"})
+    second.resume()
+    wait_until(lambda: state(first) == "ok", 30, lambda: ask(first, "status"))
+
+
+def a_clock_is_wrong(cases, cluster):
+    first, _, third = cluster.nodes
+    source = os.path.join(cluster.parent, "clock.c")
+    library = os.path.join(cluster.parent, "clock.so")
+    with open(source, "w") as file:
+        file.write(CLOCK)
+    subprocess.run(["cc", "-shared", "-fPIC", f"-DAHEAD_S={AHEAD_S}", "-o", library, source], check=True)
+    third.kill()
+    third.environment = {**third.environment, "LD_PRELOAD": library}
+    cluster.restart([third])
+    with cases.case("time check says no to a clock that is ahead"):
+        wait_until(lambda: "CLOCK_SKEW" in codes(ask(first, "health")[1]), 20, lambda: ask(first, "health"))
+        nodes = {node["node"]: node for node in no(first, "time", "check")["nodes"]}
+        equal([nodes[name]["state"] for name in ("node1", "node2", "node3")], ["ok", "ok", "wrong"])
+        assert abs(nodes["node3"]["ahead_ms"] - AHEAD_S * 1000) < 1000, nodes
+        yes(first, "time", "check", "--limit-ms", "10000")
+
+
+def the_quorum_is_lost(cases, cluster):
+    first = cluster.nodes[0]
+    for node in cluster.nodes[1:]:
+        node.kill()
+    with cases.case("without a quorum the status is there at once, and says so"):
+        wait_until(lambda: state(first) == "no quorum", 20, lambda: ask(first, "status"))
+        begin = time.monotonic()
+        cluster_status = yes(first, "status")["cluster"]
+        assert time.monotonic() - begin < 2, time.monotonic() - begin
+        equal((cluster_status["voters_there"], cluster_status["voters_needed"]), (1, 2))
+        assert cluster_status["next"], cluster_status
+        equal(health_port(first), 503)
+        found = codes(no(first, "health"))
+        assert {"NO_QUORUM", "DATA_UNREADABLE", "READ_ONLY"} <= found, found
+        wait_until(lambda: metrics(first)["rubus_cluster_has_leader"] == 0, 10, "a leader alone steps down")
+        equal(metrics(first)["rubus_cluster_nodes_linked"], 0)
+        yes(first, "layout", "show")
+        yes(first, "tree")
+    with cases.case("what needs a quorum is refused at once"):
+        begin = time.monotonic()
+        assert ask(first, "node", "maintenance", "node2", "on", "--minutes", "5")[0] not in (0, 2)
+        assert time.monotonic() - begin < 2, time.monotonic() - begin
+
+
+def main():
+    cases = Cases()
+    with tempfile.TemporaryDirectory(prefix="cluster-cli-") as parent, Cluster(sys.argv[1], parent) as cluster:
+        all_is_well(cases, cluster.nodes)
+        what_ifs(cases, cluster.nodes[0])
+        a_node_is_away(cases, cluster)
+        a_clock_is_wrong(cases, cluster)
+        the_quorum_is_lost(cases, cluster)
+    cases.end()
+
+
+main()
