@@ -165,6 +165,33 @@ START_TEST(all_homes_together_never_refuse)
 }
 END_TEST
 
+/* As when a drive was put back from an image of it. */
+START_TEST(a_member_that_went_back_in_time_does_not_rule)
+{
+	struct log_set now = {.number = 5, .previous = 4, .member_count = 2, .carried_count = 1};
+	now.members[0] = home_id(1);
+	now.members[1] = home_id(2);
+	struct log_set then = now;
+	then.number = 3;
+	then.previous = 2;
+	struct log_set_found found[3] = {
+		{home_id(0), true, now}, {home_id(1), true, then}, {home_id(2), false, {0}}};
+	bool rules[3];
+	uint64_t number, older;
+	ck_assert_int_eq(log_set_choose(found, 3, false, rules, &number, &older), ERR_QUORUM);
+	ck_assert_uint_eq(number, 5);
+	ck_assert_uint_eq(older, 3);
+	then.number = 4; /* it is carried, and the change was not over */
+	found[1].set = then;
+	ck_assert_ok(log_set_choose(found, 3, false, rules, &number, &older));
+	ck_assert(!rules[0] && rules[1] && !rules[2]);
+	found[2].has_set = true;
+	found[2].set = then; /* it joined, and has not heard of it */
+	ck_assert_ok(log_set_choose(found, 3, false, rules, &number, &older));
+	ck_assert(!rules[0] && rules[1] && !rules[2]);
+}
+END_TEST
+
 START_TEST(two_sets_of_one_number_are_unclear)
 {
 	struct log_set_found found[2];
@@ -209,6 +236,7 @@ int main(void)
 	TCase *tcase = tcase_create("log_set");
 	tcase_add_test(tcase, who_rules_has_all_that_was_acknowledged);
 	tcase_add_test(tcase, all_homes_together_never_refuse);
+	tcase_add_test(tcase, a_member_that_went_back_in_time_does_not_rule);
 	tcase_add_test(tcase, two_sets_of_one_number_are_unclear);
 	tcase_add_test(tcase, a_set_is_read_as_it_was_written_and_damage_is_found);
 	suite_add_tcase(suite, tcase);
