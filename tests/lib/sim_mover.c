@@ -272,7 +272,9 @@ static unsigned find_rows(struct sim_mover *mover, uint16_t slot, struct extent_
 		struct found *found = &rows[count++];
 		from = found->extent;
 		from.counter++;
-		memcpy(found->exceptions, found->row.exceptions.data, found->row.exceptions.len);
+		if (found->row.exceptions.len > 0)
+			memcpy(found->exceptions, found->row.exceptions.data,
+				found->row.exceptions.len);
 		found->row.exceptions.data = found->exceptions;
 	}
 	index_view_end(mover->nodes[0]->reader);
