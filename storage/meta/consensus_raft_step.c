@@ -396,8 +396,10 @@ static void tick_fire(struct timer *timer)
 	member_expire_reads(member, now);
 	member_advance_change(member);
 	member_settle(member);
-	if (member_has_proposals(member) || member_has_reads(member) || member->change ||
-		member->is_stopping)
+	member_advance_stop(member); /* which ends when it is late, too */
+	bool is_watched = member_has_proposals(member) || member_has_reads(member) ||
+		member->change || member->is_stopping;
+	if (is_watched && !member->has_stopped)
 		timer_set(member->loop, timer, TICK_MS);
 }
 
