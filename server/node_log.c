@@ -14,7 +14,7 @@
 #include "storage/kv_lmdb.h"
 #include "storage/meta/consensus_single.h"
 
-#define DRIVES_FOR_THREE 5
+#define DRIVES_FOR_THREE 4 /* as many as bodies survive the loss of two with */
 #define HEAL_COUNT_MAX 4 /* more would be felt at a start */
 #define COPY_LOG_LEN (3 * (uint64_t)NODE_LOG_SEGMENT_LEN) /* between copies of the index */
 

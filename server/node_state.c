@@ -55,8 +55,8 @@ static void index_failed(void *arg, enum err err)
 	}
 	trace_event(node->trace, TRACE_ERROR, 0,
 		"the index stopped: %s; the node leaves service, look at the state directory's "
-		"drive",
-		err_text(err));
+		"drive%s",
+		err_text(err), node->mirror ? " and at those of the log" : "");
 	node->failure = err;
 	node->has_failed = true;
 	kill(getpid(), SIGTERM);

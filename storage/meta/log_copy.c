@@ -333,7 +333,7 @@ static enum err copy_segment(
 	if (err != ERR_OK)
 		return err;
 	*ret_is_source = false;
-	err = log_segment_make(to, number, source->len, &copy);
+	err = log_segment_create(to, number, source->len, &copy);
 	if (err == ERR_OK)
 		err = copy_bytes(source, copy, buf, ret_is_source);
 	log_segment_close(source);

@@ -101,8 +101,8 @@ static enum err write_zeros(struct disk_file *file, uint64_t len)
 	return err == ERR_OK ? disk_sync_now(file) : err;
 }
 
-enum err log_segment_make(
-	struct disk *disk, uint64_t number, uint64_t len, struct log_segment **ret_segment)
+static enum err create(struct disk *disk, uint64_t number, uint64_t len, bool is_filled,
+	struct log_segment **ret_segment)
 {
 	char name[LOG_NAME_LEN];
 	make_name(number, name);
@@ -115,7 +115,8 @@ enum err log_segment_make(
 		disk, name, DISK_CREATE | DISK_EXCLUSIVE | DISK_DIRECT, &segment->file);
 	bool is_made = err == ERR_OK;
 	if (err == ERR_OK)
-		err = write_zeros(segment->file, len);
+		err = is_filled ? write_zeros(segment->file, len)
+				: disk_allocate(segment->file, len);
 	if (err == ERR_OK)
 		err = disk_sync_dir(disk);
 	if (err != ERR_OK) {
@@ -126,6 +127,18 @@ enum err log_segment_make(
 	}
 	*ret_segment = segment;
 	return ERR_OK;
+}
+
+enum err log_segment_make(
+	struct disk *disk, uint64_t number, uint64_t len, struct log_segment **ret_segment)
+{
+	return create(disk, number, len, true, ret_segment);
+}
+
+enum err log_segment_create(
+	struct disk *disk, uint64_t number, uint64_t len, struct log_segment **ret_segment)
+{
+	return create(disk, number, len, false, ret_segment);
 }
 
 /* --- the state file --------------------------------------------------------------------------- */

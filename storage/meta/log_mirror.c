@@ -148,18 +148,21 @@ static unsigned find_spare(const struct log_mirror *mirror)
 	return i;
 }
 
-/* Copies the log to a home and opens there what is open in the others. */
-static enum err fill_slot(struct log_mirror *mirror, unsigned from, unsigned slot)
+/* Takes the slot in, or what failed in its place. */
+static void end_join(struct log_mirror *mirror, unsigned slot, enum err err)
 {
-	bool is_source = false;
-	enum err err = log_copy_make(
-		home_of(mirror, from)->disk, home_of(mirror, slot)->disk, &is_source);
-	if (err != ERR_OK && is_source)
-		mirror_fail(mirror, from, err);
-	return err == ERR_OK ? mirror_open_files(mirror, slot) : err;
+	atomic_store(&mirror->slots[slot].err, err);
+	pthread_mutex_lock(&mirror->lock);
+	mirror->slot_count++;
+	mirror->joined += err == ERR_OK;
+	pthread_mutex_unlock(&mirror->lock);
+	trace_event(mirror->setup.trace, err == ERR_OK ? TRACE_INFO : TRACE_WARNING, 0,
+		"log: %s: a copy of the log was made: %s", home_of(mirror, slot)->disk->path,
+		err_text(err));
 }
 
-/* Makes one more copy. Errors: ERR_NOT_FOUND, there is no drive for it. */
+/* Tries to make one more copy; opens there what is open in the others. Errors: ERR_NOT_FOUND, there
+ * is no drive for it, or no copy to make it of. */
 static enum err join(struct log_mirror *mirror)
 {
 	unsigned from = 0, home = find_spare(mirror), slot = mirror->slot_count;
@@ -170,16 +173,16 @@ static enum err join(struct log_mirror *mirror)
 	pthread_rwlock_wrlock(&mirror->calls);
 	mirror->slots[slot].home = home;
 	mirror->slots[slot].mirror = mirror;
-	enum err err = fill_slot(mirror, from, slot);
-	atomic_store(&mirror->slots[slot].err, err);
-	pthread_mutex_lock(&mirror->lock);
-	mirror->slot_count++;
-	mirror->joined += err == ERR_OK;
-	pthread_mutex_unlock(&mirror->lock);
+	bool is_source = false;
+	enum err err = log_copy_make(
+		home_of(mirror, from)->disk, home_of(mirror, slot)->disk, &is_source);
+	if (err == ERR_OK)
+		err = mirror_open_files(mirror, slot);
+	if (err != ERR_OK && is_source) /* the next try is from another one */
+		mirror_fail(mirror, from, err);
+	else
+		end_join(mirror, slot, err);
 	pthread_rwlock_unlock(&mirror->calls);
-	trace_event(mirror->setup.trace, err == ERR_OK ? TRACE_INFO : TRACE_WARNING, 0,
-		"log: %s: a copy of the log was made: %s", home_of(mirror, slot)->disk->path,
-		err_text(err));
 	return ERR_OK;
 }
 

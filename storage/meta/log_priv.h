@@ -114,6 +114,9 @@ MUST_USE enum err log_segment_open(
 	struct disk *disk, uint64_t number, struct log_segment **ret_segment);
 MUST_USE enum err log_segment_make(
 	struct disk *disk, uint64_t number, uint64_t len, struct log_segment **ret_segment);
+/* Makes one whose bytes are all written next. Blocks. */
+MUST_USE enum err log_segment_create(
+	struct disk *disk, uint64_t number, uint64_t len, struct log_segment **ret_segment);
 void log_segment_close(struct log_segment *segment);
 
 /* Closes the segment and removes its file; what cannot be removed is tried again by the next start.

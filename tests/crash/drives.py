@@ -194,7 +194,7 @@ def live(cases, build, count):
         node.start()
         paths = node.drive_paths()
         node.stop()
-        images = [Image(parent, path, 400) for path in paths]
+        images = [Image(parent, path, 1000) for path in paths]
         try:
             with node:
                 live_cases(cases, node, images, count)

@@ -315,7 +315,7 @@ static void run_seed(uint64_t seed)
 		.put_pool_len = 1 << 20,
 		.get_pool_len = 1 << 20,
 		.decode_pool_len = 1 << 20,
-		.log_copies = drives >= 5 ? 3 : 2,
+		.log_copies = drives >= 4 ? 3 : 2,
 		.heal_count_max = below(&run, 2) == 0 ? 0 : UINT_MAX};
 	sim_store_init(&run.rig, seed, &options);
 	run.bad_drive = below(&run, drives);
