@@ -32,9 +32,17 @@ static bool has_jobs(struct crew *crew)
 	return true;
 }
 
+/* Is decode_pool more than half lent, or waited for? Then it is left to clients; a job that ends
+ * makes room. */
+static bool is_crowded(const struct crew *crew)
+{
+	const struct pool *pool = &crew->store->decode_pool;
+	return crew->in_flight > 0 && (pool->first || 2 * pool->lent_len > pool->limit_len);
+}
+
 bool crew_has_room(struct crew *crew)
 {
-	return has_jobs(crew) && crew->free_jobs &&
+	return has_jobs(crew) && crew->free_jobs && !is_crowded(crew) &&
 		crew->doubt_count + CREW_WRITTEN_MAX <= CREW_DOUBTS_MAX;
 }
 

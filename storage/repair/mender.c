@@ -418,6 +418,7 @@ static void tell(struct mender *mender)
 	status->began_ms = has_work ? mender->began_ms : 0;
 	status->shards_left = has_work ? left : 0;
 	status->bytes_left = status->shards_left * mender->shard_len;
+	status->scrub = mender->scrub.counters;
 	status->shards_done = mender->is_working ? done_count(mender) - mender->done_before : 0;
 	status->bytes_done = mender->is_working
 		? mender->crew.counters.written_len - mender->len_before
@@ -437,7 +438,7 @@ static bool is_idle(const struct mender *mender)
 {
 	return crew_is_idle(&mender->crew) && mender->repair.state == REPAIR_IDLE &&
 		mover_is_idle(&mender->mover) && mender->emptier.state == EMPTY_IDLE &&
-		!mender->is_proposed;
+		scrub_is_idle(&mender->scrub) && !mender->is_proposed;
 }
 
 static void finish(struct mender *mender)
@@ -449,11 +450,17 @@ static void finish(struct mender *mender)
 	mender->stopped(mender);
 }
 
+static void stop_parts(struct mender *mender)
+{
+	empty_stop(&mender->emptier);
+	scrub_stop(&mender->scrub);
+}
+
 static void advance(struct mender *mender)
 {
 	struct loop *loop = mender->setup.store->loop;
 	if (mender->is_stopping)
-		empty_stop(&mender->emptier);
+		stop_parts(mender);
 	else
 		look(mender);
 	begin_what_is_due(mender);
@@ -462,6 +469,10 @@ static void advance(struct mender *mender)
 	if (mender->has_moves || !mover_is_idle(&mender->mover))
 		wait_ms = mover_advance(&mender->mover);
 	is_soon |= empty_advance(&mender->emptier);
+	if (!mender->throttle.is_paused || mender->is_stopping) {
+		uint64_t scrub_ms = scrub_advance(&mender->scrub);
+		wait_ms = scrub_ms < wait_ms ? scrub_ms : wait_ms;
+	}
 	if (now_ms(mender) >= mender->doubts_ms) {
 		mender->doubts_ms = now_ms(mender) + MENDER_DOUBTS_MS;
 		crew_look(&mender->crew);
@@ -498,6 +509,7 @@ void mender_start(struct mender *mender, const struct mender_setup *setup)
 	repair_init(&mender->repair, &mender->crew);
 	mover_init(&mender->mover, &mender->crew);
 	empty_init(&mender->emptier, setup->store, emptier_changed);
+	scrub_init(&mender->scrub, &mender->crew, setup->scrub_period_ms);
 	advance_soon(mender);
 }
 

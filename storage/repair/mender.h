@@ -7,12 +7,13 @@
 #include "storage/repair/empty.h"
 #include "storage/repair/mover.h"
 #include "storage/repair/repair.h"
+#include "storage/repair/scrub.h"
 
 /* The mender: sees to it that everything is where it should be, in the background.
  *
  * One on each node, on one of its loops for clients. Each empties its own drives of what moved
- * away. That of the node with the lowest id of those which have a session and are linked does the
- * rest for all:
+ * away, and scrubs them (storage/repair/scrub.h). That of the node with the lowest id of those
+ * which have a session and are linked does the rest for all:
  *
  *   a drive that was given up   SPAN_BEGIN, until the index knows what it took along
  *   exceptions                  storage/repair/repair.h
@@ -20,7 +21,8 @@
  *
  * It does not decide where things should be: drives are given up, and targets set, by others.
  *
- * (S1) With nothing wrong it reads a few rows when something was applied, and writes nothing.
+ * (S1) With nothing wrong it reads a few rows when something was applied, and writes nothing; the
+ *      scrub apart.
  * (S2) All that it reads and writes on drives has passed the throttle, which gives way to clients.
  * (S3) Its place is in the index: it may be killed at any time and goes on after the next start, on
  *      this node or on another. What it counts begins anew.
@@ -31,8 +33,9 @@
 #define MENDER_LOOK_MS 500
 #define MENDER_IDLE_LOOK_MS 2000 /* while nothing is known to be wrong */
 #define MENDER_DOUBTS_MS 200 /* between two looks at what may have been written in vain */
-#define MENDER_RETRY_MS 5000 /* after a round that could not do everything, and twice that, up to \
-			      */
+#define MENDER_RETRY_MS \
+	5000 /* after a round that could not do everything, and twice that, up to \
+	      */
 #define MENDER_RETRY_MS_MAX 60000
 
 enum mender_task {
@@ -55,6 +58,7 @@ struct mender_status {
 	uint64_t bytes_per_second; /* written, smoothed */
 	uint64_t eta_ms; /* UINT64_MAX: not known */
 	uint64_t speed_max; /* as set; 0: as clients allow */
+	struct scrub_counters scrub; /* of this node's drives, since its start */
 	char verdict[256]; /* of the last work that ended; JSON; empty: none */
 };
 
@@ -62,12 +66,13 @@ struct mender_setup {
 	struct store_loop *store;
 	unsigned job_max; /* shards at a time; 0: MENDER_JOBS */
 	uint64_t speed_max; /* bytes per second, read and written; 0: as clients allow */
+	uint64_t scrub_period_ms; /* SCRUB_PERIOD_MS; 0: never */
 	/* How clients fare, on all loops; NULL: looks at this loop's pools. Any thread may be asked
 	 * by it. */
 	void (*load)(void *arg, struct throttle_load *ret_load);
 	void *load_arg;
 };
-#define MENDER_JOBS 32
+#define MENDER_JOBS 96 /* small shards share their flushes */
 
 struct mender {
 	struct mender_setup setup;
@@ -76,6 +81,7 @@ struct mender {
 	struct repair repair;
 	struct mover mover;
 	struct emptier emptier;
+	struct scrub scrub;
 	struct timer timer;
 	struct timer throttle_timer;
 	struct task task;

@@ -332,7 +332,9 @@ static void start_collecting(void *arg)
 	struct sim_store *rig = arg;
 	rig->life->is_collecting = collect_start(&rig->life->collector, &rig->life->loops[0]) ==
 		ERR_OK;
-	struct mender_setup setup = {.store = &rig->life->loops[0], .job_max = 6};
+	struct mender_setup setup = {.store = &rig->life->loops[0],
+		.job_max = 6,
+		.scrub_period_ms = rig->options.scrub_period_ms};
 	if (rig->options.has_mender)
 		mender_start(&rig->life->mender, &setup);
 }
@@ -557,23 +559,4 @@ enum err sim_store_stop(struct sim_store *rig)
 		sim_node_kill(rig->node); /* nobody calls what is closed */
 	forget(rig);
 	return ERR_OK;
-}
-
-/* --- looking ---------------------------------------------------------------------------------- */
-
-bool sim_store_has_drive(const struct sim_store *rig, uint16_t number)
-{
-	return store_drive(&rig->life->store, number) != NULL;
-}
-
-bool sim_store_is_collected(struct sim_store *rig)
-{
-	if (rig->life->collector.state != COLLECT_IDLE || rig->life->collector.frees_in_flight > 0)
-		return false;
-	if (index_view_begin(rig->reader) != ERR_OK)
-		return false;
-	struct index_garbage garbage;
-	enum err err = index_garbage_next(rig->reader, 0, 0, 0, &garbage);
-	index_view_end(rig->reader);
-	return err == ERR_NOT_FOUND;
 }

@@ -32,6 +32,7 @@ struct sim_store_options {
 	unsigned ring_count; /* drives in the first ring; 0: all */
 	bool has_mender;
 	unsigned heal_count_max; /* of the mirror */
+	uint64_t scrub_period_ms; /* 0: never */
 
 	/* Of one node among several; sim NULL: a node alone in a world of its own. */
 	struct sim *sim;

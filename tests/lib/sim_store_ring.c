@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rings of simulated stores. */
+/* The rings of simulated stores, and whether they are as they should be. */
 #include "storage/meta/index_ledger.h"
 #include "storage/ring/ring_order.h"
 #include "storage/ring/ring_plan.h"
@@ -136,4 +136,23 @@ bool sim_store_is_whole(struct sim_store *rig)
 	is_whole = look_for_wrong(rig) == ERR_OK;
 	index_view_end(rig->reader);
 	return is_whole;
+}
+
+/* --- looking ---------------------------------------------------------------------------------- */
+
+bool sim_store_has_drive(const struct sim_store *rig, uint16_t number)
+{
+	return store_drive(&rig->life->store, number) != NULL;
+}
+
+bool sim_store_is_collected(struct sim_store *rig)
+{
+	if (rig->life->collector.state != COLLECT_IDLE || rig->life->collector.frees_in_flight > 0)
+		return false;
+	if (index_view_begin(rig->reader) != ERR_OK)
+		return false;
+	struct index_garbage garbage;
+	enum err err = index_garbage_next(rig->reader, 0, 0, 0, &garbage);
+	index_view_end(rig->reader);
+	return err == ERR_NOT_FOUND;
 }
