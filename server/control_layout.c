@@ -7,6 +7,8 @@
 
 #include "server/control_cluster.h"
 #include "server/control_layout.h"
+#include "storage/meta/index_ledger.h"
+#include "storage/ring/ring_order.h"
 #include "storage/ring/ring_plan.h"
 #include "storage/ring/ring_summary.h"
 
@@ -16,6 +18,9 @@ struct layout {
 	size_t drive_count;
 	uint8_t zones[RING_DRIVES_MAX][ROW_ZONE_LEN_MAX];
 	struct ring_snapshot *old; /* NULL: none */
+	struct ring_snapshot *target; /* that the old one moves to; NULL: none */
+	struct ring from; /* the old one, when all that moves has arrived */
+	uint8_t *from_slots;
 	struct ring ring;
 	uint8_t *slots;
 };
@@ -25,6 +30,8 @@ static void layout_free(struct layout *layout)
 	if (!layout)
 		return;
 	ring_snapshot_unref(layout->old);
+	ring_snapshot_unref(layout->target);
+	free(layout->from_slots);
 	free(layout->slots);
 	free(layout);
 }
@@ -54,6 +61,24 @@ static enum err read_drives(struct node *node, struct layout *layout)
 	return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
+/* The ring there is, and that it moves to. */
+static enum err read_rings(struct node *node, struct layout *layout)
+{
+	layout->old = index_ring(node->index);
+	if (!layout->old)
+		return ERR_OK;
+	layout->from_slots = malloc(ring_snapshot_ring(layout->old)->slots_len);
+	if (!layout->from_slots)
+		return ERR_NO_MEMORY;
+	ring_snapshot_arrived(layout->old, layout->from_slots, &layout->from);
+	enum err err = index_view_begin(node->reader);
+	if (err)
+		return err;
+	err = index_ring_target(node->reader, &layout->target);
+	index_view_end(node->reader);
+	return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
 static enum err make_plan(struct node *node, struct layout *layout)
 {
 	enum err err = read_drives(node, layout);
@@ -61,8 +86,10 @@ static enum err make_plan(struct node *node, struct layout *layout)
 		return err;
 	enum ring_domain domain = ring_domain_default(layout->drives, layout->drive_count);
 	size_t domains = ring_domain_count(layout->drives, layout->drive_count, domain);
-	layout->old = index_ring(node->index);
-	const struct ring *old = layout->old ? ring_snapshot_ring(layout->old) : NULL;
+	err = read_rings(node, layout);
+	if (err)
+		return err;
+	const struct ring *old = layout->old ? &layout->from : NULL;
 	struct ring_plan_request request = {.old = old,
 		.drives = layout->drives,
 		.drive_count = layout->drive_count,
@@ -76,6 +103,11 @@ static enum err make_plan(struct node *node, struct layout *layout)
 	if (!layout->slots)
 		return ERR_NO_MEMORY;
 	err = ring_plan(&request, layout->slots, &layout->ring);
+	if (!err && old)
+		ring_order_untangle(
+			old, &layout->ring, layout->slots, layout->drives, layout->drive_count);
+	const struct ring_snapshot *last = layout->target ? layout->target : layout->old;
+	layout->ring.version = last ? ring_snapshot_ring(last)->version + 1 : 1;
 	return err ? err : ring_check(&layout->ring, layout->drives, layout->drive_count);
 }
 
@@ -93,9 +125,9 @@ static enum err plan(struct node *node, struct layout **ret_layout, char *messag
 
 static bool is_same(const struct layout *layout)
 {
-	const struct ring *old = layout->old ? ring_snapshot_ring(layout->old) : NULL;
+	const struct ring *old = layout->old ? &layout->from : NULL;
 	const struct ring *new = &layout->ring;
-	return old && old->width == new->width && old->domain == new->domain &&
+	return old && !layout->target && old->width == new->width && old->domain == new->domain &&
 		old->profile.k == new->profile.k && old->profile.m == new->profile.m &&
 		old->slots_len == new->slots_len &&memcmp(old->slots, new->slots, new->slots_len) ==
 		0;
@@ -146,11 +178,15 @@ static enum err propose(struct node *node, const struct layout *layout, char *me
 	command.ring_set.ring = bytes_make(bytes, len);
 	if (!err)
 		err = node_propose(node, &command, &result);
+	if (err == ERR_NOT_EMPTY || (err == ERR_CONFLICT && layout->target)) {
+		command.type = COMMAND_RING_TARGET; /* what is stored moves there */
+		command.ring_target.ring = bytes_make(bytes, len);
+		err = node_propose(node, &command, &result);
+	}
 	free(bytes);
-	if (err == ERR_NOT_EMPTY)
-		return node_refuse(message, err,
-			"objects are stored already, and moving them is not there yet");
-	return err;
+	if (err)
+		return node_refuse(message, err, "the ring was not taken: %s", err_text(err));
+	return ERR_OK;
 }
 
 enum err control_layout_apply(

@@ -137,14 +137,6 @@ static enum err open_session(struct node *node, char *message)
 		: ERR_OK;
 }
 
-static enum err start_collecting(void *arg)
-{
-	struct node *node = arg;
-	enum err err = collect_start(&node->collector, &node->store_loops[0]);
-	node->is_collecting = err == ERR_OK;
-	return err;
-}
-
 /* The part of a start that needs the loops' threads. */
 static enum err begin_service(struct node *node, char *message)
 {
@@ -160,7 +152,7 @@ static enum err begin_service(struct node *node, char *message)
 	if (!err && node->cluster)
 		cluster_start(node->cluster);
 	if (!err)
-		err = loop_call(server_loop_base(node->loops[0]), start_collecting, node);
+		err = node_start_background(node);
 	if (!err)
 		err = node_listen(node, node->config->admin_address, false, message);
 	if (!err)
@@ -304,37 +296,6 @@ static void stop_hub(struct http_hub *hub, struct server_loop *loop)
 	err_ignore(completion_wait(&stop.completion));
 }
 
-struct collector_stop {
-	struct collector *collector;
-	struct completion completion;
-};
-
-static struct completion *collector_completion;
-
-static void collector_stopped(struct collector *collector)
-{
-	(void)collector;
-	completion_end(collector_completion, ERR_OK);
-}
-
-static enum err begin_collector_stop(void *arg)
-{
-	struct node *node = arg;
-	collect_stop(&node->collector, collector_stopped);
-	return ERR_OK;
-}
-
-static void stop_collecting(struct node *node)
-{
-	if (!node->is_collecting)
-		return;
-	struct completion completion;
-	completion_init(&completion);
-	collector_completion = &completion;
-	err_ignore(loop_call(server_loop_base(node->loops[0]), begin_collector_stop, node));
-	err_ignore(completion_wait(&completion));
-}
-
 static void consensus_stopped(void *arg)
 {
 	completion_end(arg, ERR_OK);
@@ -434,7 +395,7 @@ static void end_service(struct node *node)
 	for (unsigned i = 0; i < node->config->loops; i++)
 		stop_hub(node->s3_hubs[i], node->loops[i]);
 	stop_hub(node->admin_hub, node->loops[0]);
-	stop_collecting(node);
+	node_stop_background(node);
 	stop_drives(node);
 	index_copies_cancel(&node->copies);
 	for (unsigned i = 0; i < node->config->loops; i++) {

@@ -22,6 +22,7 @@
 #include "storage/meta/index_snapshot.h"
 #include "storage/meta/log_mirror.h"
 #include "storage/repair/collect.h"
+#include "storage/repair/mender.h"
 #include "storage/shard/shard_service.h"
 
 /* One node: everything that one process of `rubus serve` consists of, put together and taken apart.
@@ -109,6 +110,8 @@ struct node {
 	unsigned service_count;
 	struct collector collector;
 	bool is_collecting;
+	struct mender mender;
+	bool is_mending;
 
 	struct gateway gateway;
 	struct gateway_loop gateway_loops[NODE_LOOPS_MAX];

@@ -14,6 +14,7 @@ MUST_USE enum err node_open_services(struct node *node);
 MUST_USE enum err node_open_tls(struct node *node, char *message);
 MUST_USE enum err node_open_gateway(struct node *node);
 MUST_USE enum err node_open_admin(struct node *node);
+MUST_USE enum err node_start_background(struct node *node);
 MUST_USE enum err node_listen(struct node *node, const char *address, bool is_s3, char *message);
 
 /* Opens the directory of that path. node_close_disk() closes it, also when it was never opened; its
@@ -23,6 +24,9 @@ void node_close_disk(struct node_disk *disk);
 
 /* Closes what is on the drive; its disk stays open, since the log may be there. */
 void node_close_drive(struct node_drive *drive);
+
+/* Ends collecting and mending; while the loops run. */
+void node_stop_background(struct node *node);
 
 /* Ends what is done for other nodes; while the loops run. And frees; after they have stopped. */
 void node_stop_services(struct node *node);

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What runs beside the clients, on the first of their loops: the collector, and the mender. */
+#include "server/node_priv.h"
+
+static enum err start(void *arg)
+{
+	struct node *node = arg;
+	enum err err = collect_start(&node->collector, &node->store_loops[0]);
+	if (err)
+		return err;
+	node->is_collecting = true;
+	mender_start(&node->mender, &(struct mender_setup){.store = &node->store_loops[0]});
+	node->is_mending = true;
+	return ERR_OK;
+}
+
+enum err node_start_background(struct node *node)
+{
+	return loop_call(server_loop_base(node->loops[0]), start, node);
+}
+
+/* What is waited for; one at a time, by the main thread. */
+static struct completion stopped;
+
+static void collector_stopped(struct collector *collector)
+{
+	(void)collector;
+	completion_end(&stopped, ERR_OK);
+}
+
+static void mender_stopped(struct mender *mender)
+{
+	(void)mender;
+	completion_end(&stopped, ERR_OK);
+}
+
+static enum err stop_mender(void *arg)
+{
+	struct node *node = arg;
+	mender_stop(&node->mender, mender_stopped);
+	return ERR_OK;
+}
+
+static enum err stop_collector(void *arg)
+{
+	struct node *node = arg;
+	collect_stop(&node->collector, collector_stopped);
+	return ERR_OK;
+}
+
+static void stop_one(struct node *node, bool *is_running, enum err (*begin)(void *arg))
+{
+	if (!*is_running)
+		return;
+	*is_running = false;
+	completion_init(&stopped);
+	err_ignore(loop_call(server_loop_base(node->loops[0]), begin, node)); /* never fails */
+	err_ignore(completion_wait(&stopped));
+}
+
+void node_stop_background(struct node *node)
+{
+	stop_one(node, &node->is_mending, stop_mender);
+	stop_one(node, &node->is_collecting, stop_collector);
+}
