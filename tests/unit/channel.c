@@ -435,12 +435,14 @@ START_TEST(every_call_ends_once_when_its_link_breaks)
 		rig_call_start(&calls[i]);
 	}
 	await_kept(1);
+	ck_assert_int_eq(rig_call_wait(&calls[0]), ERR_OK);
+	free(calls[0].call.answer_buf);
 	channel_stop(b.channel);
-	for (unsigned i = 0; i < COUNT; i++) {
+	ends[ERR_OK] = 1;
+	for (unsigned i = 1; i < COUNT; i++) {
 		ends[rig_call_wait(&calls[i])]++;
 		free(calls[i].call.answer_buf);
 	}
-	ck_assert_uint_ge(ends[ERR_OK], 1);
 	ck_assert_uint_ge(ends[ERR_CLOSED], 1);
 	ck_assert_uint_eq(ends[ERR_OK] + ends[ERR_CLOSED] + ends[ERR_UNAVAILABLE], COUNT);
 	answer_kept(&b, 0, 1);

@@ -175,7 +175,7 @@ START_TEST(a_member_that_went_back_in_time_does_not_rule)
 	then.number = 3;
 	then.previous = 2;
 	struct log_set_found found[3] = {
-		{home_id(0), true, now}, {home_id(1), true, then}, {home_id(2), false, {0}}};
+		{home_id(0), true, now}, {home_id(1), true, then}, {.home = home_id(2)}};
 	bool rules[3];
 	uint64_t number, older;
 	ck_assert_int_eq(log_set_choose(found, 3, false, rules, &number, &older), ERR_QUORUM);
