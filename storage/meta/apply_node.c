@@ -3,8 +3,8 @@
  *
  * (J1) A node is admitted once: the first of all as it is, every other by a token, in one step with
  *      the spending of the token.
- * (J2) A token admits one node. That node may ask again until the token's end, and gets the same
- *      answer.
+ * (J2) A token admits one node, which is its id and its key. That node may ask again, with this or
+ *      another token, and gets the same answer.
  * (J3) Numbers and ids of nodes are never used again: a removed node that comes back has another
  * id.
  */
@@ -91,6 +91,18 @@ static void admit(struct apply *apply, const struct command_node_put *put,
 	result->id = row.number;
 }
 
+/* One that is admitted asks again: is it that node, with a token of its own (J2)? */
+static enum command_code readmit(
+	struct apply *apply, const struct command_node_put *put, const struct row_node *row)
+{
+	static const struct id none;
+	if (id_is_equal(put->token, none))
+		return COMMAND_OK; /* a change, by a member */
+	if (memcmp(put->key, row->key, sizeof row->key) != 0)
+		return COMMAND_REFUSED;
+	return spend(apply, put->token, put->id) ? COMMAND_OK : COMMAND_LOCKED;
+}
+
 void apply_node_put(
 	struct apply *apply, const struct command *command, struct command_result *result)
 {
@@ -104,6 +116,9 @@ void apply_node_put(
 		return;
 	}
 	struct row_node row = found.row;
+	result->code = readmit(apply, put, &row);
+	if (result->code != COMMAND_OK)
+		return;
 	if (put->set & NODE_SET_ABOUT)
 		take_about(&row, put);
 	if (put->set & NODE_SET_STATE)

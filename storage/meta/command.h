@@ -462,7 +462,8 @@ enum command_node_set {
 
 /* Admits a node or changes one; result.id is its number. The first node of all is admitted without
  * a token. Others need one, which is spent in the same step: LOCKED if it is not there, past its
- * end, or spent by another. REFUSED: another node has that key. */
+ * end, or spent by another, also for a node that asks again. REFUSED: another node has that key, or
+ * this node has another. */
 struct command_node_put {
 	struct id id;
 	uint32_t set;

@@ -75,6 +75,40 @@ START_TEST(a_token_admits_one_node)
 }
 END_TEST
 
+START_TEST(a_token_that_is_spent_admits_nobody_in_the_name_of_a_node)
+{
+	struct row_node row;
+	ck_assert_uint_eq(put_token(9, HOUR_MS), COMMAND_OK);
+	ck_assert_uint_eq(put_node(2, 9), COMMAND_OK);
+	struct command command = node_command(1, 9);
+	command.node_put.set = NODE_SET_ABOUT;
+	command.node_put.name = bytes_of("stranger");
+	ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_LOCKED);
+	memset(command.node_put.key, 7, ROW_NODE_KEY_LEN);
+	ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_REFUSED);
+	command.node_put.id = id_of(2);
+	ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_REFUSED);
+	ck_assert_ok(index_view_begin(rig.reader));
+	for (uint8_t number = 1; number <= 2; number++) {
+		ck_assert_ok(index_node_find(rig.reader, id_of(number), &row));
+		ck_assert(bytes_is_text(row.name, "attic"));
+	}
+	index_view_end(rig.reader);
+}
+END_TEST
+
+START_TEST(a_node_whose_token_ended_asks_again_with_another)
+{
+	ck_assert_uint_eq(put_token(9, HOUR_MS), COMMAND_OK);
+	ck_assert_uint_eq(put_node(2, 9), COMMAND_OK);
+	rig.log.time_ms += HOUR_MS;
+	ck_assert_uint_eq(put_node(2, 9), COMMAND_LOCKED);
+	ck_assert_uint_eq(put_token(8, HOUR_MS), COMMAND_OK);
+	ck_assert_uint_eq(put_node(2, 8), COMMAND_OK);
+	ck_assert_uint_eq(put_node(3, 8), COMMAND_LOCKED);
+}
+END_TEST
+
 START_TEST(a_token_ends)
 {
 	struct row_token row;
@@ -166,6 +200,8 @@ int main(void)
 	TCase *tc = tcase_create("apply_node");
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, a_token_admits_one_node);
+	tcase_add_test(tc, a_token_that_is_spent_admits_nobody_in_the_name_of_a_node);
+	tcase_add_test(tc, a_node_whose_token_ended_asks_again_with_another);
 	tcase_add_test(tc, a_token_ends);
 	tcase_add_test(tc, there_is_a_bound_for_tokens);
 	tcase_add_test(tc, no_two_nodes_have_one_key);
