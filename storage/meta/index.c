@@ -13,6 +13,7 @@
 #include "storage/meta/index_priv.h"
 
 #define IDLE_MS_DEFAULT 1000
+#define BARRIER_TICK_MS 1000
 #define COMMIT_PART 4 /* of a generation: enough for a commit, if nothing else is committed */
 
 /* --- applying: on the apply loop -------------------------------------------------------------- */
@@ -111,6 +112,8 @@ static void end_barriers(struct index *index)
 		*at = barrier->next;
 		barrier_end(barrier, index_err(index) == ERR_OK ? ERR_OK : ERR_UNAVAILABLE);
 	}
+	if (!index->barriers && index->barrier_timer.is_set)
+		timer_cancel(index->setup.apply, &index->barrier_timer);
 }
 
 static void end_group(struct index *index)
@@ -410,16 +413,40 @@ static void barrier_run(struct task *task)
 	barrier->done(barrier, barrier->err);
 }
 
+/* Who was cut off after the leader answered may never see what it named. */
+static void barrier_timer_fired(struct timer *timer)
+{
+	struct index *index = CONTAINER_OF(timer, struct index, barrier_timer);
+	uint64_t now_ms = loop_now_ms(index->setup.apply);
+	struct index_barrier **at = &index->barriers;
+	while (*at) {
+		struct index_barrier *barrier = *at;
+		if (barrier->read.due_ms > now_ms) {
+			at = &barrier->next;
+			continue;
+		}
+		*at = barrier->next;
+		barrier_end(barrier, ERR_UNAVAILABLE);
+	}
+	if (index->barriers)
+		timer_set(index->setup.apply, timer, BARRIER_TICK_MS);
+}
+
 static void read_index_done(struct read_index *read)
 {
 	struct index_barrier *barrier = CONTAINER_OF(read, struct index_barrier, read);
+	struct index *index = barrier->index;
 	if (read->err != ERR_OK) {
 		barrier_end(barrier, read->err);
 		return;
 	}
-	barrier->next = barrier->index->barriers;
-	barrier->index->barriers = barrier;
-	end_barriers(barrier->index);
+	read->due_ms = loop_now_ms(index->setup.apply) + INDEX_PATIENCE_MS;
+	barrier->next = index->barriers;
+	index->barriers = barrier;
+	end_barriers(index);
+	index->barrier_timer.fire = barrier_timer_fired;
+	if (index->barriers && !index->barrier_timer.is_set)
+		timer_set(index->setup.apply, &index->barrier_timer, BARRIER_TICK_MS);
 }
 
 enum err index_read_barrier(struct index *index, struct index_barrier *barrier)

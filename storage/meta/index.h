@@ -38,7 +38,7 @@
  */
 struct index;
 
-#define INDEX_PATIENCE_MS 10000 /* how long a proposal waits for a session */
+#define INDEX_PATIENCE_MS 10000 /* how long a proposal waits for a session, a read for the log */
 
 struct index_settings {
 	size_t arena_len; /* of each generation of the read buffer; 0: the default */
@@ -156,7 +156,8 @@ bool index_view_has_begun(const struct index_reader *reader);
 uint64_t index_view_index(const struct index_reader *reader);
 
 /* Waits until a view begun after done() shows everything answered before the call. ERR_OK: that is
- * so already, done() is not called; ERR_BUSY: done() follows, on barrier->loop. */
+ * so already, done() is not called; ERR_BUSY: done() follows, on barrier->loop. Its errors:
+ * ERR_UNAVAILABLE, no leader was found, or what it named did not come here in INDEX_PATIENCE_MS. */
 struct index_barrier {
 	struct loop *loop;
 	void (*done)(struct index_barrier *barrier, enum err err);

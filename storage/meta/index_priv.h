@@ -50,6 +50,7 @@ struct index {
 	struct group *group; /* being applied; NULL: none */
 	size_t group_at; /* its next command */
 	struct index_barrier *barriers; /* waiting for an index to be applied */
+	struct timer barrier_timer; /* set while there are any */
 	_Atomic uint64_t applied; /* log index of the last complete group */
 	_Atomic uint64_t time_ms;
 	_Atomic uint64_t commands;

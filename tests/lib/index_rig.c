@@ -17,23 +17,30 @@ static void loop_post_task(struct loop *loop, struct task *task)
 	rig_loop->last = &task->next;
 }
 
-static void loop_timer_set(struct loop *loop, struct timer *timer, uint64_t delay_ms)
-{
-	(void)loop;
-	(void)timer;
-	(void)delay_ms; /* time stands: only full buffers are committed */
-}
-
 static void loop_timer_cancel(struct loop *loop, struct timer *timer)
 {
-	(void)loop;
-	(void)timer;
+	struct rig_loop *own = CONTAINER_OF(loop, struct rig_loop, loop);
+	struct timer **at = &own->timers;
+	while (*at && *at != timer)
+		at = &(*at)->next;
+	if (*at)
+		*at = timer->next;
+	timer->is_set = false;
+}
+
+static void loop_timer_set(struct loop *loop, struct timer *timer, uint64_t delay_ms)
+{
+	struct rig_loop *own = CONTAINER_OF(loop, struct rig_loop, loop);
+	loop_timer_cancel(loop, timer);
+	timer->due_ms = own->now_ms + delay_ms;
+	timer->is_set = true;
+	timer->next = own->timers;
+	own->timers = timer;
 }
 
 static uint64_t loop_now(struct loop *loop)
 {
-	(void)loop;
-	return 0;
+	return CONTAINER_OF(loop, struct rig_loop, loop)->now_ms;
 }
 
 static bool loop_is_here(struct loop *loop)
@@ -69,6 +76,21 @@ void rig_run(struct rig *rig)
 		if (!loop->first)
 			loop->last = &loop->first;
 		task->run(task);
+	}
+}
+
+void rig_pass(struct rig *rig, uint64_t ms)
+{
+	struct rig_loop *loop = &rig->loop;
+	for (uint64_t end_ms = loop->now_ms + ms; loop->now_ms < end_ms; loop->now_ms++) {
+		struct timer *timer = loop->timers;
+		while (timer && timer->due_ms > loop->now_ms)
+			timer = timer->next;
+		if (!timer)
+			continue;
+		loop_timer_cancel(&loop->loop, timer);
+		timer->fire(timer);
+		rig_run(rig);
 	}
 }
 
@@ -180,7 +202,7 @@ static void read_index_run(struct task *task)
 static void log_read_index(struct consensus *consensus, struct read_index *read)
 {
 	read->err = ERR_OK;
-	read->index = log_of(consensus)->count;
+	read->index = log_of(consensus)->count + log_of(consensus)->ahead;
 	read->task = (struct task){.run = read_index_run};
 	loop_post(read->loop, &read->task);
 }
@@ -308,6 +330,7 @@ static void close_index(struct rig *rig)
 {
 	index_reader_close(rig->reader);
 	index_close(rig->index);
+	rig->loop.timers = NULL;
 	kv_close(rig->kv);
 	rig_run(rig);
 }

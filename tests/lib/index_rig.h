@@ -13,6 +13,8 @@
 struct rig_loop {
 	struct loop loop;
 	struct task *first, **last;
+	struct timer *timers;
+	uint64_t now_ms; /* stands, but in rig_pass() */
 };
 
 /* A log in memory: what is proposed becomes a group in the next turn of the loop. */
@@ -26,6 +28,7 @@ struct rig_log {
 	struct task task;
 	bool is_posted, is_applying;
 	uint64_t time_ms; /* of the next group */
+	uint64_t ahead; /* entries that a leader has and that did not come here */
 	struct group group;
 	struct group_command commands[GROUP_COMMANDS_MAX];
 };
@@ -57,6 +60,9 @@ void rig_reopen(struct rig *rig, bool forgets_rows);
 
 /* Runs the loop until nothing is left. */
 void rig_run(struct rig *rig);
+
+/* Lets so much time pass. */
+void rig_pass(struct rig *rig, uint64_t ms);
 
 /* Proposes and waits for the end. */
 MUST_USE enum err rig_try(

@@ -564,6 +564,41 @@ START_TEST(a_start_from_any_share_of_the_rows_gives_the_same_state)
 }
 END_TEST
 
+/* --- linearizable reads ----------------------------------------------------------------------- */
+
+static unsigned barriers_ended;
+
+static void barrier_done(struct index_barrier *barrier, enum err err)
+{
+	(void)barrier;
+	ck_assert_err(err, barriers_ended == 0 ? ERR_OK : ERR_UNAVAILABLE);
+	barriers_ended++;
+}
+
+START_TEST(a_read_does_not_wait_for_ever_for_what_does_not_come)
+{
+	struct index_barrier barriers[2];
+	rig_close(&rig);
+	rig_open_with(&rig, &(struct index_settings){.is_alone = false});
+	rig.log.ahead = 1;
+	for (unsigned i = 0; i < 2; i++) {
+		barriers[i] = (struct index_barrier){.loop = &rig.loop.loop, .done = barrier_done};
+		ck_assert_err(index_read_barrier(rig.index, &barriers[i]), ERR_BUSY);
+		rig_run(&rig);
+		ck_assert_uint_eq(barriers_ended, i);
+		struct command command = {.type = COMMAND_TOKEN_PUT};
+		command.token_put = (struct command_token_put){
+			.token = {{1}}, .secret = bytes_of("sealed"), .life_ms = 1};
+		if (i == 0)
+			ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_OK);
+	}
+	rig_pass(&rig, INDEX_PATIENCE_MS - 1000);
+	ck_assert_uint_eq(barriers_ended, 1);
+	rig_pass(&rig, 3000);
+	ck_assert_uint_eq(barriers_ended, 2);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("index");
@@ -591,6 +626,7 @@ int main(void)
 	tcase_add_test(tc, extents_are_settled_when_their_hold_is_released);
 	tcase_add_test(tc, nothing_is_reported_that_is_known_already);
 	tcase_add_test(tc, a_start_from_any_share_of_the_rows_gives_the_same_state);
+	tcase_add_test(tc, a_read_does_not_wait_for_ever_for_what_does_not_come);
 	suite_add_tcase(suite, tc);
 	return test_run(suite);
 }
