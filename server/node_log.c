@@ -147,6 +147,22 @@ static enum err open_consensus(struct node *node, const struct consensus_single_
 			     : consensus_single_open(setup, &node->consensus);
 }
 
+/* A log that others have too does not go on without them: what one side accepts the other never
+ * sees, and in the end one of them loses it. */
+static enum err check_alone(struct disk *disk, char *message)
+{
+	size_t count;
+	enum err err = consensus_raft_count(disk, &count);
+	if (err)
+		return node_refuse(message, err, "log-members, beside the log: %s", err_text(err));
+	if (count <= 1)
+		return ERR_OK;
+	return node_refuse(message, ERR_INVALID,
+		"this node is one of a cluster of %zu, and no cluster_address is set; set it to "
+		"where the others find it",
+		count);
+}
+
 enum err node_open_log(struct node *node, char *message)
 {
 	find_homes(node);
@@ -154,6 +170,9 @@ enum err node_open_log(struct node *node, char *message)
 	if (err)
 		return err;
 	struct disk *disk = node->mirror ? log_mirror_disk(node->mirror) : node->state_disk.disk;
+	err = node->cluster ? ERR_OK : check_alone(disk, message);
+	if (err)
+		return err;
 	struct consensus_single_setup setup = {
 		.log = {.disk = disk,
 			.state_disk = disk,

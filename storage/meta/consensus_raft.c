@@ -396,3 +396,14 @@ enum err consensus_raft_found(const struct consensus_raft_setup *setup)
 	err = members_encode(&members, file.now.conf, &file.now.conf_len);
 	return err == ERR_OK ? members_file_write(setup->log.state_disk, &file) : err;
 }
+
+enum err consensus_raft_count(struct disk *state_disk, size_t *ret_count)
+{
+	struct members_file file;
+	struct consensus_members members = {0};
+	enum err err = members_file_read(state_disk, &file);
+	if (err == ERR_OK && file.now.conf_len > 0)
+		err = configuration_decode(bytes_make(file.now.conf, file.now.conf_len), &members);
+	*ret_count = members.count;
+	return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
