@@ -240,7 +240,7 @@ enum err node_open_drives(struct node *node, char *message)
 			opened++;
 		}
 	}
-	if (opened == 0)
+	if (opened == 0 && node->config->drives_count > 0)
 		return node_refuse(message, ERR_QUORUM, "%.500s; no drive is left to serve",
 			node->drives[0].why);
 	return ERR_OK;

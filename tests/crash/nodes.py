@@ -16,7 +16,7 @@ import time
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
 from cases import Cases, equal, say, wait_until
-from cluster import Cluster
+from cluster import Cluster, ClusterNode
 from histories import BUCKET, judge, record
 from linear import check_checker
 from wire import Wire
@@ -153,6 +153,44 @@ def two_away(cases, cluster):
         wait_all_serve(cluster)
 
 
+def founder_alone(cases, cluster):
+    with cases.case("the first node does not go on alone when its cluster_address is taken away"):
+        first = cluster.nodes[0]
+        with open(first.config) as file:
+            text = file.read()
+        first.stop()
+        with open(first.config, "w") as file:
+            file.writelines(line for line in text.splitlines(True) if "cluster_address" not in line)
+        first.spawn()
+        try:
+            assert first.process.wait(timeout=30) != 0
+            assert "no cluster_address is set" in first.log_tail(), first.log_tail()
+        finally:
+            first.kill()
+            with open(first.config, "w") as file:
+                file.write(text)
+            cluster.restart([first])
+        wait_all_serve(cluster)
+
+
+def witness(cases, cluster):
+    with cases.case("a witness without drives joins, serves, and is started again"):
+        node = ClusterNode(cluster.build, cluster.parent, "witness", drives=0)
+        node.key, node.secret = cluster.nodes[0].key, cluster.nodes[0].secret
+        cluster.join(node)
+        try:
+            cluster.wait_voters(4)
+            body = random.Random(3).randbytes(300000)
+            equal(Wire(node, timeout=40).put(BUCKET, "by-a-witness", body).status, 200)
+            equal(Wire(cluster.nodes[0], timeout=40).get(BUCKET, "by-a-witness").body, body)
+            node.stop()
+            node.spawn()
+            node.wait_ready()
+            equal(Wire(node, timeout=40).get(BUCKET, "by-a-witness").body, body)
+        finally:
+            node.kill()
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
@@ -171,6 +209,8 @@ def main():
             each_away(cases, cluster)
             two_away(cases, cluster)
             histories(cases, cluster, options)
+            founder_alone(cases, cluster)
+            witness(cases, cluster)
         except BaseException:
             for node in cluster.nodes:
                 print(f"#   {node.name}:\n#   " + node.log_tail().replace("\n", "\n#   "))

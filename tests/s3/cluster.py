@@ -11,7 +11,10 @@ from node import Node, NodeEnded, free_port
 
 
 class ClusterNode(Node):
-    """A node with a configuration file; the first of a cluster is made by init, others by join."""
+    """A node with a configuration file; the first of a cluster is made by init, others by join. One
+    without drives is a witness."""
+
+    prefix = []  # what its commands are run with
 
     def __init__(self, build, parent, name, drives=1, environment=None):
         super().__init__(build, parent, drives, environment)
@@ -23,16 +26,17 @@ class ClusterNode(Node):
         with open(self.config, "w") as file:
             file.write(
                 f"state_dir: {self.dir}/node\nnode_name: {name}\nreserve_mib: 16\n"
-                f"s3_address: 127.0.0.1:{self.s3_port}\nadmin_address: 127.0.0.1:{self.admin_port}\n"
-                f"cluster_address: 127.0.0.1:{self.cluster_port}\ndrives:\n")
+                f"s3_address: {self.host}:{self.s3_port}\nadmin_address: {self.host}:{self.admin_port}\n"
+                f"cluster_address: {self.host}:{self.cluster_port}\n")
+            file.write("drives:\n" if drives else "role: witness\n")
             for i in range(1, drives + 1):
                 file.write(f"  - path: {self.dir}/drive{i}\n")
 
     def run(self, *words, seconds=60):
         """A command of the program for this node; gives its JSON, or its error."""
         answer = subprocess.run(
-            [self.program, *words, "--config", self.config, "--json"], capture_output=True, text=True,
-            stdin=subprocess.DEVNULL, timeout=seconds, env=self.environment)
+            [*self.prefix, self.program, *words, "--config", self.config, "--json"],
+            capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=seconds, env=self.environment)
         if answer.returncode != 0:
             raise AssertionError(f"rubus {' '.join(words)}: {answer.returncode} {answer.stderr[-500:]}")
         return json.loads(answer.stdout)
@@ -40,8 +44,8 @@ class ClusterNode(Node):
     def spawn(self):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [self.program, "serve", "--config", self.config], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, env=self.environment)
+                [*self.prefix, self.program, "serve", "--config", self.config], stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, env=self.environment)
 
     def wait_ready(self, seconds=60):
         def ready():
@@ -58,10 +62,10 @@ class ClusterNode(Node):
 
 
 class Cluster:
-    def __init__(self, build, parent=None, count=3, drives=1):
+    def __init__(self, build, parent=None, count=3, drives=1, kind=ClusterNode):
         self.build = build
         self.parent = parent or tempfile.mkdtemp(prefix="cluster-")
-        self.nodes = [ClusterNode(build, self.parent, f"node{i + 1}", drives) for i in range(count)]
+        self.nodes = [kind(build, self.parent, f"node{i + 1}", drives) for i in range(count)]
 
     def __enter__(self):
         first = self.nodes[0]

@@ -33,6 +33,8 @@ def free_port():
 
 
 class Node:
+    host = "127.0.0.1"
+
     def __init__(self, build, parent=None, drives=1, environment=None):
         self.program = os.path.join(build, "rubus")
         self.dir = os.path.join(parent or tempfile.mkdtemp(prefix="node-"), "demo")
@@ -136,7 +138,7 @@ class Node:
     # --- what it says -------------------------------------------------------------------------------
 
     def admin(self, path):
-        url = f"http://127.0.0.1:{self.admin_port}{path}"
+        url = f"http://{self.host}:{self.admin_port}{path}"
         with urllib.request.urlopen(url, timeout=5) as answer:
             return answer.read().decode()
 

@@ -79,7 +79,7 @@ class Wire:
     """One client with one connection, opened when it is needed and again after an error."""
 
     def __init__(self, node, tls=False, timeout=60):
-        self.host, self.port = "127.0.0.1", node.s3_port
+        self.host, self.port = node.host, node.s3_port
         self.signer = Signer(node.key, node.secret)
         self.context = ssl.create_default_context(cafile=node.certificate) if tls else None
         self.timeout = timeout
