@@ -26,6 +26,7 @@
 #   kill9     a node that is killed fifty times while it writes
 #   nodes     three nodes that are killed and paused while clients race on them
 #   join      nodes that join one whose log has forgotten how it began
+#   partition three nodes that are cut off from one another; needs root
 #   histories what racing clients were answered, held against the rules of a register
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -34,7 +35,7 @@ shift
 builddir=$(cd "$builddir" && pwd) || exit 1
 release=$builddir/release
 python=$builddir/clients/bin/python
-parts=${*:-quick framing boto hostile cluster_cli kill9 histories nodes join restic registry s3cmd rclone census drives mirror bitflip maps stalled full aws}
+parts=${*:-quick framing boto hostile cluster_cli kill9 histories nodes partition join restic registry s3cmd rclone census drives mirror bitflip maps stalled full aws}
 
 logs=$builddir/test-logs
 mkdir -p "$logs"
@@ -143,7 +144,7 @@ for part in $parts; do
 	cluster_cli) part cluster_cli 300 "$python" tests/s3/cluster_cli.py "$release" ;;
 	full) part full 600 "$python" tests/s3/full.py "$release" ;;
 	census) part census 600 "$python" tests/crash/census.py --test "$release" ;;
-	drives | mirror | bitflip | maps | kill9 | nodes | join | histories)
+	drives | mirror | bitflip | maps | kill9 | nodes | join | partition | histories)
 		part "$part" 1200 "$python" "tests/crash/$part.py" "$release" ;;
 	*)
 		echo "$0: no part is called $part; see the top of this file" >&2
