@@ -5,6 +5,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "server/cluster.h"
 #include "server/loop_call.h"
@@ -12,6 +13,7 @@
 
 #define SETTING_ROOT_KEY "root-key-made"
 #define ROOT_OWNER "root"
+#define BOOTSTRAP_TRIES 10
 
 /* --- proposing from a thread that may wait ---------------------------------------------------- */
 
@@ -47,6 +49,21 @@ enum err node_propose(
 		err = command_code_err(ret_result->code);
 	}
 	free(bytes);
+	return err;
+}
+
+/* The same for what may be done twice: tries again while the lead changes hands. */
+static enum err propose_until(
+	struct node *node, const struct command *command, struct command_result *ret_result)
+{
+	static const struct timespec pause = {.tv_nsec = 500 * 1000 * 1000};
+	enum err err = ERR_UNAVAILABLE;
+	for (unsigned i = 0; i < BOOTSTRAP_TRIES; i++) {
+		err = node_propose(node, command, ret_result);
+		if (err != ERR_UNAVAILABLE && err != ERR_UNKNOWN && err != ERR_CLOSED)
+			return err;
+		nanosleep(&pause, NULL);
+	}
 	return err;
 }
 
@@ -86,7 +103,7 @@ static enum err add_drive(struct node *node, struct node_drive *drive)
 	command.drive_add.weight = space.total;
 	command.drive_add.zone = bytes_of(node->config->zone);
 	struct command_result result;
-	err = node_propose(node, &command, &result);
+	err = propose_until(node, &command, &result);
 	if (err == ERR_OK || err == ERR_EXISTS) {
 		drive->number = result.id;
 		err = ERR_OK;
@@ -150,7 +167,9 @@ static enum err set_ring(struct node *node)
 		struct command command = {.type = COMMAND_RING_SET};
 		command.ring_set.ring = bytes_make(bytes, len);
 		struct command_result result;
-		err = node_propose(node, &command, &result);
+		err = propose_until(node, &command, &result);
+		if (err == ERR_CONFLICT) /* another node, or an earlier try, set one */
+			err = ERR_OK;
 	}
 	free(bytes);
 	free(slots);
@@ -185,13 +204,13 @@ static enum err put_root(struct node *node, const struct root_key *root)
 	command.key_put.description = bytes_of("made at init");
 	command.key_put.role = AUTH_ROLE_ADMIN;
 	struct command_result result;
-	err = node_propose(node, &command, &result);
+	err = propose_until(node, &command, &result);
 	if (err)
 		return err;
 	struct command done = {.type = COMMAND_SETTING_PUT};
 	done.setting_put.name = bytes_of(SETTING_ROOT_KEY);
 	done.setting_put.value = bytes_of("1");
-	return node_propose(node, &done, &result);
+	return propose_until(node, &done, &result);
 }
 
 static enum err make_root(struct node *node, char *message)
