@@ -229,8 +229,9 @@ static void start(const char *parent)
 	for (unsigned i = 0; i <= LOOPS; i++)
 		fail("loop", server_loop_new(i, "loop", &options, &loops[i]));
 	struct drive_identity identity = {{{1}}, {{2}}, {{3}}, 0, DRIVE_NVME};
-	struct drive_settings settings = {
-		DRIVE_SEGMENT_LEN_DEFAULT, 1000, BUFFER_ROWS_DEFAULT, 25, 64 << 20};
+	struct drive_settings settings = drive_settings_default();
+	settings.max_uncommitted = BUFFER_ROWS_DEFAULT;
+	settings.reserve_len = 64 << 20;
 	fail("format", drive_format(disk, &identity, &settings));
 	fail("kv", kv_lmdb_open(kv_path, 1u << 30, &kv));
 	struct drive_setup setup = {

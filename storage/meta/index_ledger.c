@@ -32,7 +32,7 @@ void index_shard_places(const struct ring_snapshot *ring, uint16_t slot, struct 
 bool index_shard_belongs(const struct ring_snapshot *ring, uint16_t slot,
 	const struct row_extent *row, uint8_t shard, uint16_t drive)
 {
-	uint16_t other;
+	uint16_t other = 0;
 	if (shard >= row->k + row->m)
 		return false;
 	return ring_snapshot_is_place(ring, slot, shard, drive) ||

@@ -190,7 +190,7 @@ static enum err put_local(struct snapshot_import *import)
 
 enum err snapshot_import_finish(struct snapshot_import *import, uint64_t index)
 {
-	uint64_t count;
+	uint64_t count = 0;
 	struct state_hash hash;
 	if (!import->kv || import->seen != FRAME_LAST || import->is_finished ||
 		place_complete(import->sequence) != index)

@@ -6,7 +6,12 @@
 #include "tests/lib/test.h"
 
 /* Groups of three to five members under faults; --seed=N runs that one, SEEDS says how many. */
-static uint64_t seed_first = 1, seed_count = 100;
+#ifdef __SANITIZE_ADDRESS__
+enum { SEEDS = 15 };
+#else
+enum { SEEDS = 100 };
+#endif
+static uint64_t seed_first = 1, seed_count = SEEDS;
 static struct raft_rig rig;
 
 static uint64_t below(uint64_t n)

@@ -488,7 +488,8 @@ static void run_seed(uint64_t seed)
 			rig_reopen(&rig, below(2) == 0);
 			next_counter = 1; /* of a new session */
 		}
-		compare();
+		if (round % 5 == 4) /* all rows are counted anew: long */
+			compare();
 	}
 	rig_collect(&rig);
 	index_audit_is_clean(rig.reader);
