@@ -396,15 +396,11 @@ static void end_service(struct node *node)
 		stop_hub(node->s3_hubs[i], node->loops[i]);
 	stop_hub(node->admin_hub, node->loops[0]);
 	node_stop_background(node);
-	stop_drives(node);
-	index_copies_cancel(&node->copies);
-	for (unsigned i = 0; i < node->config->loops; i++) {
-		struct loop_close close = {node, i};
-		err_ignore(loop_call(server_loop_base(node->loops[i]), close_loop_there, &close));
-	}
 	if (node->cluster && node->is_index_started)
 		cluster_hand_over(node->cluster);
 	node_stop_services(node);
+	stop_drives(node);
+	index_copies_cancel(&node->copies);
 	if (node->is_index_started) {
 		struct completion stopped;
 		completion_init(&stopped);
@@ -412,6 +408,11 @@ static void end_service(struct node *node)
 		err_ignore(completion_wait(&stopped));
 	}
 	cluster_stop(node->cluster);
+	/* No request of another node comes any more. */
+	for (unsigned i = 0; i < node->config->loops; i++) {
+		struct loop_close close = {node, i};
+		err_ignore(loop_call(server_loop_base(node->loops[i]), close_loop_there, &close));
+	}
 	settle(node);
 	end_loops(node);
 }
