@@ -2,8 +2,8 @@
 /* The index over its log, through crashes and errors of disk and map.
  *
  * Clients put and delete keys, each key by one client at a time, so that what a key must hold is
- * known: what was answered last, or, when the answer was lost, that or the one before. Lives end
- * with a kill, often with the power too; each next one must find
+ * known: what was answered last, or, when the answer was lost, that or the one before. Lives end by
+ * a kill, often with the power too; each next one must find
  *   - every answered command, and none that was refused;
  *   - the same state hash at the same log index as in any life before;
  *   - the results that the session before was told and had not let go;
@@ -28,13 +28,11 @@ enum {
 	DRIVES = 3,
 };
 
-/* --seed=N runs that one; SEEDS in the environment, how many from 1 on. */
 #ifdef __SANITIZE_ADDRESS__
-enum { SEEDS = 1 };
+static uint64_t seed_first = 1, seed_count = 1; /* --seed=N runs one; SEEDS: how many */
 #else
-enum { SEEDS = 5 };
+static uint64_t seed_first = 1, seed_count = 5;
 #endif
-static uint64_t seed_first = 1, seed_count = SEEDS;
 
 struct rig;
 
