@@ -70,6 +70,16 @@ static unsigned wanted_copies(const struct node *node)
 	return count >= DRIVES_FOR_THREE ? 3 : count > 1 ? 2 : 1;
 }
 
+/* Are the drives that are here on two file systems at least? Only then a mirror begins: where all
+ * share one, a drive that is missing now would be in the way of the next start. */
+static bool may_mirror(const struct node *node)
+{
+	for (unsigned i = 2; i < node->home_count; i++)
+		if (node->homes[i].domain != node->homes[1].domain)
+			return true;
+	return false;
+}
+
 /* --- the log ---------------------------------------------------------------------------------- */
 
 static enum err refuse_mirror(enum err err, const struct log_mirror_found *found, char *message)
@@ -101,7 +111,7 @@ static enum err open_mirror(struct node *node, char *message)
 		.trace = node->trace,
 	};
 	memcpy(setup.homes, node->homes, sizeof setup.homes);
-	bool may_begin = setup.copies > 1 && !node->cluster;
+	bool may_begin = setup.copies > 1 && !node->cluster && may_mirror(node);
 	if (!may_begin && !log_mirror_is_there(node->homes, node->home_count))
 		return ERR_OK;
 	struct log_mirror_found found;
