@@ -26,6 +26,7 @@ enum {
 	HASHES = 4096,
 	RESULTS = 4096,
 	DRIVES = 3,
+	SEEDS_FOR_FAILURES = 4, /* fewer may meet no failure at all */
 };
 
 #ifdef __SANITIZE_ADDRESS__
@@ -577,7 +578,8 @@ START_TEST(what_was_answered_is_there_in_every_life)
 	ck_assert_uint_gt(answered, 100 * seed_count);
 	ck_assert_uint_gt(hashes, seed_count);
 	ck_assert_uint_gt(results, seed_count);
-	ck_assert_uint_gt(failures, seed_count / 3);
+	if (seed_count >= SEEDS_FOR_FAILURES)
+		ck_assert_uint_gt(failures, seed_count / 3);
 }
 END_TEST
 
