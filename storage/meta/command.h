@@ -112,6 +112,11 @@ uint16_t command_type_version(enum command_type type);
  * by forced recovery, and never goes (REFUSED). */
 #define COMMAND_SETTING_EPOCH "cluster-epoch"
 
+/* While this setting has a value nothing is collected: after a forced recovery the index may be
+ * older than what lies on drives, until an operator has confirmed that it is to count. The value is
+ * a text that says why. */
+#define COMMAND_SETTING_HELD "collection.held"
+
 /* What each key of an OBJECT_DELETE came to; 4 bits. */
 enum command_delete_code { /* kept on disk */
 	DELETE_DONE = 0, /* a version is gone, or there was nothing */

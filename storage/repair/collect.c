@@ -510,7 +510,7 @@ static void advance_idle(struct collector *collector)
 		report_to_others(collector);
 		ask_missed(collector);
 	}
-	enum err err = collector->is_allowed ? take_garbage(collector) : ERR_NOT_FOUND;
+	enum err err = take_garbage(collector);
 	if (err && collector->census_due_ms != 0 &&
 		loop_now_ms(collector->store->loop) >= collector->census_due_ms) {
 		begin_census(collector);
@@ -530,6 +530,17 @@ static void advance_idle(struct collector *collector)
 	advance_freeing(collector);
 }
 
+/* Is collection held up (C7)? As long as that cannot be read it is. */
+static bool is_held(struct collector *collector)
+{
+	struct bytes value;
+	if (index_view_begin(collector->reader) != ERR_OK)
+		return true;
+	enum err err = index_setting_get(collector->reader, bytes_of(COMMAND_SETTING_HELD), &value);
+	index_view_end(collector->reader);
+	return err != ERR_NOT_FOUND;
+}
+
 static void advance(struct collector *collector)
 {
 	if (collector->is_stopping) {
@@ -541,6 +552,10 @@ static void advance(struct collector *collector)
 		free(collector->frees);
 		collector->frees = NULL;
 		collector->stopped(collector);
+		return;
+	}
+	if (collector->state <= COLLECT_CENSUS && is_held(collector)) {
+		look_later(collector, COLLECT_IDLE_MS);
 		return;
 	}
 	switch (collector->state) {
@@ -572,7 +587,6 @@ enum err collect_start(struct collector *collector, struct store_loop *store)
 	collector->store = store;
 	collector->reader = store->reader;
 	collector->timer.fire = timer_fired;
-	collector->is_allowed = true;
 	collector->state = COLLECT_CENSUS;
 	look_later(collector, 0);
 	return ERR_OK;

@@ -33,6 +33,9 @@
  * move, and where they were left over. A census frees a shard whose extent has a row only if row,
  * ring and leftovers of one view do not name its drive: what has just moved may be being read, and
  * is the emptier's.
+ *
+ * (C7) Nothing is freed, of the queue or by a census, while the setting COMMAND_SETTING_HELD is
+ * there; a step that was begun before may end.
  */
 #define COLLECT_FREES_MAX 2048 /* shards that drives are about to forget */
 #define COLLECT_IDLE_MS 500 /* between two looks at an empty queue */
@@ -72,7 +75,6 @@ struct collector {
 	struct index_reader *reader;
 	enum collect_state state;
 	bool is_stopping;
-	bool is_allowed; /* false: after a forced recovery, until an operator confirms */
 	void (*stopped)(struct collector *collector);
 	struct timer timer;
 
