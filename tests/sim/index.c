@@ -586,13 +586,11 @@ END_TEST
 int main(int argc, char **argv)
 {
 	const char *seeds = getenv("SEEDS");
-	if (seeds)
-		seed_count = strtoull(seeds, NULL, 10);
 	uint64_t seed = sim_seed_of(argc, argv, 0);
-	if (seed != 0) {
+	if (seeds || seed != 0)
+		seed_count = seed != 0 ? 1 : strtoull(seeds, NULL, 10);
+	if (seed != 0)
 		seed_first = seed;
-		seed_count = 1;
-	}
 	Suite *suite = suite_create("index");
 	TCase *tc = tcase_create("index");
 	tcase_set_timeout(tc, 0);
