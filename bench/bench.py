@@ -16,17 +16,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-TICK = os.sysconf("SC_CLK_TCK")
-
-
-def say(name, value, unit):
-    text = f"{value:.3f}" if isinstance(value, float) and abs(value) < 100 else f"{value:.0f}"
-    print(name, text, unit, flush=True)
+import machine
+import nodes
+from machine import Peak, Rows, drop_caches, fio, say
 
 
 def free_port():
@@ -84,84 +79,18 @@ class Node:
             self.process.kill()
             self.process.wait()
 
-    def cpu_seconds(self):
-        with open(f"/proc/{self.process.pid}/stat") as file:
-            fields = file.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
-
     def rss_mib(self):
-        with open(f"/proc/{self.process.pid}/status") as file:
-            text = file.read()
-        return sum(int(re.search(name + r":\s+(\d+)", text)[1])
-                   for name in ("RssAnon", "RssShmem")) / 1024
+        return machine.rss_mib(self.process.pid)
 
     def metric(self, name):
-        url = f"http://127.0.0.1:{self.admin}/metrics"
-        text = urllib.request.urlopen(url, timeout=5).read().decode()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
-                   if re.match(name + r"(\{|\s)", line))
+        return machine.metric(self.admin, name)
 
     def written(self):
         return self.metric("rubus_disk_written_bytes_total")
 
     def load(self, op, size, connections, seconds=5, **more):
-        """One run of bench/load. Returns its numbers and the server's CPU seconds."""
-        command = [f"{self.build}/bench/load", "--port", str(self.s3), "--key", self.key,
-                   "--secret", self.secret, "--bucket", more.pop("bucket", "bench"), "--op", op,
-                   "--size", str(size), "--connections", str(connections),
-                   "--seconds", str(seconds), "--name", "x"]
-        for name, value in more.items():
-            command += ["--" + name] + ([] if value is True else [str(value)])
-        cpu = self.cpu_seconds()
-        run = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 600)
-        cpu = self.cpu_seconds() - cpu
-        if run.returncode:
-            sys.exit(f"load failed: {' '.join(command)}\n{run.stdout}{run.stderr}")
-        numbers = {line.split()[0][2:]: float(line.split()[1]) for line in run.stdout.splitlines()}
-        numbers["cpu"] = cpu
-        numbers["bytes"] = numbers["rate"] * numbers["seconds"] * 1e9
-        return numbers
-
-
-class Peak:
-    """The greatest resident size of a node while a block runs, sampled every 10 ms."""
-
-    def __init__(self, node):
-        self.node, self.peak, self.is_over = node, 0, False
-
-    def __enter__(self):
-        self.thread = threading.Thread(target=self.sample)
-        self.thread.start()
-        return self
-
-    def sample(self):
-        while not self.is_over:
-            self.peak = max(self.peak, self.node.rss_mib())
-            time.sleep(0.01)
-
-    def __exit__(self, *_):
-        self.is_over = True
-        self.thread.join()
-
-
-def fio(parent, mode, size="1m", depth=16, seconds=4):
-    """GB/s of O_DIRECT reads or writes on the file system of the bench."""
-    command = ["fio", "--name=x", f"--filename={parent}/fio.dat", f"--rw={mode}", f"--bs={size}",
-               "--direct=1", "--ioengine=io_uring", f"--iodepth={depth}", "--size=2g",
-               "--time_based", f"--runtime={seconds}", "--output-format=terse",
-               "--terse-version=3", "--end_fsync=1" if mode == "write" else "--norandommap"]
-    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    fields = out.strip().splitlines()[-1].split(";")
-    return int(fields[6] if "read" in mode else fields[47]) * 1024 / 1e9
-
-
-def drop_caches():
-    try:
-        os.sync()
-        with open("/proc/sys/vm/drop_caches", "w") as file:
-            file.write("3")
-    except OSError:
-        pass
+        return machine.load(self.build, [self.s3], self.key, self.secret, [self.process.pid],
+                            op, size, connections, seconds, **more)
 
 
 def make_index_cold(node):
@@ -271,11 +200,11 @@ def memory(build, parent):
     node.bucket("bench")
     time.sleep(12)
     say("rss_idle", node.rss_mib(), "MiB")
-    with Peak(node) as peak:
+    with Peak(node.process.pid) as peak:
         node.load("put", 1 << 20, 128, seconds=5, keys=2000)
     say("rss_128_uploads", peak.peak, "MiB")
     time.sleep(12)  # what the uploads held is given back after 10 s
-    with Peak(node) as peak:
+    with Peak(node.process.pid) as peak:
         run = node.load("put", 5 << 30, 1, count=1, keys=1, prefix="huge")
     say("rss_one_5g_put", peak.peak, "MiB")
     say("put_5g_rate", run["rate"], "GB/s")
@@ -285,7 +214,7 @@ def memory(build, parent):
 def listing(build, parent):
     node = Node(build, parent, 1)
     node.bucket("bench")
-    with Peak(node) as peak:
+    with Peak(node.process.pid) as peak:
         run = node.load("put", 16, 64, count=1000000, keys=1000000)
     say("rss_1e6_puts", peak.peak, "MiB")
     say("put_16b_64_cpu", run["cpu"] / run["count"] * 1e6, "us/op")
@@ -306,7 +235,7 @@ def listing(build, parent):
     run = node.load("list", 0, 1, count=1000)
     say("list_1000_of_1e6_cold", run["keys"] / run["seconds"], "keys/s")
     say("list_1000_of_1e6_cold_p99", run["p99"], "us")
-    with Peak(node) as peak:
+    with Peak(node.process.pid) as peak:
         node.load("get", 16, 16, seconds=2, keys=1000000, random=True)
     say("rss_1e6_keys", peak.peak, "MiB")
     node.stop(signal.SIGKILL)
@@ -330,17 +259,21 @@ def flushes(build, parent):
 
 
 ROWS = {"small": small, "large": large, "coded": coded, "memory": memory, "listing": listing,
-        "flushes": flushes}
+        "flushes": flushes, **nodes.ROWS}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("build", nargs="?", default="build/release")
-    parser.add_argument("--row", action="append", choices=sorted(ROWS), help="only these")
+    parser.add_argument("--row", "--only", action="append", choices=sorted([*ROWS, "cluster"]),
+                        help="only these; cluster: all those of several nodes")
+    parser.add_argument("--json", action="store_true", help="a JSON document per row")
     parser.add_argument("--dir", help="where the drives are made; the file system that is measured")
     arguments = parser.parse_args()
+    Rows.json = arguments.json
     for name, function in ROWS.items():
-        if arguments.row and name not in arguments.row:
+        wanted = arguments.row or [name]
+        if name not in wanted and not ("cluster" in wanted and name in nodes.ROWS):
             continue
         parent = tempfile.mkdtemp(prefix="rubus-bench-", dir=arguments.dir)
         try:
@@ -349,7 +282,10 @@ def main():
             for node in Node.started:
                 node.kill()
             Node.started.clear()
+            nodes.kill_all()
             shutil.rmtree(parent, ignore_errors=True)
+    if Rows.missed:
+        print("missed:", " ".join(Rows.missed), file=sys.stderr)
 
 
 main()

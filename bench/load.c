@@ -4,7 +4,8 @@
  * thrown away in the kernel when they are received (MSG_TRUNC), so that the client costs little
  * beside the server. Every request is signed.
  *
- *	load --port 9000 --key ID --secret SECRET --bucket B --op put --size 4096 --connections 32
+ *	load --port 9000[,9010,…] --key ID --secret SECRET --bucket B --op put --size 4096
+ *--connections 32
  *
  * Prints "NAME_ops VALUE 1/s", bytes, and latencies, NAME being --name. Any answer that is not the
  * expected one is counted as an error and makes the exit status 1. */
@@ -35,12 +36,14 @@
 #define LATENCY_STEPS 64 /* in each power of two of microseconds */
 #define LATENCY_BUCKETS (32 * LATENCY_STEPS)
 #define PAGE_KEYS_MAX 1000
+#define PORTS_MAX 16
 
 enum op { OP_PUT, OP_GET, OP_LIST, OP_HEAD, OP_DELETE };
 
 struct options {
 	const char *address, *id, *secret, *bucket, *region, *name, *prefix;
-	uint16_t port;
+	uint16_t ports[PORTS_MAX]; /* of one node or several; connections go to them in turn */
+	unsigned port_count;
 	enum op op;
 	size_t size;
 	unsigned connections;
@@ -65,7 +68,8 @@ struct connection {
 };
 
 static struct options options = {.address = "127.0.0.1",
-	.port = 9000,
+	.ports = {9000},
+	.port_count = 1,
 	.region = "rubus",
 	.name = "load",
 	.prefix = "k",
@@ -298,9 +302,9 @@ static void receive(struct connection *c)
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
-static int dial(void)
+static int dial(uint16_t port)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(options.port)};
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
 	inet_pton(AF_INET, options.address, &address.sin_addr);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int on = 1;
@@ -340,10 +344,19 @@ static bool parse_text(int c, const char *value)
 	return letter != NULL;
 }
 
+static void parse_ports(const char *value)
+{
+	char *end;
+	options.port_count = 0;
+	do
+		options.ports[options.port_count++] = strtoul(value, &end, 10);
+	while (*end == ',' && (value = end + 1) && options.port_count < PORTS_MAX);
+}
+
 static bool parse_number(int c, const char *value)
 {
 	if (c == 'p')
-		options.port = strtoul(value, NULL, 10);
+		parse_ports(value);
 	else if (c == 'z')
 		options.size = strtoull(value, NULL, 10);
 	else if (c == 'c')
@@ -436,14 +449,14 @@ int main(int argc, char **argv)
 	parse(argc, argv);
 	make_body();
 	signer = (struct load_signer){.address = options.address,
-		.port = options.port,
+		.port = options.ports[0],
 		.id = options.id,
 		.region = options.region};
 	load_signer_start(&signer, options.secret);
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	struct connection *connections = calloc(options.connections, sizeof *connections);
 	for (unsigned i = 0; i < options.connections; i++) {
-		connections[i].fd = dial();
+		connections[i].fd = dial(options.ports[i % options.port_count]);
 		watch(&connections[i], EPOLLIN, EPOLL_CTL_ADD);
 	}
 	uint64_t begin_ns = now_ns();

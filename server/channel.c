@@ -165,6 +165,10 @@ void channel_add_counts(struct channel *channel, struct channel_counts *io_count
 		add(&io_counts->notes_lost, &cells->notes_lost);
 		add(&io_counts->timeouts, &cells->timeouts);
 		add(&io_counts->refused_us, &cells->refused_us);
+		for (unsigned kind = 0; kind < PEER_KIND_COUNT; kind++) {
+			add(&io_counts->asked[kind], &cells->asked[kind]);
+			add(&io_counts->answered[kind], &cells->answered[kind]);
+		}
 	}
 	for (unsigned i = 0; i < CHANNEL_REFUSAL_COUNT; i++)
 		add(&io_counts->refused[i], &channel->refused[i]);

@@ -111,6 +111,8 @@ struct channel_counts {
 	uint64_t notes_lost, timeouts;
 	uint64_t refused_us; /* by others */
 	uint64_t refused[CHANNEL_REFUSAL_COUNT]; /* by us */
+	/* Of messages_out, by kind: calls and notes, answers. */
+	uint64_t asked[PEER_KIND_COUNT], answered[PEER_KIND_COUNT];
 };
 
 /* Adds what has been counted to *io_counts. Any thread. */

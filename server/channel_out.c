@@ -88,7 +88,12 @@ static void end_message(struct channel_link *link)
 	out->call = NULL;
 	out->request = NULL;
 	out->payload = NULL;
-	channel_count(&link->peers->cells.messages_out, 1);
+	struct channel_cells *cells = &link->peers->cells;
+	channel_count(&cells->messages_out, 1);
+	if (call)
+		channel_count(&cells->asked[call->kind], 1);
+	else if (request)
+		channel_count(&cells->answered[request->base.kind], 1);
 	if (call && !call->done)
 		note_free(call);
 	else if (call)

@@ -37,6 +37,7 @@ struct channel_cells {
 	_Atomic uint64_t messages_out, messages_in, bytes_out, bytes_in, writes, reads;
 	_Atomic uint64_t links_dialed, links_accepted, links_broken, notes_lost, timeouts;
 	_Atomic uint64_t refused_us;
+	_Atomic uint64_t asked[PEER_KIND_COUNT], answered[PEER_KIND_COUNT];
 };
 
 /* --- calls and requests ----------------------------------------------------------------------- */

@@ -100,6 +100,29 @@ static void write_index(const struct node *node, struct metrics_text *text)
 		METRICS_COUNTER, info.groups);
 }
 
+/* What was sent, by what it was about. */
+static void write_kinds(const struct channel_counts *counts, struct metrics_text *text)
+{
+	static const struct {
+		enum peer_kind kind;
+		const char *name;
+	} kinds[] = {{PEER_RAFT, "raft"}, {PEER_PROPOSE, "propose"},
+		{PEER_READ_INDEX, "read-index"}, {PEER_SNAPSHOT, "snapshot"},
+		{PEER_SHARD_OPEN, "shard-open"}, {PEER_SHARD_APPEND, "shard-append"},
+		{PEER_SHARD_SEAL, "shard-seal"}, {PEER_SHARD_ABORT, "shard-abort"},
+		{PEER_SHARD_READ, "shard-read"}, {PEER_SHARD_FREE, "shard-free"},
+		{PEER_SHARD_CENSUS, "shard-census"}, {PEER_STATUS, "status"}};
+	metrics_text_family(text, "rubus_channel_sent_kind_total",
+		"Messages sent to other nodes, by what they are about.", METRICS_COUNTER);
+	for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
+		char labels[64];
+		snprintf(labels, sizeof labels, "kind=\"%s\",is=\"request\"", kinds[i].name);
+		metrics_text_value(text, labels, counts->asked[kinds[i].kind]);
+		snprintf(labels, sizeof labels, "kind=\"%s\",is=\"answer\"", kinds[i].name);
+		metrics_text_value(text, labels, counts->answered[kinds[i].kind]);
+	}
+}
+
 /* What counts the links to other nodes. */
 static void write_channel(struct channel *channel, struct metrics_text *text)
 {
@@ -116,6 +139,8 @@ static void write_channel(struct channel *channel, struct metrics_text *text)
 			counts.messages_out},
 		{"messages_received_total", "Calls, notes and answers of other nodes.",
 			counts.messages_in},
+		{"sends_total", "System calls that sent them.", counts.writes},
+		{"receives_total", "System calls that received them.", counts.reads},
 		{"sent_bytes_total", "Bytes sent to other nodes.", counts.bytes_out},
 		{"received_bytes_total", "Bytes received from other nodes.", counts.bytes_in},
 		{"links_dialed_total", "Links made to other nodes.", counts.links_dialed},
@@ -131,6 +156,7 @@ static void write_channel(struct channel *channel, struct metrics_text *text)
 		snprintf(name, sizeof name, "rubus_channel_%s", counters[i].name);
 		write_one(text, name, counters[i].help, METRICS_COUNTER, counters[i].value);
 	}
+	write_kinds(&counts, text);
 }
 
 static void write_cluster(const struct node *node, struct metrics_text *text)
@@ -237,6 +263,39 @@ static double drive_free(const struct node_drive *drive)
 	return space.free;
 }
 
+/* How often threads were awake, and what they did then. */
+static void write_loops(const struct node *node, struct metrics_text *text)
+{
+	struct {
+		char name[16];
+		struct server_loop_stats stats;
+	} loops[NODE_LOOPS_MAX + 4];
+	unsigned count = 0;
+	const struct server_loop *others[] = {
+		node->log_loop, node->apply_loop, node->commit_loop, node->locate_loop};
+	static const char *const names[] = {"log", "apply", "commit", "locate"};
+	for (; count < node->config->loops; count++) {
+		snprintf(loops[count].name, sizeof loops[count].name, "loop=\"%u\"", count);
+		loops[count].stats = server_loop_stats(node->loops[count]);
+	}
+	for (size_t i = 0; i < ARRAY_COUNT(others); i++, count++) {
+		snprintf(loops[count].name, sizeof loops[count].name, "loop=\"%s\"", names[i]);
+		loops[count].stats = server_loop_stats(others[i]);
+	}
+	metrics_text_family(
+		text, "rubus_loop_turns_total", "Waits of a thread for events.", METRICS_COUNTER);
+	for (unsigned i = 0; i < count; i++)
+		metrics_text_value(text, loops[i].name, loops[i].stats.turns);
+	metrics_text_family(
+		text, "rubus_loop_tasks_total", "Tasks that a thread ran.", METRICS_COUNTER);
+	for (unsigned i = 0; i < count; i++)
+		metrics_text_value(text, loops[i].name, loops[i].stats.tasks);
+	metrics_text_family(text, "rubus_loop_wakeups_total",
+		"Times that a thread slept and was woken by another.", METRICS_COUNTER);
+	for (unsigned i = 0; i < count; i++)
+		metrics_text_value(text, loops[i].name, loops[i].stats.wakeups);
+}
+
 void node_metrics_collect(void *arg, struct metrics_text *text)
 {
 	const struct node *node = arg;
@@ -244,6 +303,7 @@ void node_metrics_collect(void *arg, struct metrics_text *text)
 	write_pools(node, text);
 	write_index(node, text);
 	write_cluster(node, text);
+	write_loops(node, text);
 	write_disks(node, text, "rubus_disk_flushes_total",
 		"Flushes of files and directories, and writes that flush themselves. "
 		"Without those of LMDB.",
