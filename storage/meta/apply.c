@@ -54,6 +54,7 @@ static apply_function *const functions[COMMAND_TYPE_COUNT] = {
 	[COMMAND_MOVE_CANCEL] = apply_move_cancel,
 	[COMMAND_MOVE_EMPTIED] = apply_move_emptied,
 	[COMMAND_SPAN_BEGIN] = apply_span_begin,
+	[COMMAND_TASK_PUT] = apply_task_put,
 };
 
 /* --- what is kept beside the tables ----------------------------------------------------------- */

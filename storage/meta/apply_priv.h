@@ -205,7 +205,7 @@ apply_function apply_garbage_done;
 apply_function apply_drive_add, apply_drive_update, apply_ring_set, apply_ring_target;
 apply_function apply_move_begin, apply_move_advance, apply_move_flip, apply_move_cancel;
 apply_function apply_move_emptied, apply_span_begin;
-apply_function apply_key_put, apply_key_delete, apply_setting_put;
+apply_function apply_key_put, apply_key_delete, apply_setting_put, apply_task_put;
 apply_function apply_node_put, apply_node_remove, apply_token_put, apply_token_delete;
 
 /* Closes all sessions of a node. */

@@ -76,8 +76,9 @@ const char *command_type_name(enum command_type type)
 		[COMMAND_MOVE_CANCEL] = "move_cancel",
 		[COMMAND_MOVE_EMPTIED] = "move_emptied",
 		[COMMAND_SPAN_BEGIN] = "span_begin",
+		[COMMAND_TASK_PUT] = "task_put",
 	};
-	return type < COMMAND_TYPE_COUNT ? names[type] : "?";
+	return type < COMMAND_TYPE_COUNT && names[type] ? names[type] : "?";
 }
 
 uint16_t command_type_version(enum command_type type)
@@ -115,7 +116,7 @@ bool command_is_growth(const uint8_t *bytes)
 
 enum err command_encode(const struct command *command, uint8_t *buf, size_t cap, size_t *ret_len)
 {
-	assert(command->type < COMMAND_TYPE_COUNT);
+	assert(command->type < COMMAND_TYPE_COUNT && command_type_fields[command->type]);
 	if (cap < COMMAND_HEADER_LEN)
 		return ERR_LIMIT;
 	memset(buf, 0, COMMAND_HEADER_LEN);
@@ -139,7 +140,8 @@ enum err command_decode(struct bytes in, struct command *ret_command)
 {
 	if (in.len < COMMAND_HEADER_LEN || in.len > COMMAND_LEN_MAX)
 		return ERR_INVALID;
-	if (in.data[AT_FORMAT] != COMMAND_FORMAT || in.data[AT_TYPE] >= COMMAND_TYPE_COUNT)
+	if (in.data[AT_FORMAT] != COMMAND_FORMAT || in.data[AT_TYPE] >= COMMAND_TYPE_COUNT ||
+		!command_type_fields[in.data[AT_TYPE]])
 		return ERR_UNSUPPORTED;
 	ret_command->type = in.data[AT_TYPE];
 	ret_command->session = get_le64(in.data + AT_SESSION);

@@ -68,6 +68,7 @@ enum command_type { /* kept on disk */
 	COMMAND_MOVE_CANCEL = 34,
 	COMMAND_MOVE_EMPTIED = 35,
 	COMMAND_SPAN_BEGIN = 36,
+	COMMAND_TASK_PUT = 45, /* begins, tells of, or ends one */
 	COMMAND_TYPE_COUNT
 };
 
@@ -502,6 +503,20 @@ struct command_setting_put {
 	struct bytes value; /* empty: removed */
 };
 
+/* Without an id, a task begins, and result.id is its id; EXISTS if one of that name is open:
+ * result.id is that one's; LIMIT: TASKS_OPEN_MAX. With one, its text is replaced; STALE if it is
+ * not open. With is_end it ends, and the TASKS_ENDED_MAX newest that ended are kept; one that
+ * begins and ends at once brings the time when it began. */
+#define COMMAND_TASKS_OPEN_MAX 512
+#define COMMAND_TASKS_ENDED_MAX 32
+struct command_task_put {
+	uint64_t id;
+	struct bytes name;
+	bool is_end;
+	uint64_t began_ms;
+	struct bytes text;
+};
+
 /* --- the whole
  * ------------------------------------------------------------------------------------- */
 
@@ -545,6 +560,7 @@ struct command {
 		struct command_move_advance move_advance;
 		struct command_move_emptied move_emptied;
 		struct command_span_begin span_begin;
+		struct command_task_put task_put;
 	};
 };
 

@@ -311,6 +311,8 @@ bool command_is_valid(const struct command *command)
 	case COMMAND_TOKEN_PUT:
 		return command->token_put.secret.len > 0 && command->token_put.life_ms > 0 &&
 			command->token_put.life_ms <= TOKEN_LIFE_MS_MAX;
+	case COMMAND_TASK_PUT:
+		return is_name(command->task_put.name);
 	case COMMAND_SETTING_PUT:
 		return is_name(command->setting_put.name);
 	default:

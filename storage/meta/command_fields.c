@@ -394,6 +394,15 @@ static const struct field token_delete_list[] = {
 };
 static FIELDS(token_delete_fields, struct command_token_delete, token_delete_list);
 
+static const struct field task_put_list[] = {
+	FIELD(1, FIELD_U64, struct command_task_put, id, 0),
+	FIELD(2, FIELD_BYTES, struct command_task_put, name, ROW_TASK_NAME_LEN_MAX),
+	FIELD(3, FIELD_BOOL, struct command_task_put, is_end, 0),
+	FIELD(4, FIELD_U64, struct command_task_put, began_ms, 0),
+	FIELD(5, FIELD_BYTES, struct command_task_put, text, ROW_TASK_TEXT_LEN_MAX),
+};
+static FIELDS(task_put_fields, struct command_task_put, task_put_list);
+
 const struct fields *const command_type_fields[COMMAND_TYPE_COUNT] = {
 	[COMMAND_NOOP] = &noop_fields,
 	[COMMAND_SESSION_OPEN] = &session_open_fields,
@@ -432,4 +441,5 @@ const struct fields *const command_type_fields[COMMAND_TYPE_COUNT] = {
 	[COMMAND_MOVE_CANCEL] = &moves_fields,
 	[COMMAND_MOVE_EMPTIED] = &move_emptied_fields,
 	[COMMAND_SPAN_BEGIN] = &span_begin_fields,
+	[COMMAND_TASK_PUT] = &task_put_fields,
 };

@@ -345,6 +345,13 @@ uint64_t index_access_key_generation(const struct index *index);
 MUST_USE enum err index_setting_get(
 	struct index_reader *reader, struct bytes name, struct bytes *ret_value);
 
+/* Tasks by id: the first with at least that one; and the open one of a name. Borrowed of the view,
+ * as all texts of rows. */
+MUST_USE enum err index_task_next(
+	struct index_reader *reader, uint64_t from, struct row_task *ret_task);
+MUST_USE enum err index_task_find(
+	struct index_reader *reader, struct bytes name, struct row_task *ret_task);
+
 struct index_garbage {
 	uint64_t log_index;
 	uint8_t kind;

@@ -250,6 +250,31 @@ enum err index_node_find(struct index_reader *reader, struct id id, struct row_n
 	return err;
 }
 
+enum err index_task_next(struct index_reader *reader, uint64_t from, struct row_task *ret_task)
+{
+	struct row_key key;
+	struct bytes found, value;
+	row_key_id(&key, TABLE_TASK, from);
+	enum err err = index_seek(reader, &key, 1, &found, &value);
+	return err == ERR_OK ? row_task_decode(value, ret_task) : err;
+}
+
+enum err index_task_find(struct index_reader *reader, struct bytes name, struct row_task *ret_task)
+{
+	uint64_t from = 1;
+	struct row_task task;
+	for (;;) {
+		enum err err = index_task_next(reader, from, &task);
+		if (err != ERR_OK)
+			return err;
+		if (task.ended_ms == 0 && bytes_is_equal(task.name, name))
+			break;
+		from = task.id + 1;
+	}
+	*ret_task = task;
+	return ERR_OK;
+}
+
 enum err index_garbage_next(struct index_reader *reader, uint64_t log_index, uint8_t kind,
 	uint64_t id, struct index_garbage *ret_garbage)
 {

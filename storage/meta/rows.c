@@ -247,6 +247,15 @@ static const struct field leftover_list[] = {
 };
 static FIELDS(leftover_fields, struct row_leftover, leftover_list);
 
+static const struct field task_list[] = {
+	FIELD(1, FIELD_U64, struct row_task, id, 0),
+	FIELD(2, FIELD_BYTES, struct row_task, name, ROW_TASK_NAME_LEN_MAX),
+	FIELD(3, FIELD_U64, struct row_task, began_ms, 0),
+	FIELD(4, FIELD_U64, struct row_task, ended_ms, 0),
+	FIELD(5, FIELD_BYTES, struct row_task, text, ROW_TASK_TEXT_LEN_MAX),
+};
+static FIELDS(task_fields, struct row_task, task_list);
+
 static const struct field slot_shard_list[] = {
 	FIELD(1, FIELD_U64, struct row_slot_shard, count, 0),
 	FIELD(2, FIELD_U64, struct row_slot_shard, len, 0),

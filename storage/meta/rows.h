@@ -43,6 +43,8 @@
 #define ROW_PARTS_TAKEN_LEN ((ROW_PART_MAX + 7) / 8 + 1) /* a bit per part number */
 #define ROW_ACCESS_KEY_ID_LEN_MAX 128
 #define ROW_SETTING_NAME_LEN_MAX 128
+#define ROW_TASK_NAME_LEN_MAX 32
+#define ROW_TASK_TEXT_LEN_MAX 1024
 
 /* Which version: the place in the log where it was made. {0, 0} is none. */
 struct version_id {
@@ -431,6 +433,14 @@ struct row_leftover {
 	uint64_t since; /* log index: gets that read an older state may ask it */
 };
 
+/* Work in the background, while it is open; and for some time after, what came of it. */
+struct row_task {
+	uint64_t id;
+	struct bytes name; /* of an open task: no other has it */
+	uint64_t began_ms, ended_ms; /* cluster time; ended_ms 0: it is open */
+	struct bytes text; /* JSON, of who does it: how far it is; then its verdict */
+};
+
 /* The shards that a gone drive held in a slot: one row for them all. */
 struct row_span {
 	uint8_t shard;
@@ -489,6 +499,7 @@ struct row_drive_counts {
 	X(move) \
 	X(span) \
 	X(leftover) \
+	X(task) \
 	X(slot_counts) \
 	X(drive_counts)
 
