@@ -145,7 +145,9 @@ START_TEST(garbage_in_the_log_is_refused_and_goes_by)
 	for (int i = 0; i < 500; i++) {
 		test_random_fill(&seed, bytes, sizeof bytes);
 		bytes[0] = COMMAND_FORMAT;
-		bytes[1] = test_random(&seed) % COMMAND_TYPE_COUNT;
+		do
+			bytes[1] = test_random(&seed) % COMMAND_TYPE_COUNT;
+		while (strcmp(command_type_name(bytes[1]), "?") == 0);
 		command_stamp(bytes, index_session(rig.index), 100000 + i, 0);
 		struct command_result result = send_raw(bytes, sizeof bytes);
 		ck_assert_uint_eq(result.code, COMMAND_REFUSED);
