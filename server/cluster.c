@@ -342,6 +342,13 @@ void cluster_hand_over(struct cluster *cluster)
 
 void cluster_start(struct cluster *cluster)
 {
+	struct steward_setup setup = {.loop = cluster->loop,
+		.consensus = cluster->node->consensus,
+		.index = cluster->node->index,
+		.reader = cluster->node->store_loops[0].reader,
+		.trace = cluster->node->trace,
+		.node = cluster->self.node};
+	steward_init(&cluster->steward, &setup);
 	err_ignore(loop_call(cluster->loop, begin_tick, cluster)); /* never fails */
 }
 

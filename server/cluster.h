@@ -6,7 +6,7 @@
 #include "server/join.h"
 #include "storage/meta/consensus_raft.h"
 #include "storage/meta/index.h"
-#include "storage/meta/steward_plan.h"
+#include "storage/meta/steward.h"
 #include "storage/object/store.h"
 
 /* What makes a node one of several.
@@ -14,12 +14,11 @@
  *	book		who is admitted: the rows of the index, and until it has any, the file
  *			"nodes" that the join left; goes to the channel whenever it changes
  *	door		lets nodes in that have a token
- *	steward		where this node leads: makes members of nodes, gives votes, closes the
- *			sessions of nodes that are gone
+ *	steward		asks nodes how they are, and where this one leads acts on it
+ *			(storage/meta/steward.h)
  *
  * Everything but what says otherwise happens on the first loop for clients. */
 #define CLUSTER_TICK_MS 500
-#define CLUSTER_SESSION_SILENT_MS 30000 /* then the session of a node is closed for it */
 #define CLUSTER_EPOCH 1
 
 /* What a node says of itself when it is asked (PEER_STATUS): the id of its log, the log index that
@@ -76,12 +75,7 @@ struct cluster {
 	size_t node_count;
 	struct cluster_node *nodes[ROW_NODES_MAX];
 
-	struct consensus_change change;
-	bool is_changing;
-	struct index_proposal close; /* of a session */
-	uint8_t close_bytes[128];
-	bool is_closing;
-	uint64_t led_since_ms; /* 0: this node does not lead */
+	struct steward steward;
 	_Atomic unsigned linked_count; /* other nodes, as of the last tick */
 	_Atomic bool has_majority; /* as of the last tick: so many voters are linked */
 };

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The steward: every member asks the others how they are; the one that leads acts on it.
- *
- * What is to be done is decided by storage/meta/steward_plan.h, one change at a time; what was not
- * done, because the lead was lost or nobody answered, is decided anew. */
+/* Every member asks the others how they are, and tells the steward (storage/meta/steward.h), which
+ * acts on it where this node leads. */
 #include <string.h>
 
 #include "server/cluster.h"
@@ -10,7 +8,6 @@
 #include "storage/bytes.h"
 
 #define STATUS_DEADLINE_MS 2000
-#define SETTLE_MS 2000 /* a new leader first learns who is linked */
 
 /* --- how a node is ---------------------------------------------------------------------------- */
 
@@ -135,99 +132,6 @@ static bool has_majority(struct cluster *cluster)
 	return voters > 0 && there >= voters / 2 + 1;
 }
 
-/* --- members ---------------------------------------------------------------------------------- */
-
-static void changed(struct consensus_change *change)
-{
-	static const char *const texts[] = {[CONSENSUS_ADD] = "is a member now",
-		[CONSENSUS_PROMOTE] = "has a vote now",
-		[CONSENSUS_DEMOTE] = "has no vote any more",
-		[CONSENSUS_REMOVE] = "is no member any more",
-		[CONSENSUS_HAND_OVER] = "leads now"};
-	struct cluster *cluster = CONTAINER_OF(change, struct cluster, change);
-	cluster->is_changing = false;
-	if (change->err == ERR_OK)
-		trace_event(cluster->node->trace, TRACE_INFO, 0, "log %016llx %s",
-			(unsigned long long)change->id, texts[change->kind]);
-}
-
-static void change_members(struct cluster *cluster, uint64_t self)
-{
-	struct consensus_members members;
-	struct steward_node nodes[ROW_NODES_MAX];
-	consensus_raft_members(cluster->node->consensus, &members);
-	if (cluster->is_changing || members.count == 0 || !members.is_committed)
-		return;
-	for (size_t i = 0; i < cluster->node_count; i++) {
-		const struct cluster_node *node = cluster->nodes[i];
-		nodes[i] = (struct steward_node){.id = node->channel.id,
-			.is_linked = node->is_linked,
-			.silent_ms = node->silent_ms,
-			.log_id = node->log_id};
-	}
-	struct consensus_change *change = &cluster->change;
-	if (steward_plan(&members, nodes, cluster->node_count, self, change) != ERR_OK)
-		return;
-	change->loop = cluster->loop;
-	change->done = changed;
-	cluster->is_changing = true;
-	consensus_raft_change(cluster->node->consensus, change);
-}
-
-/* --- sessions --------------------------------------------------------------------------------- */
-
-static bool is_silent(const struct cluster *cluster, struct id node, uint64_t now_ms)
-{
-	if (id_is_equal(node, cluster->self.node))
-		return false;
-	for (size_t i = 0; i < cluster->node_count; i++)
-		if (id_is_equal(cluster->nodes[i]->channel.id, node))
-			return !cluster->nodes[i]->is_linked &&
-				cluster->nodes[i]->silent_ms >= CLUSTER_SESSION_SILENT_MS &&
-				now_ms - cluster->led_since_ms >= CLUSTER_SESSION_SILENT_MS;
-	return now_ms - cluster->led_since_ms >= CLUSTER_SESSION_SILENT_MS;
-}
-
-static enum err find_silent(struct cluster *cluster, uint64_t now_ms, uint64_t *ret_session)
-{
-	struct index_reader *reader = cluster->node->store_loops[0].reader;
-	struct row_session row;
-	enum err err = index_view_begin(reader);
-	if (err)
-		return err;
-	*ret_session = 0;
-	do
-		err = index_session_next(reader, *ret_session + 1, ret_session, &row);
-	while (!err && !is_silent(cluster, row.node, now_ms));
-	index_view_end(reader);
-	return err;
-}
-
-static void closed(struct index_proposal *proposal)
-{
-	struct cluster *cluster = CONTAINER_OF(proposal, struct cluster, close);
-	cluster->is_closing = false;
-}
-
-static void close_silent(struct cluster *cluster, uint64_t now_ms)
-{
-	struct command command = {.type = COMMAND_SESSION_CLOSE};
-	uint64_t session;
-	if (cluster->is_closing || find_silent(cluster, now_ms, &session) != ERR_OK)
-		return;
-	trace_event(cluster->node->trace, TRACE_WARNING, 0,
-		"session %llx is closed: its node was not heard for %d s",
-		(unsigned long long)session, CLUSTER_SESSION_SILENT_MS / 1000);
-	command.session_close.session = session;
-	cluster->close = (struct index_proposal){
-		.loop = cluster->loop, .bytes = cluster->close_bytes, .done = closed};
-	enum err err = command_encode(
-		&command, cluster->close_bytes, sizeof cluster->close_bytes, &cluster->close.len);
-	assert(err == ERR_OK);
-	cluster->is_closing = true;
-	index_propose(cluster->node->index, &cluster->close);
-}
-
 /* --- the whole -------------------------------------------------------------------------------- */
 
 void cluster_steward_init(struct cluster *cluster)
@@ -238,25 +142,18 @@ void cluster_steward_init(struct cluster *cluster)
 
 void cluster_steward_tick(struct cluster *cluster)
 {
-	struct consensus_info info;
-	uint64_t now_ms = loop_now_ms(cluster->loop);
-	consensus_info(cluster->node->consensus, &info);
+	struct steward_node nodes[ROW_NODES_MAX];
 	unsigned linked = 0;
 	for (size_t i = 0; i < cluster->node_count; i++) {
 		const struct cluster_node *node = cluster->nodes[i];
 		ask(cluster, cluster->nodes[i]);
 		linked += node->is_linked && !id_is_equal(node->channel.id, cluster->self.node);
+		nodes[i] = (struct steward_node){.id = node->channel.id,
+			.is_linked = node->is_linked,
+			.silent_ms = node->silent_ms,
+			.log_id = node->log_id};
 	}
 	atomic_store(&cluster->linked_count, linked);
 	atomic_store(&cluster->has_majority, has_majority(cluster));
-	if (info.role != CONSENSUS_LEADER) {
-		cluster->led_since_ms = 0;
-		return;
-	}
-	if (cluster->led_since_ms == 0)
-		cluster->led_since_ms = now_ms;
-	if (now_ms - cluster->led_since_ms < SETTLE_MS)
-		return;
-	change_members(cluster, info.id);
-	close_silent(cluster, now_ms);
+	steward_tick(&cluster->steward, nodes, cluster->node_count);
 }
