@@ -249,7 +249,8 @@ static void add_status_texts(json_t *status)
 	char text[CLI_TEXT_LEN];
 	int k = number_at(status, "profile", "k"), m = number_at(status, "profile", "m");
 	snprintf(text, sizeof text, "%d data + %d parity shards", k, m);
-	json_object_set_new(status, "profile_text", json_string(k > 0 ? text : "unknown"));
+	if (!json_object_get(status, "cluster"))
+		json_object_set_new(status, "profile_text", json_string(k > 0 ? text : "unknown"));
 	snprintf(text, sizeof text, "%d of %d up", (int)number_at(status, "drives_up", NULL),
 		(int)number_at(status, "drives", NULL));
 	json_object_set_new(status, "drives_text", json_string(text));

@@ -5,6 +5,7 @@
 
 #include "server/cluster.h"
 #include "server/node.h"
+#include "server/node_space.h"
 #include "storage/bytes.h"
 
 #define STATUS_DEADLINE_MS 2000
@@ -18,7 +19,7 @@ static size_t put_drives(const struct node *node, uint8_t *at)
 	for (unsigned i = 0; i < node->store.drive_count; i++) {
 		const struct store_drive *own = &node->store.drives[i];
 		struct drive_space space;
-		drive_space(own->drive, &space);
+		node_drive_space(node, i, &space);
 		put_le16(at + len, own->number);
 		at[len + 2] = drive_state(own->drive) == DRIVE_UP;
 		put_le64(at + len + 3, space.total);

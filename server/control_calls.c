@@ -15,6 +15,7 @@
 #include "server/control_layout.h"
 #include "server/control_node.h"
 #include "server/node.h"
+#include "server/node_space.h"
 #include "server/node_status.h"
 
 #define LIST_MAX 100000
@@ -440,7 +441,7 @@ static const struct {
 	{"bucket.delete", bucket_delete},
 	{"status", node_status},
 	{"drive.list", node_status_drives},
-	{"df", node_status_space},
+	{"df", node_space},
 	{"token.create", control_token_create},
 	{"node.list", control_node_list},
 	{"quorum", control_quorum},

@@ -202,6 +202,39 @@ static json_t *node_json(const struct facts *facts, const struct fact_node *node
 	return json;
 }
 
+/* What promise P1 means here, in one line: for data, then for the index. */
+static json_t *durability_json(const struct facts *facts)
+{
+	static const char *const domains[] = {[RING_DOMAIN_DRIVE] = "drive",
+		[RING_DOMAIN_NODE] = "node",
+		[RING_DOMAIN_ZONE] = "zone"};
+	const struct ring_outlook *outlook = &facts->outlook;
+	unsigned spare = facts->has_quorum ? facts->voters_there - facts->voters_needed : 0;
+	char data[128];
+	if (!facts->ring)
+		snprintf(data, sizeof data, "unknown: there is no ring yet");
+	else if (outlook->unreadable > 0)
+		snprintf(data, sizeof data, "not all data can be read now");
+	else if (facts->ring->profile.m == 0)
+		snprintf(data, sizeof data, "data is there once: it does not survive any loss");
+	else if (outlook->safe < facts->ring->slot_count || facts->missing > 0)
+		snprintf(data, sizeof data, "not all data survives the loss of one more %s",
+			domains[facts->ring->domain]);
+	else if (facts->under_profile > 0)
+		snprintf(data, sizeof data,
+			"data survives the loss of any one more %s, but for %llu extents",
+			domains[facts->ring->domain], (unsigned long long)facts->under_profile);
+	else
+		snprintf(data, sizeof data, "data survives the loss of any one more %s",
+			domains[facts->ring->domain]);
+	if (!facts->has_quorum)
+		return json_sprintf("%s; the index waits for a quorum", data);
+	if (spare == 0)
+		return json_sprintf("%s; the index does not survive that of a voter", data);
+	return json_sprintf(
+		"%s; the index that of %u of its %u voters", data, spare, facts->voters_there);
+}
+
 static json_t *status_json(const struct facts *facts, const struct findings *findings)
 {
 	const struct fact_node *leader = facts_leader(facts);
@@ -217,12 +250,14 @@ static json_t *status_json(const struct facts *facts, const struct findings *fin
 	const struct ring_summary *summary = &facts->summary;
 	const struct index_status *index = &facts->index;
 	uint64_t commit = facts->info.commit_index;
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:o, s:o, s:I, s:I, s:I, s:I, "
-			 "s:I, s:I, s:I, s:I}",
-		"state", state, "why", is_ok || !why ? "" : why, "next", is_ok || !next ? "" : next,
-		"leader", leader ? leader->name : "", "term", (json_int_t)facts->info.term,
-		"voters", (int)facts->voters, "voters_there", (int)facts->voters_there,
-		"voters_needed", (int)facts->voters_needed, "nodes", nodes, "profile",
+	json_t *left = facts->spaces ? json_integer(summary->left_len) : json_null();
+	return json_pack("{s:o, s:o, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:o, s:o, s:I, s:I, "
+			 "s:I, s:I, s:I, s:I, s:I, s:I}",
+		"durability", durability_json(facts), "left", left, "state", state, "why",
+		is_ok || !why ? "" : why, "next", is_ok || !next ? "" : next, "leader",
+		leader ? leader->name : "", "term", (json_int_t)facts->info.term, "voters",
+		(int)facts->voters, "voters_there", (int)facts->voters_there, "voters_needed",
+		(int)facts->voters_needed, "nodes", nodes, "profile",
 		ring ? json_sprintf("%u+%u", ring->profile.k, ring->profile.m) : json_string(""),
 		"usable", (json_int_t)summary->usable_after, "safe", (json_int_t)summary->safe_len,
 		"stored", (json_int_t)facts->stored_len, "missing", (json_int_t)facts->missing,

@@ -92,7 +92,7 @@ enum err control_layout_describe(struct node *node, const struct ring *old, cons
 		const struct fact_drive *drive = find_drive(facts, drives[i].number);
 		if (drive && drive->has_space)
 			spaces[i] = (struct ring_drive_space){
-				drive->space.total, drive->space.free};
+				drive->space.used + drive->space.free, drive->space.free};
 		else
 			request.spaces = NULL; /* not known of all */
 	}

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/node_space.h"
+
 static void copy_text(char *to, size_t cap, struct bytes from)
 {
 	size_t len = from.len < cap ? from.len : cap - 1;
@@ -120,7 +122,7 @@ static void find_own_space(const struct node *node, struct fact_drive *drive)
 		struct drive_space space;
 		if (own->number != drive->number)
 			continue;
-		drive_space(own->drive, &space);
+		node_drive_space(node, i, &space);
 		drive->is_up = drive_state(own->drive) == DRIVE_UP;
 		drive->has_space = true;
 		drive->space = (struct cluster_drive){
@@ -186,7 +188,8 @@ static void look_at_drives(struct facts *facts)
 		drive->node = find_id(facts, drive->node_id);
 		find_space(facts, drive);
 		are_known &= drive->has_space;
-		facts->spaces[i] = (struct ring_drive_space){drive->space.total, drive->space.free};
+		facts->spaces[i] = (struct ring_drive_space){
+			drive->space.used + drive->space.free, drive->space.free};
 	}
 	if (!are_known) {
 		free(facts->spaces);

@@ -3,9 +3,9 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "server/control_health.h"
+#include "server/node_space.h"
 #include "server/version.h"
 
 static const char *const class_names[] = {"nvme", "ssd", "hdd"};
@@ -43,136 +43,14 @@ enum err node_status_drives(
 	return ERR_OK;
 }
 
-/* Drives should be file systems of their own. Where they are not, their space is there once, and
- * they are lost together: counts how many in service share the file system of one, itself too, and
- * says whether it is the first of them. */
-static unsigned count_sharing(const struct node *node, unsigned drive, bool *ret_is_first)
-{
-	struct stat own, other;
-	unsigned count = 0;
-	*ret_is_first = true;
-	if (stat(drive_path(node->store.drives[drive].drive), &own) != 0)
-		return 1;
-	for (unsigned i = 0; i < node->store.drive_count; i++) {
-		if (i != drive &&
-			(stat(drive_path(node->store.drives[i].drive), &other) != 0 ||
-				other.st_dev != own.st_dev))
-			continue;
-		count++;
-		*ret_is_first &= i >= drive;
-	}
-	return count;
-}
-
-static bool do_drives_share(const struct node *node)
-{
-	bool is_first;
-	for (unsigned i = 0; i < node->store.drive_count; i++)
-		if (count_sharing(node, i, &is_first) > 1)
-			return true;
-	return false;
-}
-
-/* The bytes of bodies that the drives can still take: every slot must find room for its shards, so
- * the fullest drive of the ring says how much. */
-static uint64_t usable_free(const struct node *node, const struct ring *ring)
-{
-	uint64_t least = UINT64_MAX;
-	for (unsigned i = 0; i < node->store.drive_count; i++) {
-		uint32_t share = ring_count_drive(ring, node->store.drives[i].number);
-		if (share == 0)
-			continue;
-		struct drive_space space;
-		drive_space(node->store.drives[i].drive, &space);
-		bool is_first;
-		double own_free = (double)space.free / count_sharing(node, i, &is_first);
-		double bodies = own_free / share * ring->slot_count * ring->profile.k;
-		if (bodies < (double)least)
-			least = bodies;
-	}
-	return least == UINT64_MAX ? 0 : least;
-}
-
-/* Objects and bytes of all buckets, from their exact counters. */
-static enum err count_objects(struct node *node, uint64_t *ret_objects, uint64_t *ret_len)
-{
-	enum err err = index_view_begin(node->reader);
-	if (err)
-		return err;
-	uint8_t from[ROW_BUCKET_NAME_LEN_MAX + 1];
-	size_t from_len = 0;
-	*ret_objects = *ret_len = 0;
-	for (;;) {
-		struct row_bucket row;
-		struct row_bucket_counts counts;
-		err = index_bucket_next(
-			node->reader, bytes_make(from, from_len), bytes_make(NULL, 0), &row);
-		if (err)
-			break;
-		if (index_bucket_counts(node->reader, row.id, &counts) == ERR_OK) {
-			*ret_objects += counts.objects;
-			*ret_len += counts.len;
-		}
-		memcpy(from, row.name.data, row.name.len);
-		from_len = row.name.len;
-		from[from_len++] = 0;
-	}
-	index_view_end(node->reader);
-	return err == ERR_NOT_FOUND ? ERR_OK : err;
-}
-
-/* Why writes are refused, and what helps; empty while they are not. */
-static void format_full(
-	const struct node *node, const struct index_status *index, char *text, size_t cap)
-{
-	text[0] = '\0';
-	if (index->is_space_low)
-		snprintf(text, cap,
-			"only deletes are taken: the file system of %.200s has %llu MiB free, "
-			"writes need %llu MiB; delete objects, or give it more room",
-			node->config->state_dir, (unsigned long long)(index->space_free >> 20),
-			(unsigned long long)(index->space_wanted >> 20));
-}
-
-enum err node_status_space(
-	struct node *node, const json_t *request, json_t **ret_result, char *message)
-{
-	(void)request;
-	(void)message;
-	uint64_t objects, len, total = 0, used = 0, available = 0;
-	enum err err = count_objects(node, &objects, &len);
-	if (err)
-		return err;
-	for (unsigned i = 0; i < node->store.drive_count; i++) {
-		struct drive_space space;
-		drive_space(node->store.drives[i].drive, &space);
-		bool is_first;
-		count_sharing(node, i, &is_first);
-		total += is_first ? space.total : 0;
-		used += space.used;
-	}
-	struct ring_snapshot *snapshot = index_ring(node->index);
-	if (snapshot)
-		available = usable_free(node, ring_snapshot_ring(snapshot));
-	ring_snapshot_unref(snapshot);
-	struct index_status index;
-	index_status(node->index, &index);
-	char full[512];
-	format_full(node, &index, full, sizeof full);
-	if (index.is_space_low)
-		available = 0;
-	*ret_result = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "why", full,
-		"index_free", (json_int_t)index.space_free, "index_free_wanted",
-		(json_int_t)index.space_wanted, "objects", (json_int_t)objects, "bytes",
-		(json_int_t)len, "raw_total", (json_int_t)total, "raw_used", (json_int_t)used,
-		"available", (json_int_t)available, "drives", drives_json(node));
-	return ERR_OK;
-}
-
 /* What the loss of a drive does to the index, and what to do, in one line. */
 static void format_index(const struct node *node, char *text, size_t cap)
 {
 	struct log_mirror_status log;
+	if (!node->mirror && node->cluster) {
+		text[0] = '\0'; /* the other members have it */
+		return;
+	}
 	if (!node->mirror) {
 		snprintf(text, cap, "on the state directory's drive alone%s",
 			node->config->drives_count > 1
@@ -217,12 +95,15 @@ static bool is_log_short(const struct node *node)
 	return log.in_sync < log.wanted;
 }
 
-/* What promise P1 means here, in one line. */
+/* What promise P1 means here, in one line; of a cluster its own status says it. */
 static void format_durability(
 	const struct node *node, const struct ring *ring, unsigned up, char *text, size_t cap)
 {
 	unsigned out = node->config->drives_count - up;
 	unsigned m = ring ? ring->profile.m : 0;
+	text[0] = '\0';
+	if (node->cluster && !node_drives_share(node))
+		return;
 	if (!ring)
 		snprintf(text, cap, "unknown: there is no ring yet");
 	else if (m == 0)
@@ -237,7 +118,7 @@ static void format_durability(
 			"%u drives are out of service: the loss of one more loses data; bring "
 			"them back",
 			out);
-	else if (do_drives_share(node))
+	else if (node_drives_share(node))
 		snprintf(text, cap,
 			"drives share a file system and are lost together with it: for trying "
 			"out, not for data");
@@ -263,7 +144,7 @@ enum err node_status(struct node *node, const json_t *request, json_t **ret_resu
 	char promise[256];
 	format_durability(node, ring, up, promise, sizeof promise);
 	char full[512], copies[256];
-	format_full(node, &index, full, sizeof full);
+	node_format_full(node, &index, full, sizeof full);
 	format_index(node, copies, sizeof copies);
 	const char *state = node->has_failed      ? "failed"
 		: index.is_space_low              ? "full"

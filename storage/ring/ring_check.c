@@ -60,12 +60,15 @@ enum err ring_check(
 /* --- figures ---------------------------------------------------------------------------------- */
 
 /* Would so many bytes of clients, spread over all slots alike, fit on every drive? */
-static bool fits(const struct ring *ring, const struct ring_drive_info *drives, size_t drive_count,
-	unsigned __int128 len)
+static bool fits(const struct ring_summary_request *request, unsigned __int128 len)
 {
-	for (size_t i = 0; i < drive_count; i++) {
-		unsigned __int128 held = ring_count_drive(ring, drives[i].number) * len;
-		if (held > (unsigned __int128)drives[i].weight * ring->slot_count * ring->profile.k)
+	const struct ring *ring = request->new;
+	for (size_t i = 0; i < request->drive_count; i++) {
+		unsigned __int128 held = ring_count_drive(ring, request->drives[i].number) * len;
+		unsigned __int128 room = request->drives[i].weight;
+		if (request->spaces && request->spaces[i].len < room)
+			room = request->spaces[i].len;
+		if (held > room * ring->slot_count * ring->profile.k)
 			return false;
 	}
 	return true;
@@ -74,11 +77,8 @@ static bool fits(const struct ring *ring, const struct ring_drive_info *drives, 
 /* The usable bytes fit, and one more for each shard of each slot does not. */
 static bool is_usable(const struct ring_summary_request *request, uint64_t usable)
 {
-	const struct ring *ring = request->new;
-	return fits(ring, request->drives, request->drive_count, usable) &&
-		(usable == UINT64_MAX ||
-			!fits(ring, request->drives, request->drive_count,
-				(unsigned __int128)usable + 1));
+	return fits(request, usable) &&
+		(usable == UINT64_MAX || !fits(request, (unsigned __int128)usable + 1));
 }
 
 /* What moves to a drive (or away from it): each position that one ring gives it and the other

@@ -111,12 +111,14 @@ static void add_time(struct sum *sum)
 
 /* --- capacity --------------------------------------------------------------------------------- */
 
-/* How much a drive holds; 0: not known. */
+/* How much a drive holds; without its space and a weight, 0: not known. */
 static uint64_t capacity(const struct ring_summary_request *request, size_t i)
 {
-	if (request->drives[i].weight > 0 || !request->spaces)
-		return request->drives[i].weight;
-	return request->spaces[i].len;
+	uint64_t weight = request->drives[i].weight;
+	if (!request->spaces)
+		return weight;
+	uint64_t len = request->spaces[i].len;
+	return weight > 0 && weight < len ? weight : len;
 }
 
 static uint64_t usable(const struct sum *sum, const struct ring *ring, bool is_after)
@@ -126,7 +128,7 @@ static uint64_t usable(const struct sum *sum, const struct ring *ring, bool is_a
 		const struct ring_drive_summary *drive = &sum->drives[i];
 		uint32_t positions = is_after ? drive->positions_after : drive->positions_before;
 		wide held = capacity(sum->request, i);
-		if (positions == 0 || held == 0)
+		if (positions == 0 || (held == 0 && !sum->request->spaces))
 			continue;
 		uint64_t len = narrow(held * ring->slot_count * ring->profile.k / positions);
 		least = len < least ? len : least;
@@ -180,6 +182,10 @@ static enum err add_safe(struct sum *sum)
 			sum->others[j] = request->drives[j];
 			if (sum->labels[j] == i)
 				sum->others[j].weight = 0;
+			else if (sum->others[j].weight > 0) {
+				uint64_t held = capacity(request, j);
+				sum->others[j].weight = held > 0 ? held : 1; /* full, and there */
+			}
 		}
 		uint64_t len;
 		enum err err = ring_plan_best(&best, &len);

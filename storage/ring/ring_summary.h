@@ -13,7 +13,7 @@
 
 /* Of a drive, as it says itself. */
 struct ring_drive_space {
-	uint64_t len;
+	uint64_t len; /* that it can hold: its records and what is free. Not what others use */
 	uint64_t free_len;
 };
 
@@ -37,8 +37,9 @@ struct ring_drive_summary {
 
 struct ring_summary {
 	uint64_t stored_len;
-	/* Bytes of clients until the first drive is full. A drive that is there and has no weight,
-	 * since it is to leave, counts with its own length, if that is known. */
+	/* Bytes of clients until the first drive is full: as its weight says, or less if it is
+	 * known to hold less. A drive that is there and has no weight, since it is to leave, counts
+	 * with what it holds, if that is known. */
 	uint64_t usable_before, usable_after;
 	/* Of usable_after, what still fits when any one domain is gone and its shards were made
 	 * anew; all of it if they cannot be, for want of domains (can_heal). */

@@ -148,6 +148,24 @@ START_TEST(a_drive_that_is_too_full_has_no_room)
 }
 END_TEST
 
+START_TEST(a_drive_that_others_filled_holds_less)
+{
+	begin(4, 1);
+	plan(0, 2, 1, RING_DOMAIN_NODE);
+	summarize();
+	uint64_t safe = summary.safe_len;
+	spaces[1] = (struct ring_drive_space){.len = 300 * GB, .free_len = 100 * GB};
+	summarize();
+	ck_assert_uint_lt(summary.safe_len, safe);
+	ck_assert_uint_eq(summary.usable_after,
+		300 * GB * SLOTS * 2 / ring_count_drive(&rings[0], drives[1].number));
+	spaces[1] = (struct ring_drive_space){.len = 0, .free_len = 0};
+	summarize();
+	ck_assert_uint_eq(summary.usable_after, 0);
+	ck_assert_uint_eq(summary.left_len, 0);
+}
+END_TEST
+
 START_TEST(another_profile_codes_everything_anew)
 {
 	begin(4, 1);
@@ -524,6 +542,7 @@ int main(void)
 	tcase_add_test(tc, a_gone_drive_is_made_anew);
 	tcase_add_test(tc, a_draining_drive_counts_with_its_length_before);
 	tcase_add_test(tc, a_drive_that_is_too_full_has_no_room);
+	tcase_add_test(tc, a_drive_that_others_filled_holds_less);
 	tcase_add_test(tc, another_profile_codes_everything_anew);
 	tcase_add_test(tc, what_is_safe_fits_without_any_one_node);
 	tcase_add_test(tc, what_survives_depends_on_where_drives_are);
