@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/repair/collect_priv.h"
 #include "storage/repair/places.h"
-
 #include "storage/shard/owed.h"
 
 /* Frees that one extent may need: all shards, wherever they may be. */
@@ -15,7 +15,7 @@ static_assert(PIECE_FREES_MAX <= COLLECT_FREES_MAX, "an extent's shards can be f
 
 static void advance(struct collector *collector);
 
-static void look_later(struct collector *collector, uint64_t delay_ms)
+void collect_look_later(struct collector *collector, uint64_t delay_ms)
 {
 	timer_set(collector->store->loop, &collector->timer, delay_ms);
 }
@@ -56,16 +56,16 @@ static void free_done(struct site_free *op, enum err err)
 		collector->counters.shards_freed++;
 	bool is_told = op->is_remote && collector->remote_frees_in_flight == 0;
 	if (collector->is_waiting_for_slots || collector->is_stopping || is_told)
-		look_later(collector, 0);
+		collect_look_later(collector, 0);
 }
 
-static bool has_slots(struct collector *collector, unsigned count)
+bool collect_has_slots(struct collector *collector, unsigned count)
 {
 	collector->is_waiting_for_slots = COLLECT_FREES_MAX - collector->frees_in_flight < count;
 	return !collector->is_waiting_for_slots;
 }
 
-static void free_shard(struct collector *collector, const struct site *site,
+void collect_free_shard(struct collector *collector, const struct site *site,
 	struct extent_id extent, uint8_t index)
 {
 	struct collect_free *slot = collector->free_slots;
@@ -82,220 +82,48 @@ static void free_shard(struct collector *collector, const struct site *site,
 	site_free_start(&slot->op, site, extent, index);
 }
 
-/* --- the census ------------------------------------------------------------------------------- */
-
-/* Remembers an extent that could still get a row, or sees that one which was remembered still could
- * (C5). */
-static void note_unsettled(struct collector *collector, struct extent_id extent)
-{
-	for (unsigned i = 0; i < collector->unsettled_count; i++) {
-		struct extent_id *high = &collector->unsettled[i];
-		if (high->session != extent.session)
-			continue;
-		if (collector->again_ms == 0 && extent.counter > high->counter)
-			high->counter = extent.counter;
-		collector->is_unsettled_left |= extent.counter <= high->counter;
-		return;
-	}
-	if (collector->again_ms > 0 || collector->unsettled_count == COLLECT_SESSIONS_MAX)
-		return;
-	collector->unsettled[collector->unsettled_count++] = extent;
-	collector->is_unsettled_left = true;
-}
-
-/* What a batch of the census is judged by. */
-struct census {
-	uint16_t drive;
-	struct ring_snapshot *ring; /* the newest; the only one, where nothing moved */
-	struct ring_snapshot *seen; /* as the view has it; NULL: not looked up yet */
-};
-
-/* A shard that the newest ring has no place for on the drive. Nobody wants it if neither ring, row
- * nor leftover of the one view name it (C6). */
-static enum err is_stray(struct collector *collector, struct census *census, uint16_t slot,
-	const struct row_extent *row, uint8_t index, bool *ret_is_stray)
-{
-	enum err err = census->seen ? ERR_OK : index_ring_view(collector->reader, &census->seen);
-	struct index_leftover left;
-	bool is_left = false;
-	if (err == ERR_OK)
-		err = index_leftover_next(collector->reader, slot, index, census->drive, &left);
-	if (err == ERR_OK)
-		is_left = left.slot == slot && left.shard == index && left.drive == census->drive;
-	else if (err != ERR_NOT_FOUND)
-		return err;
-	*ret_is_stray = !is_left &&
-		!index_shard_belongs(census->seen, slot, row, index, census->drive);
-	return ERR_OK;
-}
-
-/* Is there a row for the extent that has the shard here, or could there still be one? */
-static enum err is_garbage(struct collector *collector, struct census *census,
-	struct extent_id extent, uint8_t index, bool *ret_is_garbage)
-{
-	bool is_settled;
-	enum err err = index_extent_is_settled(collector->reader, extent, &is_settled);
-	if (err || !is_settled) {
-		if (err == ERR_OK)
-			note_unsettled(collector, extent);
-		*ret_is_garbage = false;
-		return err;
-	}
-	struct row_extent row;
-	uint16_t slot = ring_slot(ring_snapshot_ring(census->ring), extent);
-	err = index_extent_get(collector->reader, slot, extent, &row);
-	*ret_is_garbage = err == ERR_NOT_FOUND;
-	if (err == ERR_OK && !index_shard_belongs(census->ring, slot, &row, index, census->drive))
-		return is_stray(collector, census, slot, &row, index, ret_is_garbage);
-	return err == ERR_NOT_FOUND ? ERR_OK : err;
-}
-
-/* Goes on with the next drive. One that is fenced has its census when it is back. */
-static void end_drive_census(struct collector *collector, enum err err)
-{
-	struct store *store = collector->store->store;
-	if (err)
-		trace_event(store->trace, TRACE_WARNING, 0,
-			"census: drive %u could not be listed to its end: %s; it is looked at "
-			"again after the next start",
-			store->drives[collector->census_drive].number, err_text(err));
-	collector->census_drive++;
-	collector->census_extent = (struct extent_id){0, 0};
-	collector->census_index = 0;
-	collector->census_tries = 0;
-}
-
-/* Looks shards of a drive up, and frees those that nothing names. */
-static enum err judge_shards(struct collector *collector, struct drive *drive,
-	struct ring_snapshot *ring, const struct shard_entry *entries, size_t count)
-{
-	struct store *store = collector->store->store;
-	struct census census = {
-		.drive = store->drives[collector->census_drive].number, .ring = ring};
-	enum err err = index_view_begin(collector->reader);
-	if (err)
-		return err;
-	for (size_t i = 0; err == ERR_OK && i < count; i++) {
-		bool garbage;
-		err = is_garbage(collector, &census, entries[i].extent, entries[i].index, &garbage);
-		if (err == ERR_OK && garbage) {
-			struct site site = {.number = census.drive, .drive = drive};
-			free_shard(collector, &site, entries[i].extent, entries[i].index);
-			collector->counters.census_freed++;
-		}
-	}
-	index_view_end(collector->reader);
-	ring_snapshot_unref(census.seen);
-	return err;
-}
-
-/* Lists and judges one batch of a drive's shards. */
-static enum err census_batch(struct collector *collector, struct ring_snapshot *ring)
-{
-	struct store *store = collector->store->store;
-	uint16_t number = store->drives[collector->census_drive].number;
-	struct drive *drive = store_drive(store, number);
-	struct shard_entry entries[COLLECT_CENSUS_BATCH];
-	size_t count = 0;
-	enum err err = ERR_OK;
-	if (drive)
-		err = drive_list(drive, collector->census_extent, collector->census_index, entries,
-			COLLECT_CENSUS_BATCH, &count);
-	bool is_up = drive && drive_state(drive) == DRIVE_UP;
-	if (err && is_up && ++collector->census_tries < COLLECT_CENSUS_TRIES)
-		return err;
-	if (err || count == 0) {
-		end_drive_census(collector, err);
-		return ERR_OK;
-	}
-	err = judge_shards(collector, drive, ring, entries, count);
-	if (err)
-		return err; /* the same batch again, later */
-	collector->census_tries = 0;
-	collector->counters.census_shards += count;
-	collector->census_extent = entries[count - 1].extent;
-	collector->census_index = entries[count - 1].index + 1;
-	return err;
-}
-
-static void begin_census(struct collector *collector)
-{
-	collector->state = COLLECT_CENSUS;
-	collector->census_due_ms = 0;
-	collector->census_drive = 0;
-	collector->is_unsettled_left = false;
-	if (collector->again_ms == 0)
-		collector->unsettled_count = 0;
-	look_later(collector, 0);
-}
-
-/* The node that is alone has freed itself what it did not enter; others may have been cut off. */
-static void end_census(struct collector *collector)
-{
-	struct store_loop *store = collector->store;
-	struct collect_counters *counters = &collector->counters;
-	trace_event(store->store->trace, TRACE_INFO, 0,
-		"census: %lu shards on the drives, %lu without an owner were freed",
-		(unsigned long)counters->census_shards, (unsigned long)counters->census_freed);
-	collector->state = COLLECT_IDLE;
-	if (store->peers && collector->is_unsettled_left && collector->census_due_ms == 0) {
-		collector->again_ms = collector->again_ms == 0 ? COLLECT_CENSUS_AGAIN_MS
-							       : 2 * collector->again_ms;
-		if (collector->again_ms > COLLECT_CENSUS_AGAIN_MS_MAX)
-			collector->again_ms = COLLECT_CENSUS_AGAIN_MS_MAX;
-		collector->census_due_ms = loop_now_ms(store->loop) + collector->again_ms;
-	}
-	look_later(collector, 0);
-}
-
-static void advance_census(struct collector *collector)
-{
-	if (!has_slots(collector, COLLECT_CENSUS_BATCH))
-		return;
-	if (collector->census_drive == collector->store->store->drive_count) {
-		end_census(collector);
-		return;
-	}
-	struct ring_snapshot *snapshot = index_ring(collector->store->store->index);
-	if (!snapshot) {
-		look_later(collector, COLLECT_IDLE_MS);
-		return;
-	}
-	enum err err = census_batch(collector, snapshot);
-	ring_snapshot_unref(snapshot);
-	look_later(collector, err ? COLLECT_IDLE_MS : COLLECT_CENSUS_PAUSE_MS);
-}
-
 /* --- the queue -------------------------------------------------------------------------------- */
 
 static void proposal_done(struct index_proposal *proposal)
 {
 	struct collector *collector = CONTAINER_OF(proposal, struct collector, proposal);
+	const struct collect_item *item = &collector->round[collector->round_at];
 	assert(collector->is_proposed);
 	collector->is_proposed = false;
-	collector->state = COLLECT_IDLE;
-	bool is_fine = proposal->err == ERR_OK &&
-		(proposal->result.code == COMMAND_OK || proposal->result.code == COMMAND_NO_BODY);
-	if (is_fine && proposal->result.count == 0) {
-		collector->counters.bodies += collector->garbage.kind == GARBAGE_BODY;
-		collector->counters.uploads += collector->garbage.kind == GARBAGE_UPLOAD;
+	if (proposal->err ||
+		(proposal->result.code != COMMAND_OK && proposal->result.code != COMMAND_NO_BODY)) {
+		collector->state = COLLECT_IDLE;
+		collect_look_later(collector, COLLECT_IDLE_MS);
+		return;
 	}
-	look_later(collector, is_fine ? 0 : COLLECT_IDLE_MS);
+	if (proposal->result.count == 0) { /* else there is another step */
+		collector->counters.bodies += item->kind == GARBAGE_BODY;
+		collector->counters.uploads += item->kind == GARBAGE_UPLOAD;
+		collector->round_at++;
+	}
+	collect_look_later(collector, 0);
 }
 
-static void propose_step(struct collector *collector)
+static void advance_proposing(struct collector *collector)
 {
+	if (collector->is_proposed)
+		return;
+	if (collector->round_at == collector->round_count) {
+		collector->state = COLLECT_IDLE;
+		collect_look_later(collector, 0);
+		return;
+	}
+	const struct collect_item *item = &collector->round[collector->round_at];
 	struct command command = {.type = COMMAND_GARBAGE_DONE};
-	command.garbage_done.log_index = collector->garbage.log_index;
-	command.garbage_done.kind = collector->garbage.kind;
-	command.garbage_done.id = collector->garbage.id;
+	command.garbage_done.log_index = item->log_index;
+	command.garbage_done.kind = item->kind;
+	command.garbage_done.id = item->id;
 	collector->proposal.loop = collector->store->loop;
 	collector->proposal.bytes = collector->command;
 	collector->proposal.done = proposal_done;
 	enum err err = command_encode(
 		&command, collector->command, sizeof collector->command, &collector->proposal.len);
 	assert(err == ERR_OK);
-	collector->state = COLLECT_PROPOSING;
 	collector->is_proposed = true;
 	index_propose(collector->store->store->index, &collector->proposal);
 }
@@ -306,7 +134,7 @@ static void free_if_there(
 	struct site site;
 	reach_find(collector->store, number, &site);
 	if (site_is_there(&site))
-		free_shard(collector, &site, extent, index);
+		collect_free_shard(collector, &site, extent, index);
 	else
 		reach_missed(collector->store, number);
 }
@@ -342,49 +170,59 @@ static enum err look_for_leftovers(struct collector *collector)
 	return ERR_OK;
 }
 
-/* Frees the shards of the body's next extents, as many as there are slots for. Sets is_body_freed
- * when those of its first row of pieces are under way. */
+/* Frees the shards of the next extents of the item that the round is at, as many as there are slots
+ * for; goes on with the next item when all are under way. */
 static enum err free_extents(struct collector *collector)
 {
-	struct row_body body;
-	enum err err = index_body_get(collector->reader, collector->garbage.id, &body);
-	if (err == ERR_NOT_FOUND || (err == ERR_OK && body.kind != BODY_EXTENTS)) {
-		collector->is_body_freed = true;
-		return ERR_OK;
-	}
-	if (err == ERR_OK)
-		err = look_for_leftovers(collector);
-	while (err == ERR_OK && has_slots(collector, PIECE_FREES_MAX)) {
-		struct index_piece piece;
-		err = index_piece_find(
-			collector->reader, collector->garbage.id, collector->next_offset, &piece);
-		if (err == ERR_NOT_FOUND) {
-			collector->is_body_freed = true;
+	const struct collect_item *item = &collector->round[collector->round_at];
+	struct row_body body = {0};
+	enum err err = item->kind == GARBAGE_BODY
+		? index_body_get(collector->reader, item->id, &body)
+		: ERR_NOT_FOUND;
+	while (err == ERR_OK && body.kind == BODY_EXTENTS) {
+		if (!collect_has_slots(collector, PIECE_FREES_MAX))
 			return ERR_OK;
-		}
+		struct index_piece piece;
+		err = index_piece_find(collector->reader, item->id, collector->next_offset, &piece);
 		if (err == ERR_OK)
 			err = free_piece(collector, &piece);
 		if (err == ERR_OK)
 			collector->next_offset = piece.start + piece.len;
 	}
+	if (err && err != ERR_NOT_FOUND)
+		return err;
+	collector->round_at++;
+	collector->next_offset = 0;
+	return ERR_OK;
+}
+
+static enum err free_round(struct collector *collector)
+{
+	enum err err = index_view_begin(collector->reader);
+	if (err)
+		return err;
+	err = look_for_leftovers(collector);
+	collector->is_waiting_for_slots = false;
+	while (err == ERR_OK && collector->round_at < collector->round_count &&
+		!collector->is_waiting_for_slots)
+		err = free_extents(collector);
+	index_view_end(collector->reader);
 	return err;
 }
 
 static void advance_freeing(struct collector *collector)
 {
 	enum err err = ERR_OK;
-	if (!collector->is_body_freed) {
-		err = index_view_begin(collector->reader);
-		if (err == ERR_OK) {
-			err = free_extents(collector);
-			index_view_end(collector->reader);
-		}
-	}
+	if (collector->round_at < collector->round_count)
+		err = free_round(collector);
 	if (err) {
 		collector->state = COLLECT_IDLE;
-		look_later(collector, COLLECT_IDLE_MS);
-	} else if (collector->is_body_freed && collector->remote_frees_in_flight == 0) {
-		propose_step(collector); /* (C3) */
+		collect_look_later(collector, COLLECT_IDLE_MS);
+	} else if (collector->round_at == collector->round_count &&
+		collector->remote_frees_in_flight == 0) {
+		collector->state = COLLECT_PROPOSING; /* (C3) */
+		collector->round_at = 0;
+		advance_proposing(collector);
 	}
 }
 
@@ -407,7 +245,7 @@ static void asked(struct peer_call *call)
 	if (call->err != ERR_OK || call->answer_err != ERR_OK)
 		reach_missed_node(collector->store->store, call->node); /* later */
 	if (collector->is_stopping)
-		look_later(collector, 0);
+		collect_look_later(collector, 0);
 }
 
 /* Takes out a node that missed something and is linked. */
@@ -486,20 +324,35 @@ static enum err look_at_nodes(struct collector *collector, bool *ret_is_mine)
 }
 
 /* Takes the oldest garbage that no get can still want. ERR_BUSY: it is too early. */
-static enum err take_garbage(struct collector *collector)
+static enum err fill_round(struct collector *collector)
 {
 	uint64_t read_low;
+	struct index_garbage garbage = {0};
+	collector->round_count = 0;
+	enum err err = index_read_low(collector->reader, &read_low);
+	while (err == ERR_OK && collector->round_count < COLLECT_ROUND) {
+		err = index_garbage_next(
+			collector->reader, garbage.log_index, garbage.kind, garbage.id, &garbage);
+		if (err == ERR_OK && garbage.log_index >= read_low)
+			err = ERR_BUSY;
+		if (err == ERR_OK)
+			collector->round[collector->round_count++] = (struct collect_item){
+				.log_index = garbage.log_index,
+				.id = garbage.id,
+				.kind = garbage.kind};
+	}
+	return collector->round_count > 0 ? ERR_OK : err;
+}
+
+static enum err take_garbage(struct collector *collector)
+{
 	bool is_mine;
 	enum err err = index_view_begin(collector->reader);
 	if (err)
 		return err;
 	err = look_at_nodes(collector, &is_mine);
 	if (err == ERR_OK)
-		err = index_garbage_next(collector->reader, 0, 0, 0, &collector->garbage);
-	if (err == ERR_OK)
-		err = index_read_low(collector->reader, &read_low);
-	if (err == ERR_OK && collector->garbage.log_index >= read_low)
-		err = ERR_BUSY;
+		err = fill_round(collector);
 	index_view_end(collector->reader);
 	return err == ERR_OK && !is_mine ? ERR_NOT_FOUND : err;
 }
@@ -513,7 +366,7 @@ static void advance_idle(struct collector *collector)
 	enum err err = take_garbage(collector);
 	if (err && collector->census_due_ms != 0 &&
 		loop_now_ms(collector->store->loop) >= collector->census_due_ms) {
-		begin_census(collector);
+		collect_begin_census(collector);
 		return;
 	}
 	if (err == ERR_BUSY) {
@@ -521,12 +374,12 @@ static void advance_idle(struct collector *collector)
 		err_ignore(index_report(collector->store->store->index));
 	}
 	if (err) {
-		look_later(collector, err == ERR_BUSY ? 50 : COLLECT_IDLE_MS);
+		collect_look_later(collector, err == ERR_BUSY ? 50 : COLLECT_IDLE_MS);
 		return;
 	}
 	collector->state = COLLECT_FREEING;
+	collector->round_at = 0;
 	collector->next_offset = 0;
-	collector->is_body_freed = collector->garbage.kind != GARBAGE_BODY;
 	advance_freeing(collector);
 }
 
@@ -555,7 +408,7 @@ static void advance(struct collector *collector)
 		return;
 	}
 	if (collector->state <= COLLECT_CENSUS && is_held(collector)) {
-		look_later(collector, COLLECT_IDLE_MS);
+		collect_look_later(collector, COLLECT_IDLE_MS);
 		return;
 	}
 	switch (collector->state) {
@@ -563,12 +416,14 @@ static void advance(struct collector *collector)
 		advance_idle(collector);
 		return;
 	case COLLECT_CENSUS:
-		advance_census(collector);
+		collect_advance_census(collector);
 		return;
 	case COLLECT_FREEING:
 		advance_freeing(collector);
 		return;
 	case COLLECT_PROPOSING:
+		advance_proposing(collector);
+		return;
 	case COLLECT_STOPPED:
 		return;
 	}
@@ -588,7 +443,7 @@ enum err collect_start(struct collector *collector, struct store_loop *store)
 	collector->reader = store->reader;
 	collector->timer.fire = timer_fired;
 	collector->state = COLLECT_CENSUS;
-	look_later(collector, 0);
+	collect_look_later(collector, 0);
 	return ERR_OK;
 }
 
@@ -596,5 +451,5 @@ void collect_stop(struct collector *collector, void (*stopped)(struct collector 
 {
 	collector->is_stopping = true;
 	collector->stopped = stopped;
-	look_later(collector, 0);
+	collect_look_later(collector, 0);
 }

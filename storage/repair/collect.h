@@ -7,10 +7,11 @@
 /* The collector: gives back what nothing refers to any more.
  *
  * Two sources. The garbage queue of the index names bodies, uploads and sessions in the order in
- * which their last reference went; each is dismantled in bounded steps: the shards of up to 128
- * extents are freed on their drives, then a command removes their rows. A census of a drive finds
- * what no row names: shards of puts that a crash cut off, and those that were deleted while the
- * drive was away.
+ * which their last reference went. They are taken in rounds, since a drive of another node answers
+ * only when it has forgotten durably, which it does once a second: the shards of all that a round
+ * took are freed on their drives, then commands remove their rows in bounded steps. A census of a
+ * drive finds what no row names: shards of puts that a crash cut off, and those that were deleted
+ * while the drive was away.
  *
  * Each node takes the census of its own drives; one node, that with the lowest id of those which
  * have a session and are linked, does the queue for all and asks the others to free. The queue has
@@ -38,6 +39,7 @@
  * there; a step that was begun before may end.
  */
 #define COLLECT_FREES_MAX 2048 /* shards that drives are about to forget */
+#define COLLECT_ROUND 256 /* bodies, uploads and sessions that one round takes from the queue */
 #define COLLECT_IDLE_MS 500 /* between two looks at an empty queue */
 #define COLLECT_CENSUS_BATCH 256 /* shards looked up in one turn of the loop */
 #define COLLECT_CENSUS_PAUSE_MS 1
@@ -51,7 +53,7 @@
 enum collect_state {
 	COLLECT_IDLE,
 	COLLECT_CENSUS,
-	COLLECT_FREEING, /* shards of one step */
+	COLLECT_FREEING, /* shards of one round */
 	COLLECT_PROPOSING,
 	COLLECT_STOPPED,
 };
@@ -63,6 +65,12 @@ struct collect_free {
 	uint8_t index;
 	struct collector *collector;
 	struct collect_free *next;
+};
+
+/* A row of the queue. */
+struct collect_item {
+	uint64_t log_index, id;
+	uint8_t kind;
 };
 
 struct collect_counters {
@@ -95,10 +103,11 @@ struct collector {
 	uint64_t
 		again_ms; /* this census is for unsettled, from the one so long ago; 0: it is not */
 
-	/* The step being done. */
-	struct index_garbage garbage;
-	uint64_t next_offset; /* of the body: extents before it are freed or being freed */
-	bool is_body_freed;
+	/* The round being done. */
+	struct collect_item round[COLLECT_ROUND];
+	unsigned round_count;
+	unsigned round_at; /* whose shards are being freed, then whose rows are being removed */
+	uint64_t next_offset; /* of its body: extents before it are freed or being freed */
 	bool has_leftovers; /* as of the view: some drive has what moved away */
 	struct collect_free *frees; /* COLLECT_FREES_MAX of them */
 	struct collect_free *free_slots;

@@ -29,7 +29,7 @@
  */
 #define SHARD_SERVICE_WRITES 256 /* open at once */
 #define SHARD_SERVICE_READS 64
-#define SHARD_SERVICE_FREES 64
+#define SHARD_SERVICE_FREES 512
 #define SHARD_SERVICE_APPENDS 4 /* of one write in flight */
 #define SHARD_SERVICE_LEASE_MS 60000
 

@@ -12,8 +12,6 @@ a sample of the rest is read back byte by byte, what was deleted must be gone. A
 read back, everything is deleted, and a census of the drives finds nothing left over.
 """
 import argparse
-import hashlib
-import http.client
 import multiprocessing
 import os
 import random
@@ -25,102 +23,14 @@ sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
 from cases import Cases, say
 from census import leftovers
-from ledger import ABSENT, MIB, Ledger, Model, body_of
+from ledger import ABSENT, BUCKET, CLIENTS, Client, Model, body_of, open_uploads
 from node import Node
 from wire import Wire
 
-CLIENTS = 4
-KEYS = 24  # of each client
-BUCKET = "ledger"
-LOST = (OSError, http.client.HTTPException)
-PART = 5 * MIB
-
-
-def size_of(rng):
-    kind = rng.random()
-    if kind < 0.45:
-        return rng.choice((0, 1, rng.randrange(4097), 4096, 4097))
-    if kind < 0.75:
-        return rng.randrange(4097, 200000)
-    return rng.randrange(200000, 2 * MIB) if kind < 0.95 else rng.randrange(2 * MIB, 16 * MIB)
-
-
-def word(answer, fine=(200, 204)):
-    """4xx tells that it did not happen; 5xx tells nothing."""
-    if answer.status in fine and answer.code is None:
-        return "ok"
-    return "refused" if 400 <= answer.status < 500 else "unknown"
-
-
-class Client:
-    def __init__(self, node, path, number, cycle, seed):
-        self.wire = Wire(node, timeout=30)
-        self.ledger = Ledger(path)
-        self.number, self.cycle = number, cycle
-        self.rng = random.Random(f"{seed} {number} {cycle}")
-        self.serial = (cycle * CLIENTS + number) << 20
-
-    def run(self):
-        """Until the node is gone."""
-        operations = [self.put] * 10 + [self.delete] * 3 + [self.upload] * 2 + [self.create] * 3
-        misses = 0
-        while misses < 3:
-            try:
-                self.rng.choice(operations)()
-                misses = 0
-            except LOST:
-                misses += 1
-
-    def key(self):
-        return f"own/{self.number}/{self.rng.randrange(KEYS):03}"
-
-    def asked(self, key, state, function, once=False):
-        self.ledger.ask(key, state, once)
-        try:
-            answer = function()
-        except LOST:
-            self.ledger.outcome("unknown")
-            raise
-        self.ledger.outcome(word(answer))
-
-    def body(self, size):
-        self.serial += 1
-        body = body_of(size, self.serial)
-        return body, [size, self.serial, hashlib.md5(body).hexdigest()]
-
-    def put(self):
-        key = self.key()
-        body, state = self.body(size_of(self.rng))
-        self.asked(key, state, lambda: self.wire.put(BUCKET, key, body))
-
-    def delete(self):
-        key = self.key()
-        self.asked(key, ABSENT, lambda: self.wire.delete(BUCKET, key))
-
-    def create(self):
-        """All clients go for the same new keys."""
-        key = f"once/{self.cycle:03}/{self.rng.randrange(200):03}"
-        body, state = self.body(self.rng.choice((10, 5000, 150000)))
-        self.asked(key, state, lambda: self.wire.put(
-            BUCKET, key, body, headers={"if-none-match": "*"}), once=True)
-
-    def upload(self):
-        key = self.key()
-        body, state = self.body(PART + self.rng.randrange(3 * MIB))
-        parts = [body[:PART], body[PART:]]
-        digests = b"".join(hashlib.md5(part).digest() for part in parts)
-        state[2] = f"{hashlib.md5(digests).hexdigest()}-{len(parts)}"
-        upload = self.wire.start_upload(BUCKET, key)
-        etags = [self.wire.put_part(BUCKET, key, upload, number, part).headers["etag"]
-                 for number, part in enumerate(parts, 1)]
-        if self.rng.random() < 0.2 or None in etags:
-            self.wire.delete(BUCKET, key, query=[("uploadId", upload)])
-            return
-        self.asked(key, state, lambda: self.wire.complete_upload(BUCKET, key, upload, etags))
-
 
 def run_client(*arguments):
-    Client(*arguments).run()
+    """Until the node is gone."""
+    Client(*arguments).run(lambda misses: misses == 3)
 
 
 class Run:
@@ -134,7 +44,7 @@ class Run:
 
     def cycle(self):
         clients = [multiprocessing.Process(
-            target=run_client, args=(self.node, path, i, self.cycles, self.seed), daemon=True)
+            target=run_client, args=([self.node], path, i, self.cycles, self.seed), daemon=True)
             for i, path in enumerate(self.paths)]
         for client in clients:
             client.start()
@@ -185,21 +95,9 @@ class Run:
         wire = Wire(self.node)
         for key in self.model.present():
             wire.delete(BUCKET, key)
-        for key, upload in uploads(wire):
+        for key, upload in open_uploads(wire, BUCKET):
             wire.delete(BUCKET, key, query=[("uploadId", upload)])
         wire.close()
-
-
-def uploads(wire):
-    """Those that a crash left open."""
-    import re
-    while True:
-        answer = wire.request("GET", f"/{BUCKET}", query=[("uploads", "")])
-        found = re.findall(rb"<Upload>.*?<Key>(.*?)</Key>.*?<UploadId>(.*?)</UploadId>", answer.body, re.S)
-        if not found:
-            return
-        for key, upload in found:
-            yield key.decode(), upload.decode()
 
 
 def test(cases, build, cycles, drives, seed):

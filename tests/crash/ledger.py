@@ -12,9 +12,16 @@ nobody was told, what one of those asked who do not know, or absent. Model holds
 then observed must be one of them, and is the only one from there on.
 """
 import hashlib
+import http.client
 import json
 import os
 import random
+import re
+import sys
+import time
+
+sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
+from wire import Wire
 
 MIB = 1 << 20
 ABSENT = None
@@ -102,3 +109,128 @@ class Model:
 
     def present(self):
         return [key for key, states in self.states.items() if states[-1] is not ABSENT]
+
+
+# --- the clients that keep one --------------------------------------------------------------------
+
+BUCKET = "ledger"
+KEYS = 24  # of each client
+CLIENTS = 4
+LOST = (OSError, http.client.HTTPException)
+PART = 5 * MIB
+
+
+def size_of(rng, most=16 * MIB):
+    kind = rng.random()
+    if kind < 0.45:
+        return rng.choice((0, 1, rng.randrange(4097), 4096, 4097))
+    if kind < 0.75:
+        return rng.randrange(4097, 200000)
+    return rng.randrange(200000, 2 * MIB) if kind < 0.95 or most <= 2 * MIB else rng.randrange(2 * MIB, most)
+
+
+def word(answer, fine=(200, 204)):
+    """4xx tells that it did not happen, 503 that it was not begun; other 5xx tell nothing."""
+    if answer.status in fine and answer.code is None:
+        return "ok"
+    return "refused" if 400 <= answer.status < 500 or answer.status == 503 else "unknown"
+
+
+class Client:
+    """Writes to nodes by chance, and to no key of which it does not know what it is."""
+
+    def __init__(self, nodes, path, number, cycle, seed, most=16 * MIB):
+        self.wires = [Wire(node, timeout=40) for node in nodes]
+        self.ledger = Ledger(path)
+        self.number, self.cycle, self.most = number, cycle, most
+        self.rng = random.Random(f"{seed} {number} {cycle}")
+        self.serial = (cycle * CLIENTS + number) << 20
+        self.doubtful = set()
+
+    @property
+    def wire(self):
+        return self.rng.choice(self.wires)
+
+    def run(self, is_over):
+        """Until is_over(misses): misses are the last requests in a row that got no answer."""
+        operations = [self.put] * 10 + [self.delete] * 3 + [self.upload] * 2 + [self.create] * 3
+        misses = 0
+        while not is_over(misses):
+            try:
+                self.rng.choice(operations)()
+                misses = 0
+            except LOST:
+                misses += 1
+                time.sleep(0.02)
+
+    def key(self):
+        """One of its own, or None when it is in doubt about all."""
+        keys = [key for key in (f"own/{self.number}/{i:03}" for i in range(KEYS)) if key not in self.doubtful]
+        return self.rng.choice(keys) if keys else None
+
+    def asked(self, key, state, function, once=False):
+        self.ledger.ask(key, state, once)
+        outcome = "unknown"
+        try:
+            outcome = word(function())
+        except ConnectionRefusedError:
+            outcome = "refused"
+            raise
+        finally:
+            self.ledger.outcome(outcome)
+            if outcome == "unknown" and not once:
+                self.doubtful.add(key)
+        if outcome != "ok":
+            time.sleep(0.02)
+
+    def body(self, size):
+        self.serial += 1
+        body = body_of(size, self.serial)
+        return body, [size, self.serial, hashlib.md5(body).hexdigest()]
+
+    def put(self):
+        key = self.key()
+        if key:
+            body, state = self.body(size_of(self.rng, self.most))
+            self.asked(key, state, lambda: self.wire.put(BUCKET, key, body))
+
+    def delete(self):
+        key = self.key()
+        if key:
+            self.asked(key, ABSENT, lambda: self.wire.delete(BUCKET, key))
+
+    def create(self):
+        """All clients go for the same new keys."""
+        key = f"once/{self.cycle:03}/{self.rng.randrange(200):03}"
+        body, state = self.body(self.rng.choice((10, 5000, 150000)))
+        self.asked(key, state, lambda: self.wire.put(
+            BUCKET, key, body, headers={"if-none-match": "*"}), once=True)
+
+    def upload(self):
+        key = self.key()
+        if not key:
+            return
+        body, state = self.body(PART + self.rng.randrange(3 * MIB))
+        parts = [body[:PART], body[PART:]]
+        digests = b"".join(hashlib.md5(part).digest() for part in parts)
+        state[2] = f"{hashlib.md5(digests).hexdigest()}-{len(parts)}"
+        upload = self.wire.try_upload(BUCKET, key)
+        if not upload:
+            return
+        etags = [self.wire.put_part(BUCKET, key, upload, number, part).headers["etag"]
+                 for number, part in enumerate(parts, 1)]
+        if self.rng.random() < 0.2 or None in etags:
+            self.wire.delete(BUCKET, key, query=[("uploadId", upload)])
+            return
+        self.asked(key, state, lambda: self.wire.complete_upload(BUCKET, key, upload, etags))
+
+
+def open_uploads(wire, bucket):
+    """Key and id of those that a crash left open; whoever asks ends them."""
+    while True:
+        answer = wire.request("GET", f"/{bucket}", query=[("uploads", "")])
+        found = re.findall(rb"<Upload>.*?<Key>(.*?)</Key>.*?<UploadId>(.*?)</UploadId>", answer.body, re.S)
+        if not found:
+            return
+        for key, upload in found:
+            yield key.decode(), upload.decode()

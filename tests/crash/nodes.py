@@ -16,7 +16,7 @@ import time
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
 from cases import Cases, equal, say, wait_until
-from cluster import Cluster, ClusterNode
+from cluster import Cluster, ClusterNode, wait_all_serve
 from histories import BUCKET, judge, record
 from linear import check_checker
 from wire import Wire
@@ -68,29 +68,6 @@ class Disturber:
                                 self.kill_all])()
 
 
-def is_linked(node):
-    try:
-        return all(other["state"] == "up" for other in node.run("node", "list")["nodes"])
-    except AssertionError:
-        return False
-
-
-def wait_all_serve(cluster, seconds=60):
-    """Until every node answers a read and a write, and is linked to the others."""
-    for node in cluster.nodes:
-        wire = Wire(node, timeout=40)
-
-        def serves():
-            try:
-                return wire.put(BUCKET, f"alive-{node.name}", b"x").status == 200 and \
-                    wire.get(BUCKET, f"alive-{node.name}").status == 200
-            except OSError:
-                return False
-        wait_until(serves, seconds, lambda: f"{node.name} serves:\n{node.log_tail()}")
-        wire.close()
-        wait_until(lambda: is_linked(node), seconds, lambda: f"{node.name}: {node.run('node', 'list')}")
-
-
 def histories(cases, cluster, options):
     disturber = Disturber(cluster, options.seed)
     total = [0, 0, 0]
@@ -98,7 +75,7 @@ def histories(cases, cluster, options):
         by_key = record(cluster.nodes, disturber, number, options.seconds, options.seed)
         figures = judge(cases, f"history {number} over three nodes", by_key)
         total = [a + b for a, b in zip(total, figures)]
-        wait_all_serve(cluster)
+        wait_all_serve(cluster, BUCKET, "alive")
     operations, writes, unknown = total
     faults = ", ".join(f"{count} times {name}" for name, count in disturber.counts.items())
     say(f"{options.histories} histories, {operations} operations, {writes} writes, {unknown} of them "
@@ -137,7 +114,7 @@ def each_away(cases, cluster):
             del bodies[gone]
         with cases.case(f"{away.name} comes back, and nothing deleted with it"):
             cluster.restart([away])
-            wait_all_serve(cluster)
+            wait_all_serve(cluster, BUCKET, "alive")
             for node in cluster.nodes:
                 read_all(Wire(node, timeout=40), bodies)
 
@@ -150,7 +127,7 @@ def two_away(cases, cluster):
         answer = Wire(alone, timeout=60).put(BUCKET, "alone", b"x")
         equal(answer.status, 503)
         cluster.restart(others)
-        wait_all_serve(cluster)
+        wait_all_serve(cluster, BUCKET, "alive")
 
 
 def founder_alone(cases, cluster):
@@ -170,7 +147,7 @@ def founder_alone(cases, cluster):
             with open(first.config, "w") as file:
                 file.write(text)
             cluster.restart([first])
-        wait_all_serve(cluster)
+        wait_all_serve(cluster, BUCKET, "alive")
 
 
 def witness(cases, cluster):

@@ -17,10 +17,9 @@ import time
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
 from cases import Cases, equal, say, wait_until
-from cluster import Cluster, ClusterNode
+from cluster import Cluster, ClusterNode, wait_all_serve
 from histories import BUCKET, judge, record
 from linear import check_checker
-from nodes import wait_all_serve
 from wire import Wire
 
 INSIDE = "RUBUS_TEST_INSIDE"  # set: we are in our namespace
@@ -131,7 +130,7 @@ def leader_away(cases, cluster, network):
         assert time.monotonic() - begin < 20, time.monotonic() - begin
     network.heal()
     with cases.case("it has what it missed when it is back"):
-        wait_all_serve(cluster)
+        wait_all_serve(cluster, BUCKET, "alive")
         equal(Wire(leader, timeout=60).get(BUCKET, "cut").body, b"after")
 
 
@@ -141,7 +140,7 @@ def histories(cases, cluster, network, options):
     for number in range(options.histories):
         by_key = record(cluster.nodes, disturber, number, options.seconds, options.seed)
         network.heal()
-        wait_all_serve(cluster)
+        wait_all_serve(cluster, BUCKET, "alive")
         figures = judge(cases, f"history {number} over a network that is cut", by_key)
         total = [a + b for a, b in zip(total, figures)]
     operations, writes, unknown = total

@@ -7,7 +7,8 @@ import subprocess
 import tempfile
 
 from cases import wait_until
-from node import Node, NodeEnded, free_port
+from node import Node, NodeEnded, free_port, read_key
+from wire import Wire
 
 
 class ClusterNode(Node):
@@ -62,10 +63,10 @@ class ClusterNode(Node):
 
 
 class Cluster:
-    def __init__(self, build, parent=None, count=3, drives=1, kind=ClusterNode):
+    def __init__(self, build, parent=None, count=3, drives=1, kind=ClusterNode, environment=None):
         self.build = build
         self.parent = parent or tempfile.mkdtemp(prefix="cluster-")
-        self.nodes = [kind(build, self.parent, f"node{i + 1}", drives) for i in range(count)]
+        self.nodes = [kind(build, self.parent, f"node{i + 1}", drives, environment) for i in range(count)]
 
     def __enter__(self):
         first = self.nodes[0]
@@ -79,8 +80,10 @@ class Cluster:
         first.run("layout", "apply")
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind=None, *_):
         for node in self.nodes:
+            if kind and os.path.exists(node.log_path):
+                print(f"#   {node.name}:\n#   " + node.log_tail().replace("\n", "\n#   "), flush=True)
             if node.process and node.process.poll() is None:
                 node.resume()
                 node.kill()
@@ -92,10 +95,9 @@ class Cluster:
         node.wait_ready()
 
     def give_key(self):
-        with open(os.path.join(self.nodes[0].dir, "node", "root.key")) as file:
-            values = dict(line.strip().split(": ", 1) for line in file if ": " in line)
+        key = read_key(self.nodes[0].dir)
         for node in self.nodes:
-            node.key, node.secret = values["access_key_id"], values["secret_access_key"]
+            node.key, node.secret = key
 
     def wait_voters(self, members, seconds=60):
         """Until all are members and as many vote as are to."""
@@ -122,3 +124,36 @@ class Cluster:
             node.spawn()
         for node in nodes:
             node.wait_ready()
+
+
+def used_bytes(cluster):
+    """What lives on the drives of all nodes."""
+    return sum(node.metric("rubus_drive_used_bytes") for node in cluster.nodes)
+
+
+def is_linked(node):
+    try:
+        return all(other["state"] == "up" for other in node.run("node", "list")["nodes"])
+    except AssertionError:
+        return False
+
+
+def wait_serves(node, bucket, key, seconds=60):
+    """Until it answers a read and a write of a key of its own."""
+    wire = Wire(node, timeout=40)
+
+    def serves():
+        try:
+            return wire.put(bucket, f"{key}-{node.name}", b"x").status == 200 and \
+                wire.get(bucket, f"{key}-{node.name}").status == 200
+        except OSError:
+            return False
+    wait_until(serves, seconds, lambda: f"{node.name} serves:\n{node.log_tail()}")
+    wire.close()
+
+
+def wait_all_serve(cluster, bucket, key, seconds=60):
+    """Until every node serves and is linked to the others."""
+    for node in cluster.nodes:
+        wait_serves(node, bucket, key, seconds)
+        wait_until(lambda: is_linked(node), seconds, lambda: f"{node.name}: {node.run('node', 'list')}")

@@ -32,6 +32,13 @@ def free_port():
                 pass
 
 
+def read_key(directory):
+    """The first key of a node and its secret."""
+    with open(os.path.join(directory, "node", "root.key")) as file:
+        values = dict(line.strip().split(": ", 1) for line in file if ": " in line)
+    return values["access_key_id"], values["secret_access_key"]
+
+
 class Node:
     host = "127.0.0.1"
 
@@ -42,6 +49,7 @@ class Node:
         self.environment = {**os.environ, **(environment or {})}
         self.s3_port, self.admin_port = free_port(), free_port()
         self.process = None
+        self.key = self.secret = None  # read at the first start: what a test does to the file is its own affair
 
     def __enter__(self):
         return self.start()
@@ -94,9 +102,8 @@ class Node:
                 raise AssertionError(f"not ready after {seconds} s:\n{self.log_tail()}")
             time.sleep(0.01)
         self.start_seconds = time.monotonic() - begin
-        with open(os.path.join(self.dir, "node", "root.key")) as file:
-            values = dict(line.strip().split(": ", 1) for line in file if ": " in line)
-        self.key, self.secret = values["access_key_id"], values["secret_access_key"]
+        if not self.key:
+            self.key, self.secret = read_key(self.dir)
         return self
 
     def is_ready(self):

@@ -165,12 +165,17 @@ class Wire:
                 return
             token = found[1].decode()
 
-    def start_upload(self, bucket, key):
+    def try_upload(self, bucket, key):
+        """The id of a new upload, or None if it is refused."""
         answer = self.request("POST", f"/{bucket}/{key}", query=[("uploads", "")])
         found = re.search(rb"<UploadId>(.*?)</UploadId>", answer.body)
-        if answer.status != 200 or not found:
-            raise AssertionError(f"upload of {key}: {answer}")
-        return found[1].decode()
+        return found[1].decode() if answer.status == 200 and found else None
+
+    def start_upload(self, bucket, key):
+        upload = self.try_upload(bucket, key)
+        if not upload:
+            raise AssertionError(f"no upload of {key} begins")
+        return upload
 
     def put_part(self, bucket, key, upload, number, body):
         query = [("partNumber", str(number)), ("uploadId", upload)]
