@@ -189,7 +189,8 @@ struct member {
 	/* libraft, consensus_raft_step.c */
 	struct raft raft;
 	bool has_started; /* RAFT_START was given */
-	bool is_stepping, is_settling;
+	bool is_stepping, is_settling, is_settle_posted;
+	struct task settle_task;
 	struct entry **taken; /* entries of the event in hand, by index - taken_first */
 	uint64_t taken_first;
 	struct timer timer, tick, retry;
@@ -206,6 +207,7 @@ struct member {
 	uint8_t *out; /* a note being made */
 	struct group_command scratch[GROUP_COMMANDS_MAX]; /* for looking at an entry */
 	uint64_t bad_notes;
+	uint64_t quiet_term; /* while a quiet note of this term is received; else 0 */
 
 	/* Entries, consensus_raft_entry.c */
 	struct entry *entries[ENTRIES_CACHED];
@@ -222,8 +224,6 @@ struct member {
 	size_t batch_first, batch_count;
 	struct origin origins[BATCHES_MAX];
 	struct forward forward;
-	bool is_gather_posted;
-	struct task gather_task;
 
 	/* Committed groups, consensus_raft_apply.c */
 	uint64_t commit; /* never goes back */
@@ -318,6 +318,8 @@ void member_step(struct member *member, struct raft_event *event);
 
 /* Looks at all that may have become possible. */
 void member_settle(struct member *member);
+/* When the tasks that are queued now have run: one look at all that they brought. */
+void member_settle_soon(struct member *member);
 
 /* Submits an entry, as leader; takes the reference. Errors: ERR_UNAVAILABLE. */
 MUST_USE enum err member_submit(
@@ -355,6 +357,8 @@ void member_send_refusal(struct member *member, struct id node, const struct raf
 /* Tells followers of the commit index, if nothing else did (R7). */
 void member_send_commit(struct member *member);
 
+/* Does the node speak for that member, as far as is known here? */
+bool member_is_of_node(const struct member *member, uint64_t id, struct id node);
 void member_receive(void *arg, struct peer_request *request);
 
 /* --- consensus_raft_entry.c ------------------------------------------------------------------- */

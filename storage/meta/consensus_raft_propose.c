@@ -401,13 +401,6 @@ void member_refuse_batches(struct member *member)
 
 /* --- from the loops --------------------------------------------------------------------------- */
 
-static void gather_run(struct task *task)
-{
-	struct member *member = CONTAINER_OF(task, struct member, gather_task);
-	member->is_gather_posted = false;
-	member_settle(member);
-}
-
 /* A proposal arrives. Those behind it in the loop's queue arrive before the group is gathered. */
 static void propose_run(struct task *task)
 {
@@ -424,10 +417,7 @@ static void propose_run(struct task *task)
 	proposal->due_ms = member_now_ms(member) + CONSENSUS_PENDING_MS_MAX;
 	proposals_push(&member->pending, proposal);
 	member_watch_deadlines(member);
-	if (member->is_gather_posted)
-		return;
-	member->is_gather_posted = true;
-	loop_post(member->loop, &member->gather_task);
+	member_settle_soon(member);
 }
 
 void member_propose(struct consensus *consensus, struct proposal *proposal)
@@ -477,7 +467,6 @@ void member_propose_init(struct member *member)
 {
 	member->pending.last = &member->pending.first;
 	member->in_flight.last = &member->in_flight.first;
-	member->gather_task.run = gather_run;
 	do
 		member->life = random_u64(member->setup.log.random);
 	while (member->life == 0);

@@ -7,17 +7,25 @@
  * leaves the term first. All reads that waited when the round began have its index. A read that
  * arrives during a round waits for the next one.
  *
- * A follower asks the leader, one call for all reads that wait. */
+ * A follower asks the leader, one call for all reads that wait, and says its own term as it asks.
+ * That is its answer to the question for these reads, and with it three voters have a majority
+ * already: the leader answers at once and asks nobody. For other reads that wait it says nothing,
+ * since they may have arrived later.
+ *
+ * Every question and every answer is of a member, not of its node: a node that lost its log knows
+ * nothing of the votes that were given from it. */
 #include "storage/meta/consensus_raft_priv.h"
 
 enum { WIRE_VERSION = 1 };
 
-static void encode_head(uint8_t out[READ_HEAD_LEN], enum read_type type, uint64_t term)
+static void encode_head(
+	uint8_t out[READ_HEAD_LEN], enum read_type type, uint64_t term, uint64_t member_id)
 {
 	memset(out, 0, READ_HEAD_LEN);
 	out[0] = WIRE_VERSION;
 	out[1] = type;
 	put_le64(out + 8, term);
+	put_le64(out + 16, member_id);
 }
 
 /* --- lists ------------------------------------------------------------------------------------ */
@@ -103,14 +111,17 @@ static bool said_yes(const struct member *member, uint64_t id)
 	return false;
 }
 
-static bool has_majority(const struct member *member, const struct raft_configuration *conf)
+/* asker: of a call for an index, who has said yes by asking; 0: the round's answers count. */
+static bool has_majority(
+	const struct member *member, const struct raft_configuration *conf, uint64_t asker)
 {
 	unsigned voters = 0, votes = 0;
 	for (unsigned i = 0; i < conf->n; i++) {
+		uint64_t id = conf->servers[i].id;
 		if (conf->servers[i].role != RAFT_VOTER)
 			continue;
 		voters++;
-		votes += said_yes(member, conf->servers[i].id);
+		votes += asker > 0 ? id == member->id || id == asker : said_yes(member, id);
 	}
 	return votes > voters / 2;
 }
@@ -134,20 +145,20 @@ static void give_up_round(struct member *member)
 	member_retry(member);
 }
 
-static bool is_confirmed(const struct member *member)
+static bool is_confirmed(const struct member *member, uint64_t asker)
 {
 	const struct raft *raft = &member->raft;
-	if (!has_majority(member, &raft->configuration))
+	if (!has_majority(member, &raft->configuration, asker))
 		return false;
 	return raft->configuration_uncommitted_index == 0 ||
-		has_majority(member, &raft->configuration_committed);
+		has_majority(member, &raft->configuration_committed, asker);
 }
 
 static void check_round(struct member *member)
 {
 	if (!member->is_asking)
 		return;
-	if (is_confirmed(member)) {
+	if (is_confirmed(member, 0)) {
 		end_round(member);
 		return;
 	}
@@ -193,7 +204,7 @@ static void ask_server(struct member *member, const struct raft_server *server)
 		ask->is_yes = false;
 		ask->id = server->id;
 		ask->round = member->round;
-		encode_head(ask->head, READ_ASK_TERM, member->raft.current_term);
+		encode_head(ask->head, READ_ASK_TERM, member->raft.current_term, server->id);
 		ask->call.node = node;
 		ask->call.kind = PEER_READ_INDEX;
 		ask->call.deadline_ms = ASK_MS_MAX;
@@ -249,7 +260,7 @@ static void ask_leader(struct member *member)
 		return;
 	member->is_reading = true;
 	move_all(&member->waiting_reads, &member->asked_reads);
-	encode_head(member->read_head, READ_ASK_INDEX, 0);
+	encode_head(member->read_head, READ_ASK_INDEX, member->raft.current_term, member->id);
 	member->read_call.node = leader;
 	member->read_call.kind = PEER_READ_INDEX;
 	member->read_call.deadline_ms = 2 * ASK_MS_MAX;
@@ -258,17 +269,20 @@ static void ask_leader(struct member *member)
 	peer_call_start(member->setup.peers, &member->read_call);
 }
 
+/* Before its barrier is committed a leader does not know what is (R4). */
+static bool knows_commit(const struct member *member)
+{
+	return member->barrier_index > 0 && member->raft.commit_index >= member->barrier_index;
+}
+
 void member_ask(struct member *member)
 {
 	if (!member_leads(member)) {
 		ask_leader(member);
 		return;
 	}
-	/* Before its barrier is committed a leader does not know what is (R4). */
-	bool is_ready = member->barrier_index > 0 &&
-		member->raft.commit_index >= member->barrier_index;
-	if (is_ready && !member->is_asking && !member->is_reading && has_waiting(member) &&
-		!member->retry.is_set)
+	if (knows_commit(member) && !member->is_asking && !member->is_reading &&
+		has_waiting(member) && !member->retry.is_set)
 		start_round(member);
 }
 
@@ -283,7 +297,14 @@ void member_lose_reads(struct member *member)
 
 /* --- serving ---------------------------------------------------------------------------------- */
 
-static enum err serve(struct member *member, struct peer_request *request)
+/* Is the leader sure with the word of who asks alone? The member is that node's. */
+static bool is_sure_with(struct member *member, struct id node, uint64_t term, uint64_t asker)
+{
+	return knows_commit(member) && term == member->raft.current_term && asker != 0 &&
+		member_is_of_node(member, asker, node) && is_confirmed(member, asker);
+}
+
+static enum err serve(struct member *member, struct peer_request *request, uint8_t answer[8])
 {
 	const uint8_t *head = request->head.data;
 	if (request->head.len != READ_HEAD_LEN || get_le32(head + 4) != 0)
@@ -292,12 +313,18 @@ static enum err serve(struct member *member, struct peer_request *request)
 		return ERR_VERSION;
 	if (!member->has_started || member->has_stopped || member_is_dead(member))
 		return ERR_UNAVAILABLE;
+	uint64_t term = get_le64(head + 8), id = get_le64(head + 16);
 	if (head[1] == READ_ASK_TERM)
-		return get_le64(head + 8) == member->raft.current_term ? ERR_OK : ERR_REFUSED;
+		return term == member->raft.current_term && id == member->id ? ERR_OK : ERR_REFUSED;
 	if (head[1] != READ_ASK_INDEX)
 		return ERR_UNSUPPORTED;
 	if (!member_leads(member))
 		return ERR_UNAVAILABLE;
+	if (is_sure_with(member, request->from, term, id)) {
+		put_le64(answer, member->raft.commit_index);
+		request->answer_head = bytes_make(answer, 8);
+		return ERR_OK;
+	}
 	for (size_t i = 0; i < BATCHES_MAX; i++) {
 		if (member->remote_reads[i].is_used)
 			continue;
@@ -311,7 +338,8 @@ void member_serve_read(void *arg, struct peer_request *request)
 {
 	struct member *member = arg;
 	assert(member->magic == MEMBER_MAGIC);
-	enum err err = serve(member, request);
+	uint8_t answer[8];
+	enum err err = serve(member, request, answer);
 	if (err == ERR_BUSY)
 		member_settle(member);
 	else
@@ -320,6 +348,7 @@ void member_serve_read(void *arg, struct peer_request *request)
 
 /* --- from the loops --------------------------------------------------------------------------- */
 
+/* A read arrives. Those behind it in the loop's queue arrive before anybody is asked. */
 static void read_run(struct task *task)
 {
 	struct read_index *read = CONTAINER_OF(task, struct read_index, task);
@@ -331,7 +360,7 @@ static void read_run(struct task *task)
 	read->due_ms = member_now_ms(member) + CONSENSUS_PENDING_MS_MAX;
 	push(&member->waiting_reads, read);
 	member_watch_deadlines(member);
-	member_settle(member);
+	member_settle_soon(member);
 }
 
 void member_read_index(struct consensus *consensus, struct read_index *read)

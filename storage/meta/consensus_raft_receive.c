@@ -19,8 +19,7 @@
 
 #include "storage/meta/consensus_raft_priv.h"
 
-/* Does the node speak for that member, as far as is known here? */
-static bool is_member_of_node(const struct member *member, uint64_t id, struct id node)
+bool member_is_of_node(const struct member *member, uint64_t id, struct id node)
 {
 	const struct raft_configuration *conf = &member->raft.configuration;
 	char address[ADDRESS_LEN + 1];
@@ -173,7 +172,9 @@ static void give_append(
 		}};
 	member->taken = entries;
 	member->taken_first = note->index + 1;
+	member->quiet_term = note->flags & NOTE_QUIET ? note->term : 0;
 	give(member, node, &message);
+	member->quiet_term = 0;
 	member->taken = NULL;
 }
 
@@ -286,7 +287,7 @@ void member_receive(void *arg, struct peer_request *request)
 	bool is_ready = member->has_started && !member->has_stopped && !member_is_dead(member);
 	enum err err = raft_note_decode(request->head, &note);
 	bool is_ours = err == ERR_OK && note.to == member->id;
-	if (err != ERR_OK || (is_ours && !is_member_of_node(member, note.from, request->from)))
+	if (err != ERR_OK || (is_ours && !member_is_of_node(member, note.from, request->from)))
 		member->bad_notes++;
 	else if (is_ready && is_ours)
 		receive_note(member, request->from, &note,

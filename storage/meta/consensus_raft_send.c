@@ -134,6 +134,13 @@ static void set_vote_result(struct raft_note *note, const struct raft_request_vo
 		(result->pre_vote ? NOTE_PRE_VOTE : 0);
 }
 
+/* Who sent a quiet note wants to hear only what is new to it: a rejection, a later term. */
+static bool is_quiet(const struct member *member, const struct raft_append_entries_result *result)
+{
+	return member->quiet_term > 0 && result->rejected == 0 &&
+		result->term == member->quiet_term;
+}
+
 static uint64_t least(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
@@ -169,6 +176,8 @@ void member_send(struct member *member, const struct raft_message *message)
 		*told_of(member, note.to) = least(note.extra, note.index + note.count);
 		break;
 	case RAFT_APPEND_ENTRIES_RESULT:
+		if (is_quiet(member, &message->append_entries_result))
+			return;
 		set_append_result(&note, &message->append_entries_result);
 		break;
 	case RAFT_REQUEST_VOTE:
@@ -221,6 +230,7 @@ void member_send_commit(struct member *member)
 			continue;
 		struct raft_note note = {
 			.type = NOTE_APPEND,
+			.flags = NOTE_QUIET,
 			.from = member->id,
 			.to = server->id,
 			.term = raft->current_term,

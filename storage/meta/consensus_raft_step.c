@@ -344,6 +344,21 @@ void member_settle(struct member *member)
 	member->is_settling = false;
 }
 
+static void settle_run(struct task *task)
+{
+	struct member *member = CONTAINER_OF(task, struct member, settle_task);
+	member->is_settle_posted = false;
+	member_settle(member);
+}
+
+void member_settle_soon(struct member *member)
+{
+	if (member->is_settle_posted)
+		return;
+	member->is_settle_posted = true;
+	loop_post(member->loop, &member->settle_task);
+}
+
 /* --- answers ---------------------------------------------------------------------------------- */
 
 /* As TrailTermOf() in libraft: records of the last index of each term, in a ring. */
@@ -415,4 +430,5 @@ void member_step_init(struct member *member)
 	member->retry.fire = retry_fire;
 	member->tick.fire = tick_fire;
 	member->written_task.run = written_run;
+	member->settle_task.run = settle_run;
 }

@@ -33,8 +33,8 @@ static bool note_makes_sense(const struct raft_note *note)
 	bool has_index = note->index > 0;
 	switch (note->type) {
 	case NOTE_APPEND:
-		return note->flags == 0 && has_index == (note->index_term > 0) &&
-			note->count <= UINT16_MAX;
+		return (note->flags & ~NOTE_QUIET) == 0 && has_index == (note->index_term > 0) &&
+			note->count <= (note->flags & NOTE_QUIET ? 0 : UINT16_MAX);
 	case NOTE_APPEND_RESULT:
 		return note->flags == 0 && note->count == 0 &&
 			(note->extra == 0 || note->index < note->extra);

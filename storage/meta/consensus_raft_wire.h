@@ -14,7 +14,8 @@
  *             payload   of APPEND: for each entry, length 4, 0 (4), term 8, its bytes
  *   call PROPOSE, head  version 1, 0 (3), group 4, life 8, term 8, count 4, 0 (4)
  *             payload   commands as a group has them
- *   call READ_INDEX     version 1, type 1, 0 (2), group 4, term 8; answered with 8: the index
+ *   call READ_INDEX     version 1, type 1, 0 (2), group 4, term 8, member 8: ASK_TERM's that is
+ *                       asked, ASK_INDEX's that asks; answered with 8: the index
  *   call SNAPSHOT       version 1, part 1, 0 (2), group 4, from 8, to 8, term 8, number 8,
  *                       index 8, term of index 8, offset 8, index of the configuration 8,
  *                       cluster time 8
@@ -27,7 +28,7 @@
 #define RAFT_NOTE_LEN 64u
 #define RAFT_NOTE_ENTRY_LEN 16u
 #define PROPOSE_HEAD_LEN 32u
-#define READ_HEAD_LEN 16u
+#define READ_HEAD_LEN 24u
 #define SNAPSHOT_HEAD_LEN 80u
 #define CONFIGURATION_LEN_MAX (16u + CONSENSUS_MEMBERS_MAX * (8 + 2 * ID_LEN + 2))
 #define RAFT_TERM_MAX (UINT64_C(1) << 60) /* and of indices: nothing overflows */
@@ -44,6 +45,7 @@ enum raft_note_flags { /* on the wire */
 	NOTE_DISRUPT = 1,
 	NOTE_PRE_VOTE = 2,
 	NOTE_GRANTED = 4,
+	NOTE_QUIET = 8, /* an APPEND without entries: that it arrived is of no interest */
 };
 
 enum read_type { /* on the wire */

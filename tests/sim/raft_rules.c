@@ -87,6 +87,65 @@ START_TEST(a_new_leader_serves_no_read_before_its_barrier)
 }
 END_TEST
 
+START_TEST(a_follower_of_three_reads_with_one_question)
+{
+	open_group(1, 3);
+	unsigned follower = (leader() + 1) % 3;
+	for (int i = 0; i < 10; i++) {
+		uint64_t calls = sim_net_stats(rig.net)->calls;
+		raft_rig_read(&rig, follower);
+		ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 1000));
+		raft_rig_run_ms(&rig, 5);
+		ck_assert_uint_eq(sim_net_stats(rig.net)->calls - calls, 1);
+	}
+	ck_assert_uint_eq(rig.read_errs[ERR_OK], 10);
+	raft_rig_close(&rig);
+}
+END_TEST
+
+/* The word of who asks is one vote, and none if it is a learner's. */
+START_TEST(a_leader_cut_off_with_who_asks_serves_no_read)
+{
+	for (unsigned voters = 3; voters <= 5; voters += 2) {
+		raft_rig_open(&rig, voters, 5);
+		raft_rig_form(&rig, voters);
+		raft_rig_run_ms(&rig, 1000);
+		if (voters == 3) {
+			ck_assert(raft_rig_change(&rig, leader(), CONSENSUS_ADD, 3));
+			raft_rig_run_ms(&rig, 2000);
+		}
+		unsigned old = leader(), asker = voters == 3 ? 3 : (old + 1) % 5;
+		raft_rig_read(&rig, asker);
+		ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 1000));
+		ck_assert_uint_eq(rig.read_errs[ERR_OK], 1);
+		sim_net_partition(rig.net, 1u << old | 1u << asker);
+		raft_rig_read(&rig, asker);
+		raft_rig_run_ms(&rig, 500); /* it takes itself for the leader still */
+		ck_assert_uint_eq(rig.read_errs[ERR_OK], 1);
+		sim_net_heal(rig.net);
+		ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 60000));
+		raft_rig_close(&rig);
+	}
+}
+END_TEST
+
+START_TEST(nobody_says_that_he_heard_of_a_commit)
+{
+	open_group(1, 3);
+	unsigned at = leader();
+	uint64_t notes = sim_net_stats(rig.net)->notes;
+	for (int i = 0; i < 10; i++) {
+		raft_rig_propose(&rig, at, 100);
+		ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 1000));
+		raft_rig_run_ms(&rig, 20);
+		ck_assert(raft_rig_all_even(&rig));
+	}
+	/* Of each: two times the entry, its result, the commit index; and some heartbeats. */
+	ck_assert_uint_le(sim_net_stats(rig.net)->notes - notes, 10 * 6 + 8);
+	raft_rig_close(&rig);
+}
+END_TEST
+
 START_TEST(what_is_longer_than_a_group_is_refused)
 {
 	open_group(1, 3);
@@ -382,6 +441,12 @@ START_TEST(a_note_out_of_range_is_refused)
 		{.type = NOTE_APPEND, .from = 1, .to = 2, .term = 5, .index = 9},
 		{.type = NOTE_APPEND, .from = 1, .to = 2, .term = 5, .index_term = 3},
 		{.type = NOTE_APPEND, .from = 1, .to = 2, .term = 5, .index = 9, .index_term = 6},
+		{.type = NOTE_APPEND,
+			.from = 1,
+			.to = 2,
+			.term = 5,
+			.flags = NOTE_QUIET,
+			.count = 1},
 		{.type = NOTE_APPEND_RESULT, .from = 1, .to = 2, .term = 5, .index = 9, .extra = 9},
 		{.type = NOTE_VOTE, .from = 1, .to = 2, .term = 5, .flags = NOTE_GRANTED},
 		{.type = NOTE_VOTE_RESULT, .from = 1, .to = 2, .term = 5, .flags = NOTE_DISRUPT},
@@ -403,6 +468,9 @@ int main(void)
 	tcase_add_test(tcase, followers_learn_of_a_commit_without_waiting_for_a_heartbeat);
 	tcase_add_test(tcase, a_leader_that_slept_through_an_election_serves_no_old_read);
 	tcase_add_test(tcase, a_new_leader_serves_no_read_before_its_barrier);
+	tcase_add_test(tcase, a_follower_of_three_reads_with_one_question);
+	tcase_add_test(tcase, a_leader_cut_off_with_who_asks_serves_no_read);
+	tcase_add_test(tcase, nobody_says_that_he_heard_of_a_commit);
 	tcase_add_test(tcase, what_is_longer_than_a_group_is_refused);
 	tcase_add_test(tcase, many_commands_share_groups);
 	tcase_add_test(tcase, the_lead_is_handed_over);
