@@ -229,7 +229,9 @@ static enum err make_root(struct node *node, char *message)
 
 enum err node_bootstrap(struct node *node, char *message)
 {
-	enum err err = node->cluster ? cluster_introduce(node->cluster, message) : ERR_OK;
+	enum err err = node->cluster ? cluster_seal_recovery(node->cluster, message) : ERR_OK;
+	if (!err && node->cluster)
+		err = cluster_introduce(node->cluster, message);
 	if (err)
 		return err;
 	for (unsigned i = 0; i < node->config->drives_count; i++) {

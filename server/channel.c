@@ -59,6 +59,19 @@ enum err channel_set_table(struct channel *channel, const struct channel_table *
 	return ERR_OK;
 }
 
+void channel_note_epoch(struct channel *channel, uint64_t epoch)
+{
+	uint64_t before = atomic_load(&channel->epoch_seen);
+	while (epoch > before)
+		if (atomic_compare_exchange_weak(&channel->epoch_seen, &before, epoch))
+			break;
+}
+
+uint64_t channel_epoch_seen(const struct channel *channel)
+{
+	return atomic_load(&channel->epoch_seen);
+}
+
 /* --- the log ---------------------------------------------------------------------------------- */
 
 const char *channel_id_text(struct id id, char text[ID_TEXT_LEN])
@@ -75,8 +88,8 @@ const char *channel_refusal_text(enum channel_refusal reason)
 			"it is of another cluster; see that cluster_address names the node you "
 			"mean",
 		[CHANNEL_REFUSED_EPOCH] =
-			"it has missed a forced recovery or is from before it; compare "
-			"`rubus status` on both and let the node with the lower epoch join anew",
+			"one of the two was left behind by a forced recovery; on the node with the "
+			"lower epoch empty state_dir and drives, and join again with a new token",
 		[CHANNEL_REFUSED_TO] = "another node was meant; the addresses of two nodes are "
 				       "mixed up, mend cluster_address",
 		[CHANNEL_REFUSED_UNKNOWN] =

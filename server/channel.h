@@ -121,6 +121,11 @@ void channel_add_counts(struct channel *channel, struct channel_counts *io_count
 /* Links now: those dialed that are ready, those accepted. Any thread. */
 void channel_link_count(struct channel *channel, unsigned *ret_dialed, unsigned *ret_accepted);
 
+/* The highest epoch of which a node has refused us, or was refused by us, after it had proven
+ * itself; 0: none. If it is above our own, a forced recovery has left this node behind. Any thread.
+ */
+uint64_t channel_epoch_seen(const struct channel *channel);
+
 /* The most that peers may make us keep of what they sent, with the nodes that are admitted now. Any
  * thread. */
 uint64_t channel_memory_max(struct channel *channel);

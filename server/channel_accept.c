@@ -116,8 +116,7 @@ static enum channel_refusal judge(struct channel_link *link, uint64_t *ret_value
 	if (id_is_equal(hello->from, channel->self.node))
 		return CHANNEL_REFUSED_ELSEWHERE;
 	bool is_known = channel_find_node(channel, hello->from, &node, ret_value);
-	if (hello->epoch != *ret_value)
-		return CHANNEL_REFUSED_EPOCH;
+	/* Another epoch is told to who has proven itself: see take_proof(). */
 	if (!is_known)
 		return CHANNEL_REFUSED_UNKNOWN;
 	return has_purpose(channel, hello->purpose) ? 0 : CHANNEL_REFUSED_PURPOSE;
@@ -335,12 +334,16 @@ static void take_proof(struct channel_link *link)
 		return;
 	}
 	/* The table may have changed since the hello. */
-	if (!channel_find_node(channel, link->node, &node, &epoch) || epoch != link->epoch)
+	if (!channel_find_node(channel, link->node, &node, &epoch))
 		reason = CHANNEL_REFUSED_UNKNOWN;
 	else if (memcmp(node.key, shake->peer_key, CHANNEL_KEY_LEN) != 0)
 		reason = CHANNEL_REFUSED_KEY;
+	else if (epoch != link->epoch)
+		reason = CHANNEL_REFUSED_EPOCH;
 	else
 		reason = find_place(link, &peers);
+	if (reason == CHANNEL_REFUSED_EPOCH)
+		channel_note_epoch(channel, link->epoch);
 	if (reason != 0) {
 		complain(link, reason);
 		say_bye(link, reason, epoch);

@@ -44,8 +44,12 @@ static void note_pong(struct channel_link *link, uint64_t value)
 static void note_bye(struct channel_link *link, const struct channel_frame *frame)
 {
 	channel_count(&link->peers->cells.refused_us, 1);
+	if (frame->err == CHANNEL_REFUSED_EPOCH)
+		channel_note_epoch(link->channel, frame->value);
 	channel_complain(link->channel, 0, channel_who(link->node) + frame->err,
-		"%s does not let us in: %s", link->name, channel_refusal_text(frame->err));
+		"%s does not let us in (it: %llu; we: epoch %llu): %s", link->name,
+		(unsigned long long)frame->value, (unsigned long long)link->epoch,
+		channel_refusal_text(frame->err));
 }
 
 /* A call or note: is it within its credit (K7)? Then it gets its memory. */

@@ -268,6 +268,7 @@ struct channel {
 	struct channel_link *proven;
 	struct channel_complaint complaints[16];
 	_Atomic uint64_t refused[CHANNEL_REFUSAL_COUNT];
+	_Atomic uint64_t epoch_seen; /* the highest that a node of this cluster has proven */
 };
 
 /* --- channel.c -------------------------------------------------------------------------------- */
@@ -281,6 +282,9 @@ __attribute__((format(printf, 4, 5))) void channel_complain(struct channel *chan
 	enum channel_refusal reason, uint64_t who, const char *format, ...);
 
 void peers_settle(struct channel_peers *peers);
+
+/* A node that has proven itself is of that epoch. Any thread. */
+void channel_note_epoch(struct channel *channel, uint64_t epoch);
 
 static inline uint64_t channel_who(struct id id)
 {

@@ -27,6 +27,10 @@ static const struct cli_option option_fail = {
 	"fail", "NODE[,NODE]", "The nodes that fail, by name or number."};
 static const struct cli_option option_limit = {"limit-ms", "N",
 	"The difference of clocks that is fine, 0 to 86400000; 1000 if it is not said."};
+static const struct cli_option option_yes = {
+	"yes", NULL, "Do it; without it only say what would be."};
+static const struct cli_option option_epoch = {
+	"epoch", "N", "For a survivor beside the first: the epoch that the first was given."};
 static const struct cli_option option_json = {"json", NULL, "Print one JSON document."};
 static const struct cli_option option_man = {"man", NULL, NULL};
 static const struct cli_option option_owner = {
@@ -109,6 +113,24 @@ const struct cli_command cli_commands[] = {
 			{"WHAT", "on, with --minutes, or off.", false}},
 		.options = {&option_maintenance, NODE_OPTIONS},
 		.run = cli_run_node_maintenance},
+	{.noun = "cluster",
+		.verb = "recover",
+		.summary = "Go on without a majority that is lost for ever",
+		.details =
+			"On a node that is stopped. Shows who is lost, what may be, and the term "
+			"and the end of this node's log; of several survivors the one with the "
+			"highest goes first. With --yes it becomes the whole cluster, in a new "
+			"epoch: nodes of the old one are refused, and join again with nothing. "
+			"Refused while a majority answers.",
+		.options = {&option_yes, &option_epoch, &option_config, &option_json},
+		.run = cli_run_cluster_recover},
+	{.noun = "cluster",
+		.verb = "confirm",
+		.summary = "Say that a recovered cluster is as it should be",
+		.details = "After a forced recovery the space of what no index row names is not "
+			   "given back until then, since the index may have lost rows.",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_cluster_confirm},
 	{.noun = "net",
 		.verb = "test",
 		.summary = "Measure the way to every other node",

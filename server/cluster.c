@@ -3,6 +3,7 @@
 #include "server/cluster.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "gateway/digest/hex.h"
 #include "server/loop_call.h"
 #include "server/node.h"
+#include "storage/bytes.h"
 
 #define MACHINE_ID_PATH "/etc/machine-id"
 #define NODES_NAME "nodes"
@@ -130,8 +132,26 @@ static enum err load_nodes(const char *state_dir, struct channel_node *nodes, si
 
 /* --- the book --------------------------------------------------------------------------------- */
 
-/* The rows of the index as the channel wants them. */
-static enum err read_nodes(
+/* The epoch of the index counts when it is above that of the file. */
+static enum err read_epoch(struct cluster *cluster, struct index_reader *reader)
+{
+	struct bytes value;
+	enum err err = index_view_begin(reader);
+	if (err)
+		return err;
+	err = index_setting_get(reader, bytes_of(COMMAND_SETTING_EPOCH), &value);
+	if (!err && value.len == 8 && get_le64(value.data) > atomic_load(&cluster->epoch))
+		atomic_store(&cluster->epoch, get_le64(value.data));
+	index_view_end(reader);
+	return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+bool cluster_is_left_behind(const struct cluster *cluster)
+{
+	return channel_epoch_seen(cluster->channel) > atomic_load(&cluster->epoch);
+}
+
+enum err cluster_read_nodes(
 	struct index_reader *reader, struct channel_node *nodes, size_t *ret_count)
 {
 	struct row_node row;
@@ -185,7 +205,8 @@ static enum err take_nodes(struct cluster *cluster, const struct channel_node *n
 		if (node)
 			node->channel = nodes[j];
 	}
-	struct channel_table table = {.epoch = CLUSTER_EPOCH, .nodes = nodes, .node_count = count};
+	struct channel_table table = {
+		.epoch = atomic_load(&cluster->epoch), .nodes = nodes, .node_count = count};
 	return channel_set_table(cluster->channel, &table);
 }
 
@@ -197,7 +218,9 @@ static enum err refresh(struct cluster *cluster, struct index_reader *reader)
 	struct channel_node *nodes = calloc(ROW_NODES_MAX, sizeof *nodes);
 	if (!nodes)
 		return ERR_NO_MEMORY;
-	enum err err = read_nodes(reader, nodes, &count);
+	enum err err = cluster_read_nodes(reader, nodes, &count);
+	if (!err)
+		err = read_epoch(cluster, reader);
 	if (!err && count == 0)
 		err = load_nodes(cluster->node->config->state_dir, nodes, &count);
 	if (!err)
@@ -217,6 +240,13 @@ static void tick(struct timer *timer)
 		if (err)
 			trace_event(node->trace, TRACE_ERROR, 0,
 				"the list of nodes could not be read: %s", err_text(err));
+	}
+	if (cluster_is_left_behind(cluster) && !node->has_failed) {
+		trace_event(node->trace, TRACE_ERROR, 0, "%s",
+			channel_refusal_text(CHANNEL_REFUSED_EPOCH));
+		node->failure = ERR_CONFLICT;
+		node->has_failed = true;
+		kill(getpid(), SIGTERM);
 	}
 	cluster_steward_tick(cluster);
 	timer_set(cluster->loop, timer, CLUSTER_TICK_MS);
@@ -253,8 +283,11 @@ enum err cluster_open(struct node *node, struct cluster **ret_cluster, char *mes
 	cluster->loop = server_loop_base(node->loops[0]);
 	cluster->tick.fire = tick;
 	uint8_t secret[IDENTITY_KEY_LEN];
+	struct identity_epoch epoch;
 	enum err err = identity_bind_machine(
 		node->config->state_dir, &node->identity, MACHINE_ID_PATH, message);
+	if (!err)
+		err = identity_load_epoch(node->config->state_dir, &epoch, message);
 	if (!err)
 		err = identity_need_secret(node->config->state_dir, secret, message);
 	if (err)
@@ -262,6 +295,8 @@ enum err cluster_open(struct node *node, struct cluster **ret_cluster, char *mes
 	channel_self_init(&cluster->self, node->identity.cluster, node->identity.node,
 		node->identity.node_key, secret);
 	explicit_bzero(secret, sizeof secret);
+	atomic_store(&cluster->epoch, epoch.number);
+	cluster->is_recovery = epoch.is_recovery;
 	cluster->self.is_integrity_only = node->config->channel == CONFIG_CHANNEL_INTEGRITY_ONLY;
 	cluster_door_init(cluster);
 	struct channel_settings settings = channel_settings_default();
@@ -454,4 +489,36 @@ enum err cluster_introduce(struct cluster *cluster, char *message)
 			"its drives and use a new token",
 			node->config->state_dir);
 	return err;
+}
+
+enum err cluster_seal_recovery(struct cluster *cluster, char *message)
+{
+	struct node *node = cluster->node;
+	struct identity_epoch epoch = {.number = atomic_load(&cluster->epoch)};
+	struct command command = {.type = COMMAND_SETTING_PUT};
+	struct command_result result;
+	uint8_t value[8];
+	if (!cluster->is_recovery)
+		return ERR_OK;
+	command.setting_put.name = bytes_of(COMMAND_SETTING_HELD);
+	command.setting_put.value = bytes_of("forced recovery");
+	enum err err = node_propose(node, &command, &result);
+	put_le64(value, epoch.number);
+	command.setting_put.name = bytes_of(COMMAND_SETTING_EPOCH);
+	command.setting_put.value = bytes_make(value, sizeof value);
+	if (!err)
+		err = node_propose(node, &command, &result);
+	if (err == ERR_CONFLICT) /* an earlier try did */
+		err = ERR_OK;
+	if (!err)
+		err = identity_put_epoch(node->config->state_dir, &epoch, message);
+	if (err)
+		return node_refuse(
+			message, err, "the recovery could not be written down: %s", err_text(err));
+	cluster->is_recovery = false;
+	trace_event(node->trace, TRACE_WARNING, 0,
+		"this node is the whole cluster now, in epoch %llu; nothing is collected until: "
+		"rubus cluster confirm",
+		(unsigned long long)epoch.number);
+	return ERR_OK;
 }

@@ -19,7 +19,6 @@
  *
  * Everything but what says otherwise happens on the first loop for clients. */
 #define CLUSTER_TICK_MS 500
-#define CLUSTER_EPOCH 1
 
 /* What a node says of itself when it is asked (PEER_STATUS): the id of its log, the log index that
  * is applied, its wall clock in ms, 8 bytes each; then for each of its drives the number (2), is it
@@ -72,6 +71,8 @@ struct cluster {
 	struct timer tick;
 	bool is_ticking;
 	uint64_t generation; /* of the rows that the book has */
+	_Atomic uint64_t epoch; /* of the cluster, as this node knows it */
+	bool is_recovery; /* this life began as a forced recovery; server/recover.h */
 	size_t node_count;
 	struct cluster_node *nodes[ROW_NODES_MAX];
 
@@ -105,6 +106,18 @@ void cluster_free(struct cluster *cluster);
 /* Says of this node what the configuration says: admits the first node, changes the row of any
  * other. Blocks; not on a loop. */
 MUST_USE enum err cluster_introduce(struct cluster *cluster, char *message);
+
+/* After a forced recovery, once this node leads: raises the epoch in the index and holds collection
+ * up; done once. Blocks; not on a loop. */
+MUST_USE enum err cluster_seal_recovery(struct cluster *cluster, char *message);
+
+/* Was this node left behind by a forced recovery? Then it ends: what it accepted would be lost. Any
+ * thread. */
+bool cluster_is_left_behind(const struct cluster *cluster);
+
+/* Nodes as the rows of the index have them; room for ROW_NODES_MAX. */
+MUST_USE enum err cluster_read_nodes(
+	struct index_reader *reader, struct channel_node *nodes, size_t *ret_count);
 
 /* Writes the file "nodes" of a node that joins. */
 MUST_USE enum err cluster_keep_nodes(

@@ -99,7 +99,7 @@ static void end(struct cluster_admission *admission, enum err err)
 	if (welcome) {
 		memcpy(welcome->secret, cluster->self.secret, CHANNEL_KEY_LEN);
 		memcpy(welcome->cluster_key, cluster->node->identity.cluster_key, CHANNEL_KEY_LEN);
-		welcome->epoch = CLUSTER_EPOCH;
+		welcome->epoch = atomic_load(&cluster->epoch);
 		for (size_t i = 0; i < cluster->node_count; i++)
 			welcome->nodes[welcome->node_count++] = cluster->nodes[i]->channel;
 	}

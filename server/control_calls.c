@@ -14,6 +14,7 @@
 #include "server/control_health.h"
 #include "server/control_layout.h"
 #include "server/control_node.h"
+#include "server/control_recovery.h"
 #include "server/node.h"
 #include "server/node_space.h"
 #include "server/node_status.h"
@@ -451,6 +452,7 @@ static const struct {
 	{"node.maintenance", control_node_maintenance},
 	{"node.can-stop", control_node_can_stop},
 	{"drive.safe-to-remove", control_drive_safe_to_remove},
+	{"cluster.confirm", control_cluster_confirm},
 	{"net.test", control_net_test},
 	{"time.check", control_time_check},
 	{"layout.show", control_layout_show},

@@ -90,6 +90,8 @@ static void judge_data(const struct facts *facts, struct findings *findings)
 		find(findings, HEALTH_DATA_AT_RISK,
 			"%u of %u slots would not survive one more loss",
 			outlook->readable - outlook->safe, slots);
+	if (facts->is_held)
+		find(findings, HEALTH_COLLECTION_HELD, "nothing is collected");
 	if (facts->missing > 0)
 		find(findings, HEALTH_SHARDS_MISSING, "%llu shards",
 			(unsigned long long)facts->missing);
@@ -173,7 +175,7 @@ static const char *state_of(const struct facts *facts)
 {
 	const struct ring_outlook *outlook = &facts->outlook;
 	bool is_whole = facts->voters_there == facts->voters && facts->missing == 0 &&
-		facts->under_profile == 0;
+		!facts->is_held && facts->under_profile == 0;
 	for (size_t i = 0; i < facts->node_count; i++)
 		is_whole &= facts->nodes[i].is_up;
 	for (size_t i = 0; i < facts->drive_count; i++)

@@ -225,7 +225,11 @@ static enum err read_rows(struct facts *facts)
 	enum err err = index_view_begin(facts->node->reader);
 	if (err)
 		return err;
-	err = read_nodes(facts);
+	struct bytes held;
+	err = index_setting_get(facts->node->reader, bytes_of(COMMAND_SETTING_HELD), &held);
+	facts->is_held = err == ERR_OK;
+	if (err == ERR_OK || err == ERR_NOT_FOUND)
+		err = read_nodes(facts);
 	if (!err)
 		err = read_drives(facts);
 	if (!err && facts->ring)

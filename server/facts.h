@@ -44,6 +44,7 @@ struct facts {
 	struct index_status index;
 	unsigned voters, voters_there, voters_needed;
 	bool has_quorum;
+	bool is_held; /* nothing is collected, until rubus cluster confirm */
 	size_t node_count;
 	struct fact_node *nodes;
 	size_t drive_count; /* in service or draining */

@@ -47,6 +47,10 @@
 	X(INDEX_COPIES, WARNING, \
 		"Fewer copies of the log of the index are in sync than are wanted on this node.", \
 		"Bring back or replace the drive that failed and start the node again.") \
+	X(COLLECTION_HELD, WARNING, \
+		"A forced recovery was made: until it is confirmed, the space of what was " \
+		"deleted, and of what no index row names, is not given back.", \
+		"See that all is there that should be, then: rubus cluster confirm") \
 	X(SHARDS_ELSEWHERE, NOTICE, "Shards are on other drives than the ring says.", \
 		"Nothing: they are found there.") \
 	X(DRIVE_UNUSED, NOTICE, "A drive is in service, and the ring gives it nothing to hold.", \

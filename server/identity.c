@@ -16,6 +16,7 @@
 #define IDENTITY_FORMAT 1
 #define ORIGIN_FOUNDED "founded"
 #define ORIGIN_JOINED "joined"
+#define EPOCH_NAME "epoch"
 #define FILE_LEN_MAX 1024
 #define SECRET_LEN_MIN 8
 
@@ -288,7 +289,7 @@ static bool is_ours_or_empty(const char *state_dir)
 {
 	static const char *const ours[] = {".", "..", "cluster.key", "node.key", "root.key",
 		"cluster.secret", "machine", "identity.begun", "tls.crt", "tls.key", "index", "log",
-		"log-state", "log-set", "nodes", "lock", "lost+found"};
+		"log-state", "log-set", "nodes", "epoch", "lock", "lost+found"};
 	DIR *dir = opendir(state_dir);
 	if (!dir)
 		return false;
@@ -449,6 +450,35 @@ enum err identity_put_secret(
 	const char *state_dir, const uint8_t secret[IDENTITY_KEY_LEN], char *message)
 {
 	return save_key(state_dir, "cluster.secret", secret, message);
+}
+
+/* --- the epoch -------------------------------------------------------------------------------- */
+
+enum err identity_load_epoch(const char *state_dir, struct identity_epoch *ret_epoch, char *message)
+{
+	char text[FILE_LEN_MAX], value[24], *end;
+	*ret_epoch = (struct identity_epoch){.number = 1};
+	enum err err = read_file(state_dir, EPOCH_NAME, text, message);
+	if (err) {
+		message[0] = '\0';
+		return err == ERR_NOT_FOUND ? ERR_OK : err;
+	}
+	if (!find_value(text, "epoch", value, sizeof value))
+		return refuse(ERR_CORRUPT, message, "%.300s/" EPOCH_NAME " is damaged", state_dir);
+	ret_epoch->number = strtoull(value, &end, 10);
+	if (*end || ret_epoch->number == 0)
+		return refuse(ERR_CORRUPT, message, "%.300s/" EPOCH_NAME " is damaged", state_dir);
+	ret_epoch->is_recovery = find_value(text, "recovery", value, sizeof value);
+	return ERR_OK;
+}
+
+enum err identity_put_epoch(
+	const char *state_dir, const struct identity_epoch *epoch, char *message)
+{
+	char text[FILE_LEN_MAX];
+	snprintf(text, sizeof text, "epoch: %llu\n%s", (unsigned long long)epoch->number,
+		epoch->is_recovery ? "recovery: yes\n" : "");
+	return write_file(state_dir, EPOCH_NAME, text, message);
 }
 
 /* The mark of this machine for this node, as hex; false: the machine has no id. */

@@ -13,6 +13,7 @@
  *	cluster.secret  what nodes of one cluster know; made when the node channel first needs it
  *	machine         which machine node.key is for; likewise
  *	root.key        access key and secret of the first user
+ *	epoch           of the cluster, where a forced recovery has raised it
  *
  * "identity" is written last, by a rename: a state directory without it was never finished, and an
  * init that was interrupted is simply run again. */
@@ -84,6 +85,18 @@ MUST_USE enum err identity_need_secret(
 	const char *state_dir, uint8_t ret_secret[IDENTITY_KEY_LEN], char *message);
 MUST_USE enum err identity_put_secret(
 	const char *state_dir, const uint8_t secret[IDENTITY_KEY_LEN], char *message);
+
+/* The epoch of the cluster as this node knew it last; 1 where nobody raised it. is_recovery: the
+ * next start makes this node's log the whole group, by forced recovery. Errors: ERR_CORRUPT; those
+ * of files. */
+struct identity_epoch {
+	uint64_t number;
+	bool is_recovery;
+};
+MUST_USE enum err identity_load_epoch(
+	const char *state_dir, struct identity_epoch *ret_epoch, char *message);
+MUST_USE enum err identity_put_epoch(
+	const char *state_dir, const struct identity_epoch *epoch, char *message);
 
 /* Binds the state directory to this machine the first time, and sees later that it is still there:
  * two machines must not be one node. machine_id_path is "/etc/machine-id"; where it is missing or

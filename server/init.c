@@ -113,9 +113,7 @@ static enum err format_drive(const struct config *config, const struct config_dr
 	return err;
 }
 
-/* The log of the index, unless an earlier try made it. */
-static enum err make_log(
-	const struct config *config, const struct identity *identity, char *message)
+enum err init_log(const struct config *config, const struct identity *identity, char *message)
 {
 	struct disk *disk;
 	struct random_source *random;
@@ -145,7 +143,7 @@ static enum err make_rest(
 	for (unsigned i = 0; !err && i < config->drives_count; i++)
 		err = format_drive(config, &config->drives[i], identity, message);
 	if (!err)
-		err = make_log(config, identity, message);
+		err = init_log(config, identity, message);
 	return err ? err : identity_finish(config->state_dir, identity, message);
 }
 
@@ -194,6 +192,9 @@ static enum err ask(const struct config *config, const struct join_token *token,
 		err = identity_put_secret(config->state_dir, welcome->secret, message);
 	if (!err)
 		err = cluster_keep_nodes(config->state_dir, welcome->nodes, welcome->node_count);
+	if (!err && welcome->epoch > 1)
+		err = identity_put_epoch(config->state_dir,
+			&(struct identity_epoch){.number = welcome->epoch}, message);
 	explicit_bzero(welcome, sizeof *welcome);
 	free(welcome);
 	return err;

@@ -10,6 +10,10 @@
  * (IDENTITY_MESSAGE_LEN bytes). */
 MUST_USE enum err init_node(const struct config *config, char *message);
 
+/* An empty log in the state directory, with an id of its own, unless there is one. Blocks. */
+MUST_USE enum err init_log(
+	const struct config *config, const struct identity *identity, char *message);
+
 /* Makes a node that joins the cluster of a token: as init_node(), but who it belongs to comes from
  * there. One that was cut off is run again with the same token. Errors besides: those of
  * join_run(). */

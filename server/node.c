@@ -173,7 +173,8 @@ static enum err check_clock(struct node *node, char *message)
 		"(timedatectl set-ntp true) and start again");
 }
 
-static enum err assemble(struct node *node, char *message)
+/* What a node is before it can serve: who it is, its loops, its log and index. */
+static enum err assemble_index(struct node *node, char *message)
 {
 	node->clock = clock_real();
 	node->started_ms = clock_wall_ms(node->clock);
@@ -192,6 +193,12 @@ static enum err assemble(struct node *node, char *message)
 		err = cluster_open(node, &node->cluster, message);
 	if (!err)
 		err = node_open_index(node, message);
+	return err;
+}
+
+static enum err assemble(struct node *node, char *message)
+{
+	enum err err = assemble_index(node, message);
 	if (!err)
 		err = node_open_drives(node, message);
 	if (!err)
@@ -207,17 +214,46 @@ static enum err assemble(struct node *node, char *message)
 	return err ? err : begin_service(node, message);
 }
 
-enum err node_start(
-	const struct config *config, struct logger *logger, struct node **ret_node, char *message)
+static struct node *new_node(const struct config *config, struct logger *logger)
 {
 	struct node *node = calloc(1, sizeof *node);
 	if (!node)
-		return ERR_NO_MEMORY;
+		return NULL;
 	node->config = config;
 	node->logger = logger;
 	node->trace = logger_trace(logger);
 	node->lock_fd = -1;
 	digest_hall_init(&node->gateway.hall);
+	return node;
+}
+
+enum err node_look(
+	const struct config *config, struct logger *logger, struct node **ret_node, char *message)
+{
+	struct node *node = new_node(config, logger);
+	if (!node)
+		return ERR_NO_MEMORY;
+	message[0] = '\0';
+	enum err err = assemble_index(node, message);
+	if (!err && !node->cluster)
+		err = node_refuse(message, ERR_UNSUPPORTED,
+			"this node is alone; what is said here is about nodes of a cluster");
+	if (err) {
+		if (!message[0])
+			node_refuse(message, err, "the node could not be read: %s", err_text(err));
+		node_stop(node);
+		return err;
+	}
+	*ret_node = node;
+	return ERR_OK;
+}
+
+enum err node_start(
+	const struct config *config, struct logger *logger, struct node **ret_node, char *message)
+{
+	struct node *node = new_node(config, logger);
+	if (!node)
+		return ERR_NO_MEMORY;
 	message[0] = '\0';
 	enum err err = assemble(node, message);
 	if (err && node->snapshots && index_snapshots_have_installed(node->snapshots))

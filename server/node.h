@@ -137,6 +137,12 @@ struct node {
 MUST_USE enum err node_start(
 	const struct config *config, struct logger *logger, struct node **ret_node, char *message);
 
+/* Opens identity, log and index of a node that does not run, which must be one of a cluster, for
+ * looking at them: no thread runs, nothing listens. node_stop() ends it. Errors: as node_start();
+ * ERR_UNSUPPORTED, it is alone. */
+MUST_USE enum err node_look(
+	const struct config *config, struct logger *logger, struct node **ret_node, char *message);
+
 /* Waits for SIGINT or SIGTERM, or until the node fails; reloads the certificate on SIGHUP. These
  * signals, and NODE_SIGNAL, must be blocked in all threads before node_start(). Returns ERR_OK for
  * a signal. Errors: ERR_END, as node_start(). */

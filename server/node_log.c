@@ -142,7 +142,8 @@ static enum err open_member(struct node *node, const struct consensus_single_set
 		.clock = node->clock,
 		.peers = node->cluster->consensus_peers,
 		.snapshots = index_snapshots_store(node->snapshots),
-		.keep_len = NODE_LOG_SEGMENT_LEN};
+		.keep_len = NODE_LOG_SEGMENT_LEN,
+		.takes_over = node->cluster->is_recovery};
 	err = ERR_EXISTS;
 	if (!node->identity.is_joined)
 		err = consensus_raft_found(&setup);

@@ -37,6 +37,10 @@
  *      has lost. So a start, and the end of an election timeout, first makes a term and a vote for
  *      itself durable.
  *
+ * (R13) A forced recovery is one entry more, in a term of its own: the configuration with this
+ *      member alone. All that its log has is committed with it, also what no majority had. The
+ *      others must not meet it again: the epoch of the cluster sees to that, not the term.
+ *
  * A leader that is removed or demoted steps down when that is committed. A member whose log or
  * memory fails stops for good; its node ends and starts again. */
 #include "storage/meta/consensus_raft.h"
@@ -179,8 +183,11 @@ static void found(struct member *member)
 
 static void mark_done(struct log_op *op, enum err err)
 {
-	if (err == ERR_OK)
-		member_start_in_term(CONTAINER_OF(op, struct member, found_op));
+	struct member *member = CONTAINER_OF(op, struct member, found_op);
+	if (err == ERR_OK && member->setup.takes_over)
+		member_take_over(member);
+	else if (err == ERR_OK)
+		member_start_in_term(member);
 }
 
 static void start_run(struct task *task)
@@ -193,6 +200,8 @@ static void start_run(struct task *task)
 		log_mark_snapshot(member->log, &member->found_op, now->base_index, now->base_term);
 	} else if (member->is_founder)
 		found(member);
+	else if (member->setup.takes_over)
+		member_take_over(member);
 	else
 		member_start_in_term(member);
 }

@@ -22,6 +22,8 @@ struct consensus_raft_setup {
 	struct peers *peers; /* of the log's loop, which serve the kinds of consensus for us */
 	struct snapshot_store *snapshots; /* borrowed; NULL: none are sent or taken */
 	uint64_t keep_len; /* the log may be so long for members that lag, in bytes */
+	bool takes_over; /* forced recovery: all that this log has counts, and no other member does
+			  */
 };
 
 /* Makes the member whose log log_create() made, or the only one of consensus_single, the first of a
@@ -58,6 +60,14 @@ struct consensus_members {
 	size_t count;
 	struct consensus_member members[CONSENSUS_MEMBERS_MAX];
 };
+
+/* What a log says without its group: where it ends, and who the members are. Before
+ * consensus_start(). */
+struct consensus_end {
+	uint64_t index, term;
+	struct consensus_members members;
+};
+MUST_USE enum err consensus_raft_end(struct consensus *consensus, struct consensus_end *ret_end);
 
 /* The latest list that the log has. Any thread. */
 void consensus_raft_members(struct consensus *consensus, struct consensus_members *ret_members);

@@ -223,8 +223,8 @@ static bool make_metadata(struct member *member, struct raft_snapshot_metadata *
 	return metadata->term > 0 && configuration_at(member, index, metadata) == 0;
 }
 
-/* Will libraft lead at once, being the only voter of the last configuration of the log (R12)? */
-static bool will_lead(const struct member *member)
+/* The last configuration of the log, also when it is not known to be committed. */
+static struct bytes last_configuration(const struct member *member)
 {
 	struct bytes conf = bytes_make(member->file.now.conf, member->file.now.conf_len);
 	for (size_t i = 0; i < member->start_count; i++) {
@@ -233,8 +233,14 @@ static bool will_lead(const struct member *member)
 		if (entry->type == RAFT_CHANGE && is_later)
 			conf = bytes_make(entry->buf.base, entry->buf.len);
 	}
+	return conf;
+}
+
+/* Will libraft lead at once, being the only voter of that (R12)? */
+static bool will_lead(const struct member *member)
+{
 	struct consensus_members members;
-	if (configuration_decode(conf, &members) != ERR_OK)
+	if (configuration_decode(last_configuration(member), &members) != ERR_OK)
 		return false;
 	size_t voters = 0;
 	bool is_voter = false;
@@ -245,6 +251,76 @@ static bool will_lead(const struct member *member)
 	}
 	return is_voter && voters == 1;
 }
+
+enum err consensus_raft_end(struct consensus *consensus, struct consensus_end *ret_end)
+{
+	struct member *member = member_of(consensus);
+	struct consensus_end end = {
+		.index = log_end_index(member->log) - 1, .term = log_last_term(member->log)};
+	enum err err = configuration_decode(last_configuration(member), &end.members);
+	if (err == ERR_OK)
+		*ret_end = end;
+	return err;
+}
+
+/* --- taking over (R13) ------------------------------------------------------------------------ */
+
+static void take_over_done(struct log_op *op, enum err err)
+{
+	struct member *member = CONTAINER_OF(op, struct member, found_op);
+	if (err != ERR_OK)
+		return;
+	struct raft_entry *entries = reallocarray(
+		member->start_entries, member->start_count + 1, sizeof *entries);
+	if (!entries) {
+		member_fail(member, ERR_NO_MEMORY);
+		return;
+	}
+	member->start_entries = entries;
+	struct raft_entry *last = &entries[member->start_count];
+	*last = (struct raft_entry){.term = member->found_entry->term};
+	err = keep_change(member->found_entry->part, last);
+	if (err != ERR_OK) {
+		member_fail(member, err);
+		return;
+	}
+	member->start_count++;
+	member_start_in_term(member);
+}
+
+static void take_over_voted(struct log_op *op, enum err err)
+{
+	struct member *member = CONTAINER_OF(op, struct member, found_op);
+	if (err != ERR_OK)
+		return;
+	struct entry *entry = member->found_entry;
+	member->found_part = entry->part;
+	member->found_op.done = take_over_done;
+	log_append(
+		member->log, &member->found_op, entry->index, entry->term, &member->found_part, 1);
+}
+
+void member_take_over(struct member *member)
+{
+	if (will_lead(member)) { /* it has done so already */
+		member_start_in_term(member);
+		return;
+	}
+	struct consensus_members members = {.count = 1};
+	members.members[0] = (struct consensus_member){
+		.id = member->id, .node = member->setup.log.node, .duty = CONSENSUS_VOTER};
+	uint64_t term = log_term(member->log) + 1;
+	member->found_entry = member_change_entry(
+		member, log_end_index(member->log), term, &members);
+	if (!member->found_entry) {
+		member_fail(member, ERR_NO_MEMORY);
+		return;
+	}
+	member->found_op.done = take_over_voted;
+	log_set_vote(member->log, &member->found_op, term, member->id);
+}
+
+/* --- starting in a term ----------------------------------------------------------------------- */
 
 static void term_written(struct log_op *op, enum err err)
 {

@@ -489,6 +489,9 @@ MUST_USE enum err member_open_founded(struct member *member);
 
 /* Gives RAFT_START, with what is in the log; the former begins a term first, if it must. */
 void member_start_in_term(struct member *member);
+
+/* The same, after an entry that makes this member the whole group (R13). */
+void member_take_over(struct member *member);
 void member_start_raft(struct member *member);
 
 #endif

@@ -271,6 +271,36 @@ START_TEST(the_only_voter_leads_in_a_term_of_its_own)
 }
 END_TEST
 
+START_TEST(the_last_of_a_group_takes_over_when_it_is_told_to)
+{
+	open_group(3, 3);
+	for (unsigned i = 0; i < 20; i++)
+		raft_rig_propose(&rig, leader(), 10);
+	ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 10000));
+	ck_assert(raft_rig_run_until(&rig, raft_rig_all_even, 10000));
+	unsigned last = (leader() + 1) % 3;
+	for (unsigned i = 0; i < 3; i++)
+		raft_rig_kill(&rig, i, true);
+	restart(last);
+	raft_rig_run_ms(&rig, 5000);
+	ck_assert_int_eq(raft_rig_leader(&rig), -1);
+	rig.members[last].setup.takes_over = true;
+	for (unsigned lives = 0; lives < 3; lives++) {
+		struct consensus_members members;
+		raft_rig_kill(&rig, last, true);
+		restart(last);
+		ck_assert(raft_rig_run_until(&rig, raft_rig_has_leader, 5000));
+		raft_rig_propose(&rig, last, 10);
+		ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 10000));
+		consensus_raft_members(rig.members[last].consensus, &members);
+		ck_assert_uint_eq(members.count, 1);
+		ck_assert_uint_eq(members.members[0].id, rig.members[last].log_id);
+	}
+	ck_assert_uint_eq(rig.errs[ERR_OK], 23);
+	raft_rig_close(&rig);
+}
+END_TEST
+
 /* --- forgery ---------------------------------------------------------------------------------- */
 
 static bool forge(void *arg, struct id to, struct peer_request *request)
@@ -478,6 +508,7 @@ int main(void)
 	tcase_add_test(tcase, a_leader_does_not_remove_itself);
 	tcase_add_test(tcase, a_group_of_two_outlives_a_loss_of_power_while_it_grows);
 	tcase_add_test(tcase, the_only_voter_leads_in_a_term_of_its_own);
+	tcase_add_test(tcase, the_last_of_a_group_takes_over_when_it_is_told_to);
 	tcase_add_test(tcase, no_byte_of_a_peer_ends_the_process);
 	tcase_add_test(tcase, a_second_leader_of_a_term_is_not_believed);
 	tcase_add_test(tcase, an_entry_that_is_no_configuration_is_not_taken_for_one);

@@ -214,6 +214,8 @@ START_TEST(a_node_of_another_epoch_is_told_so_until_it_has_the_same)
 	await_refusal(CHANNEL_REFUSED_EPOCH);
 	ck_assert(rig_has_logged(&a, channel_refusal_text(CHANNEL_REFUSED_EPOCH)));
 	ck_assert_uint_gt(rig_counts(&a).refused_us, 0);
+	ck_assert_uint_eq(channel_epoch_seen(a.channel), 2);
+	ck_assert_uint_eq(channel_epoch_seen(b.channel), 1);
 	rig_describe(&a, &nodes[0]);
 	rig_describe(&b, &nodes[1]);
 	ck_assert_ok(channel_set_table(a.channel, &(struct channel_table){2, nodes, 2}));

@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What a cluster does when nodes go away for good: a majority that is lost, and what goes on without it.
+
+usage: recover.py BUILD [--only WORD] [--seed N]
+"""
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
+                os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
+from cases import Cases, equal, wait_until
+from cluster import Cluster
+from wire import Wire
+
+BUCKET = "recover"
+
+
+def put_all(cluster, rng, sizes, count=12):
+    wires = [Wire(node, timeout=40) for node in cluster.nodes]
+    wires[0].make_bucket(BUCKET)
+    bodies = {}
+    for i in range(count):
+        key = f"{i:03}"
+        bodies[key] = rng.randbytes(sizes[i % len(sizes)])
+        equal(wires[i % len(wires)].put(BUCKET, key, bodies[key]).status, 200)
+    return bodies
+
+
+def read_all(node, bodies):
+    wire = Wire(node, timeout=40)
+    equal({key for key, _, _ in wire.list(BUCKET, "")}, set(bodies))
+    for key, body in bodies.items():
+        answer = wire.get(BUCKET, key)
+        assert answer.status == 200 and answer.body == body, (key, answer)
+    wire.close()
+
+
+def fails(node, *words):
+    """A command that is to fail; gives its status and what it says."""
+    answer = subprocess.run([node.program, *words, "--config", node.config], capture_output=True, text=True,
+                            stdin=subprocess.DEVNULL, timeout=60, env=node.environment)
+    assert answer.returncode != 0, answer.stdout
+    return answer.returncode, answer.stderr
+
+
+def health(node):
+    answer = subprocess.run([node.program, "health", "--config", node.config, "--json"], capture_output=True,
+                            text=True, stdin=subprocess.DEVNULL, timeout=60, env=node.environment)
+    return {finding["code"] for finding in json.loads(answer.stdout)["findings"]}
+
+
+def lost_majority(cases, rng):
+    with tempfile.TemporaryDirectory(prefix="recover-") as parent, Cluster(cases.build, parent, 3) as cluster:
+        survivor, *lost = cluster.nodes[1], cluster.nodes[0], cluster.nodes[2]
+        bodies = put_all(cluster, rng, (0, 10, 3000))
+        with cases.case("forced recovery is refused while the node runs, and while a majority answers"):
+            status, text = fails(survivor, "cluster", "recover", "--yes")
+            assert status == 6 and "stop it" in text, (status, text)
+            survivor.stop()
+            status, text = fails(survivor, "cluster", "recover", "--yes")
+            assert status == 6 and "majority" in text, (status, text)
+        for node in lost:
+            node.kill()
+        with cases.case("forced recovery says who is lost, and changes nothing before it is told to"):
+            plan = survivor.run("cluster", "recover")
+            equal(plan["done"], False)
+            equal((plan["epoch"], plan["epoch_after"]), (1, 2))
+            equal({node["name"]: node["fate"] for node in plan["members"]},
+                  {"node1": "lost", "node2": "survives", "node3": "lost"})
+            assert not os.path.exists(os.path.join(survivor.dir, "node", "epoch"))
+        with cases.case("the survivor of a lost majority goes on alone, with all that its index had"):
+            equal(survivor.run("cluster", "recover", "--yes")["done"], True)
+            survivor.spawn()
+            survivor.wait_ready()
+            read_all(survivor, bodies)
+            wire = Wire(survivor, timeout=40)
+            bodies["after"] = b"the loss"
+            equal(wire.put(BUCKET, "after", bodies["after"]).status, 200)
+            quorum = survivor.run("quorum")
+            equal((quorum["voters"], len(quorum["members"])), (1, 1))
+        with cases.case("what is deleted is not collected before the recovery is confirmed"):
+            assert "COLLECTION_HELD" in health(survivor), health(survivor)
+            equal(survivor.run("cluster", "confirm")["was_held"], True)
+            assert "COLLECTION_HELD" not in health(survivor), health(survivor)
+            equal(survivor.run("cluster", "confirm")["was_held"], False)
+        with cases.case("nodes of before the recovery end when they are started again"):
+            for node in lost:
+                node.spawn()
+            for node in lost:
+                wait_until(lambda: node.process.poll() is not None, 30, node.log_tail)
+                assert "left behind by a forced recovery" in node.log_tail(), node.log_tail()
+        with cases.case("the recovered node starts again as it is"):
+            survivor.stop()
+            survivor.spawn()
+            survivor.wait_ready()
+            read_all(survivor, bodies)
+
+
+def two_survivors(cases, rng):
+    with tempfile.TemporaryDirectory(prefix="recover-") as parent, Cluster(cases.build, parent, 4) as cluster:
+        first, second = cluster.nodes[0], cluster.nodes[1]
+        bodies = put_all(cluster, rng, (10, 3000, 150000))
+        for node in cluster.nodes:
+            node.kill()
+        with cases.case("of two survivors the second follows the first, and keeps its drives"):
+            ends = [node.run("cluster", "recover") for node in (first, second)]
+            ends = [(end["log_term"], end["log_index"]) for end in ends]
+            if ends[1] > ends[0]:
+                first, second = second, first
+            equal(first.run("cluster", "recover", "--yes")["epoch_after"], 2)
+            equal(second.run("cluster", "recover", "--epoch", "2", "--yes")["done"], True)
+            cluster.restart([first, second])
+            wait_until(lambda: first.run("quorum")["voters"] == 2, 30, lambda: first.run("quorum"))
+            small = {key: body for key, body in bodies.items() if len(body) <= 3000}
+            for node in (first, second):
+                wire = Wire(node, timeout=40)
+                for key, body in small.items():
+                    equal(wire.get(BUCKET, key).body, body)
+
+
+PARTS = {"majority": lost_majority, "survivors": two_survivors}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build")
+    parser.add_argument("--only", choices=sorted(PARTS))
+    parser.add_argument("--seed", type=int, default=20261121)
+    options = parser.parse_args()
+    cases = Cases()
+    cases.build = options.build
+    for name, part in PARTS.items():
+        if options.only in (None, name):
+            part(cases, random.Random(options.seed))
+    cases.end()
+
+
+if __name__ == "__main__":
+    main()
