@@ -9,7 +9,9 @@ static enum err start(void *arg)
 	if (err)
 		return err;
 	node->is_collecting = true;
-	mender_start(&node->mender, &(struct mender_setup){.store = &node->store_loops[0]});
+	mender_start(&node->mender,
+		&(struct mender_setup){
+			.store = &node->store_loops[0], .scrub_period_ms = SCRUB_PERIOD_MS});
 	node->is_mending = true;
 	return ERR_OK;
 }

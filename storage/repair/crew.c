@@ -52,6 +52,10 @@ static void rebuild_done(struct rebuild *rebuild, enum err err)
 	struct crew *crew = job->crew;
 	crew->counters.read_len += rebuild->read_len;
 	crew->counters.written_len += rebuild->written_len;
+	struct crew_done *work = &crew->works[job->work];
+	work->bytes += rebuild->written_len;
+	work->shards += err == ERR_OK;
+	work->failed += err != ERR_OK;
 	if (err)
 		crew->counters.failed++;
 	else if (rebuild->was_there)
@@ -94,6 +98,7 @@ void crew_start(struct crew *crew, const struct crew_order *order)
 	job->done = order->done;
 	job->owner = order->owner;
 	job->item = order->item;
+	job->work = order->work;
 	make_hint(job, order->body);
 	struct rebuild_setup setup = {
 		.store = crew->store,

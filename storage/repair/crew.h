@@ -24,6 +24,14 @@
 #define CREW_DOUBTS_MAX (2 * CREW_WRITTEN_MAX)
 #define CREW_FREES_MAX 32
 
+/* What jobs are for. */
+enum crew_work { CREW_SCRUB, CREW_REPAIR, CREW_MOVE, CREW_WORKS };
+
+struct crew_done {
+	uint64_t shards, bytes; /* are where they are to be; written */
+	uint64_t failed; /* attempts */
+};
+
 struct crew;
 
 struct crew_job {
@@ -33,6 +41,7 @@ struct crew_job {
 	void (*done)(struct crew_job *job, enum err err); /* the job is free again after it */
 	void *owner; /* with item: of who started it */
 	unsigned item;
+	enum crew_work work;
 	size_t hint_len;
 	uint8_t hint[DRIVE_HINT_LEN_MAX];
 };
@@ -63,6 +72,7 @@ struct crew {
 	uint16_t free_drives[CREW_FREES_MAX];
 	unsigned frees_in_flight;
 	struct crew_counters counters;
+	struct crew_done works[CREW_WORKS];
 	void (*changed)(struct crew *crew); /* something ended */
 };
 
@@ -83,6 +93,7 @@ struct crew_order {
 	void (*done)(struct crew_job *job, enum err err);
 	void *owner;
 	unsigned item;
+	enum crew_work work;
 };
 
 /* Starts a job; under a view. Only after crew_has_room(). */

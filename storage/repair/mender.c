@@ -2,8 +2,9 @@
 #include "storage/repair/mender.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "storage/repair/spans.h"
 
 static_assert(MOVER_LANES * MOVER_BATCH + REPAIR_BATCH_SHARDS <= CREW_WRITTEN_MAX,
 	"all that is ordered can be judged");
@@ -45,6 +46,11 @@ static void crew_changed(struct crew *crew)
 	advance_soon(CONTAINER_OF(crew, struct mender, crew));
 }
 
+static void book_changed(struct task_book *book)
+{
+	advance_soon(CONTAINER_OF(book, struct mender, book));
+}
+
 static void emptier_changed(struct emptier *emptier)
 {
 	advance_soon(CONTAINER_OF(emptier, struct mender, emptier));
@@ -66,6 +72,12 @@ static void see_own_pools(const struct mender *mender, struct throttle_load *ret
 	};
 }
 
+/* Is anything read or written, so that it matters how clients fare? */
+static bool is_busy(const struct mender *mender)
+{
+	return mender->crew.in_flight > 0 || scrub_is_busy(&mender->scrub);
+}
+
 static void throttle_fired(struct timer *timer)
 {
 	struct mender *mender = CONTAINER_OF(timer, struct mender, throttle_timer);
@@ -75,7 +87,8 @@ static void throttle_fired(struct timer *timer)
 	else
 		see_own_pools(mender, &load);
 	throttle_look(&mender->throttle, load);
-	if (mender->crew.in_flight > 0)
+	throttle_look(&mender->scrub.throttle, load);
+	if (is_busy(mender))
 		timer_set(mender->setup.store->loop, &mender->throttle_timer, THROTTLE_LOOK_MS);
 }
 
@@ -144,6 +157,20 @@ static enum err count_moves(
 	return err;
 }
 
+/* What moves are for: a drive that leaves, or one that came. */
+static enum err name_moves(struct mender *mender)
+{
+	struct row_drive drive;
+	enum err err = ERR_OK;
+	mender->move_kind = "move";
+	for (uint32_t from = 1; from <= UINT16_MAX && err == ERR_OK; from = drive.number + 1u) {
+		err = index_drive_next(reader_of(mender), from, &drive);
+		if (err == ERR_OK && drive.state == DRIVE_ROW_DRAINING)
+			mender->move_kind = "drain";
+	}
+	return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
 static enum err look_at_ring(struct mender *mender)
 {
 	struct ring_snapshot *snapshot = index_ring(index_of(mender)), *target = NULL;
@@ -155,6 +182,8 @@ static enum err look_at_ring(struct mender *mender)
 	if (err == ERR_NOT_FOUND)
 		err = ERR_OK;
 	mender->has_moves = target || pending > 0;
+	if (err == ERR_OK && mender->has_moves)
+		err = name_moves(mender);
 	if (err == ERR_OK && (mender->has_moves || mender->has_exceptions))
 		err = count_moves(mender, snapshot, target ? ring_snapshot_ring(target) : NULL);
 	ring_snapshot_unref(target);
@@ -173,18 +202,31 @@ static enum err look_at_ledger(struct mender *mender)
 	return err == ERR_OK ? look_at_ring(mender) : err;
 }
 
+/* What is wanted of it, and which tasks are open. */
+static enum err look_at_tasks(struct mender *mender)
+{
+	enum err err = steering_read(
+		reader_of(mender), mender->setup.store->store, &mender->steering);
+	if (!mender->is_responsible)
+		task_book_forget(&mender->book);
+	else if (err == ERR_OK)
+		err = task_book_read(&mender->book);
+	return err;
+}
+
 /* What is not there now may be when nodes came or went. */
 static void look_under_view(struct mender *mender, uint64_t applied)
 {
 	uint64_t sum;
 	enum err err = look_at_nodes(mender, &mender->is_responsible, &sum);
-	if (err == ERR_OK && applied == mender->applied && sum == mender->nodes_sum)
+	if (err == ERR_OK && applied == mender->applied && sum == mender->nodes_sum &&
+		(mender->book.is_read || !mender->is_responsible))
 		return;
 	if (sum != mender->nodes_sum || !mender->has_exceptions)
 		mender->round_due_ms = mender->retry_ms = 0;
 	mender->applied = index_view_index(reader_of(mender));
 	mender->nodes_sum = sum;
-	if (err || look_at_ledger(mender) != ERR_OK)
+	if (err || look_at_ledger(mender) != ERR_OK || look_at_tasks(mender) != ERR_OK)
 		mender->applied = 0;
 }
 
@@ -197,7 +239,8 @@ static void look(struct mender *mender)
 	index_status(index_of(mender), &status);
 	mender->look_ms = now_ms(mender) +
 		(mender->is_working ? MENDER_LOOK_MS : MENDER_IDLE_LOOK_MS);
-	if (status.applied == mender->applied && !mender->setup.store->peers)
+	if (status.applied == mender->applied && !mender->setup.store->peers &&
+		mender->book.is_read)
 		return;
 	if (index_view_begin(reader_of(mender)) != ERR_OK)
 		return;
@@ -229,62 +272,6 @@ static void propose(struct mender *mender, const struct command *command)
 	index_propose(index_of(mender), &mender->proposal);
 }
 
-/* Is the drive a place of the slot without a span? */
-static bool lacks_span(
-	struct mender *mender, const struct ring_snapshot *ring, uint32_t slot, uint16_t drive)
-{
-	struct index_span span;
-	bool is_place = false;
-	for (uint8_t i = 0; i < ring_snapshot_ring(ring)->width; i++)
-		is_place |= ring_snapshot_is_place(ring, slot, i, drive);
-	if (!is_place)
-		return false;
-	enum err err = index_span_next(reader_of(mender), drive, slot, &span);
-	return err == ERR_NOT_FOUND ||
-		(err == ERR_OK && (span.drive != drive || span.slot != slot));
-}
-
-/* A slot of a gone drive of which the index does not know yet that it is lost. */
-static bool find_lacking(struct mender *mender, struct command_span_begin *ret_begin)
-{
-	struct ring_snapshot *ring = index_ring(index_of(mender));
-	bool is_found = false;
-	size_t count = 0;
-	const uint16_t *gone = ring ? ring_snapshot_gone(ring, &count) : NULL;
-	for (size_t i = 0; i < count && !is_found; i++) {
-		uint32_t slot_count = ring_snapshot_ring(ring)->slot_count;
-		for (uint32_t slot = 0; slot < slot_count && !is_found; slot++) {
-			is_found = lacks_span(mender, ring, slot, gone[i]);
-			*ret_begin = (struct command_span_begin){.drive = gone[i], .slot = slot};
-		}
-	}
-	ring_snapshot_unref(ring);
-	return is_found;
-}
-
-/* Errors: ERR_NOT_FOUND, there is none. */
-static enum err find_gone_leftover(struct mender *mender, struct command_span_begin *ret_begin)
-{
-	struct ring_snapshot *ring = index_ring(index_of(mender));
-	struct index_leftover found;
-	enum err err = ring ? ERR_OK : ERR_NOT_FOUND;
-	uint16_t slot = 0, drive = 0;
-	uint8_t shard = 0;
-	while (err == ERR_OK &&
-		(err = index_leftover_next(reader_of(mender), slot, shard, drive, &found)) ==
-			ERR_OK) {
-		if (ring_snapshot_is_gone(ring, found.drive)) {
-			*ret_begin = (struct command_span_begin){found.drive, found.slot};
-			break;
-		}
-		slot = found.slot;
-		shard = found.shard + (found.drive == UINT16_MAX);
-		drive = found.drive + 1;
-	}
-	ring_snapshot_unref(ring);
-	return err;
-}
-
 static void begin_spans(struct mender *mender)
 {
 	struct command command = {.type = COMMAND_SPAN_BEGIN};
@@ -295,8 +282,7 @@ static void begin_spans(struct mender *mender)
 	ring_snapshot_unref(ring);
 	if (count == 0 || mender->is_proposed || index_view_begin(reader_of(mender)) != ERR_OK)
 		return;
-	bool is_found = find_lacking(mender, &command.span_begin) ||
-		find_gone_leftover(mender, &command.span_begin) == ERR_OK;
+	bool is_found = spans_find_next(index_of(mender), reader_of(mender), &command.span_begin);
 	index_view_end(reader_of(mender));
 	if (is_found)
 		propose(mender, &command);
@@ -322,27 +308,18 @@ static void begin_work(struct mender *mender)
 }
 
 /* (S4) */
-static void end_work(struct mender *mender)
+static void tend_book(struct mender *mender)
 {
-	const struct crew_counters *counters = &mender->crew.counters;
-	struct store *store = mender->setup.store->store;
-	char text[sizeof mender->status.verdict];
-	snprintf(text, sizeof text,
-		"{\"verdict\":\"whole\",\"began_ms\":%lu,\"ended_ms\":%lu,\"shards\":%lu,"
-		"\"bytes\":%lu,\"moves\":%lu,\"attempts_failed\":%lu}",
-		(unsigned long)mender->began_ms, (unsigned long)clock_wall_ms(store->clock),
-		(unsigned long)(done_count(mender) - mender->done_before),
-		(unsigned long)(counters->written_len - mender->len_before),
-		(unsigned long)mender->mover.report.moves, (unsigned long)counters->failed);
-	struct command command = {.type = COMMAND_SETTING_PUT};
-	command.setting_put.name = bytes_of(MENDER_VERDICT);
-	command.setting_put.value = bytes_of(text);
-	mender->is_working = false;
-	propose(mender, &command);
-	trace_event(store->trace, TRACE_INFO, 0, "repair: %s", text);
-	pthread_mutex_lock(&mender->lock);
-	memcpy(mender->status.verdict, text, sizeof text);
-	pthread_mutex_unlock(&mender->lock);
+	bool is_repairing = mender->has_exceptions || mender->repair.state != REPAIR_IDLE;
+	bool is_moving = mender->has_moves || !mover_is_idle(&mender->mover);
+	struct book_need needs[BOOK_WORKS] = {
+		[BOOK_REPAIR] = {.is_there = is_repairing,
+			.kind = "repair",
+			.blocked = mender->repair.last.blocked,
+			.lost = mender->repair.last.lost},
+		[BOOK_MOVE] = {.is_there = is_moving, .kind = mender->move_kind},
+	};
+	task_book_tend(&mender->book, needs);
 }
 
 /* When is the next round, if the last one could not do everything? */
@@ -374,9 +351,9 @@ static void begin_what_is_due(struct mender *mender)
 		now_ms(mender) >= mender->round_due_ms)
 		repair_begin(&mender->repair);
 	if (mender->is_working && !mender->has_exceptions && !mender->has_moves &&
-		mender->repair.state == REPAIR_IDLE && mover_is_idle(&mender->mover) &&
-		!mender->is_proposed)
-		end_work(mender);
+		mender->repair.state == REPAIR_IDLE && mover_is_idle(&mender->mover))
+		mender->is_working = false;
+	tend_book(mender);
 }
 
 /* --- telling ---------------------------------------------------------------------------------- */
@@ -392,6 +369,11 @@ static enum mender_task task_of(const struct mender *mender)
 	return mender->has_exceptions ? MENDER_BLOCKED : MENDER_NOTHING;
 }
 
+static uint64_t smooth(uint64_t before, uint64_t rate)
+{
+	return before == 0 ? rate : before - before / 4 + rate / 4;
+}
+
 static void measure_rate(struct mender *mender)
 {
 	uint64_t ms = now_ms(mender) - mender->rate_ms;
@@ -399,9 +381,44 @@ static void measure_rate(struct mender *mender)
 		return;
 	uint64_t len = mender->crew.counters.written_len;
 	uint64_t rate = (len - mender->rate_len) * 1000 / ms;
-	mender->rate = mender->rate == 0 ? rate : mender->rate - mender->rate / 4 + rate / 4;
+	mender->rate = smooth(mender->rate, rate);
+	for (unsigned work = 0; work < BOOK_WORKS; work++) {
+		uint64_t done = mender->book.tasks[work].counted.bytes;
+		rate = (done - mender->work_lens[work]) * 1000 / ms;
+		mender->work_rates[work] = smooth(mender->work_rates[work], rate);
+		mender->work_lens[work] = done;
+	}
 	mender->rate_len = len;
 	mender->rate_ms += ms;
+}
+
+static void tell_works(const struct mender *mender, struct mender_status *status)
+{
+	uint64_t left[BOOK_WORKS] = {
+		[BOOK_REPAIR] = mender->has_exceptions ? mender->sums.exceptions : 0,
+		[BOOK_MOVE] = mender->has_moves ? mender->move_shards : 0};
+	for (unsigned work = 0; work < BOOK_WORKS; work++) {
+		const struct book_task *task = &mender->book.tasks[work];
+		status->works[work] = (struct mender_work){.id = task->id,
+			.began_ms = task->began_ms,
+			.done = task->done,
+			.shards_left = left[work],
+			.bytes_left = left[work] * mender->shard_len,
+			.bytes_per_second = mender->work_rates[work]};
+	}
+}
+
+/* What people want holds for all nodes; what the process was told, for this one. */
+static void steer(struct mender *mender)
+{
+	const struct steering *steering = &mender->steering;
+	uint64_t speed = mender->wants_speed;
+	if (steering->repair_speed > 0 && (speed == 0 || speed > steering->repair_speed))
+		speed = steering->repair_speed;
+	throttle_set(&mender->throttle, speed, mender->wants_pause || steering->is_repair_paused);
+	scrub_steer(&mender->scrub, steering, mender->wants_pause || steering->is_scrub_paused);
+	mender->status.speed_max = speed;
+	mender->status.is_paused = mender->throttle.is_paused;
 }
 
 static void tell(struct mender *mender)
@@ -411,10 +428,12 @@ static void tell(struct mender *mender)
 	bool has_work = mender->is_responsible && (mender->has_moves || mender->has_exceptions);
 	pthread_mutex_lock(&mender->lock);
 	struct mender_status *status = &mender->status;
-	throttle_set(&mender->throttle, mender->wants_speed, mender->wants_pause);
+	steer(mender);
+	tell_works(mender, status);
+	scrub_tell(&mender->scrub, &status->scrub_now);
 	status->task = task_of(mender);
-	status->is_paused = mender->wants_pause;
-	status->speed_max = mender->wants_speed;
+	status->is_responsible = mender->is_responsible;
+	status->throttle_rate = mender->throttle.rate;
 	status->began_ms = has_work ? mender->began_ms : 0;
 	status->shards_left = has_work ? left : 0;
 	status->bytes_left = status->shards_left * mender->shard_len;
@@ -438,7 +457,7 @@ static bool is_idle(const struct mender *mender)
 {
 	return crew_is_idle(&mender->crew) && mender->repair.state == REPAIR_IDLE &&
 		mover_is_idle(&mender->mover) && mender->emptier.state == EMPTY_IDLE &&
-		scrub_is_idle(&mender->scrub) && !mender->is_proposed;
+		scrub_is_idle(&mender->scrub) && !mender->is_proposed && !mender->book.is_proposed;
 }
 
 static void finish(struct mender *mender)
@@ -469,15 +488,13 @@ static void advance(struct mender *mender)
 	if (mender->has_moves || !mover_is_idle(&mender->mover))
 		wait_ms = mover_advance(&mender->mover);
 	is_soon |= empty_advance(&mender->emptier);
-	if (!mender->throttle.is_paused || mender->is_stopping) {
-		uint64_t scrub_ms = scrub_advance(&mender->scrub);
-		wait_ms = scrub_ms < wait_ms ? scrub_ms : wait_ms;
-	}
+	uint64_t scrub_ms = scrub_advance(&mender->scrub);
+	wait_ms = scrub_ms < wait_ms ? scrub_ms : wait_ms;
 	if (now_ms(mender) >= mender->doubts_ms) {
 		mender->doubts_ms = now_ms(mender) + MENDER_DOUBTS_MS;
 		crew_look(&mender->crew);
 	}
-	if (mender->crew.in_flight > 0 && !mender->throttle_timer.is_set)
+	if (is_busy(mender) && !mender->throttle_timer.is_set)
 		timer_set(loop, &mender->throttle_timer, THROTTLE_LOOK_MS);
 	if (mender->repair.state == REPAIR_IDLE && mover_is_idle(&mender->mover) &&
 		mender->crew.in_flight == 0)
@@ -510,6 +527,9 @@ void mender_start(struct mender *mender, const struct mender_setup *setup)
 	mover_init(&mender->mover, &mender->crew);
 	empty_init(&mender->emptier, setup->store, emptier_changed);
 	scrub_init(&mender->scrub, &mender->crew, setup->scrub_period_ms);
+	mender->steering.scrub_period_ms = UINT64_MAX;
+	mender->move_kind = "move";
+	task_book_init(&mender->book, setup->store, &mender->crew, book_changed);
 	advance_soon(mender);
 }
 

@@ -8,6 +8,7 @@
 #include "storage/repair/mover.h"
 #include "storage/repair/repair.h"
 #include "storage/repair/scrub.h"
+#include "storage/repair/task_book.h"
 
 /* The mender: sees to it that everything is where it should be, in the background.
  *
@@ -26,10 +27,9 @@
  * (S2) All that it reads and writes on drives has passed the throttle, which gives way to clients.
  * (S3) Its place is in the index: it may be killed at any time and goes on after the next start, on
  *      this node or on another. What it counts begins anew.
- * (S4) When work was done and none is left it says so in the setting MENDER_VERDICT, which stays
- *      until the next time; so does a round in which nothing could be done, in its state.
+ * (S4) Work is a task of the index, which ends with a verdict when none is left (task_book.h). It
+ * is paused, and bounded, by settings of the index (steering.h): on all nodes, for good.
  */
-#define MENDER_VERDICT "repair.verdict"
 #define MENDER_LOOK_MS 500
 #define MENDER_IDLE_LOOK_MS 2000 /* while nothing is known to be wrong */
 #define MENDER_DOUBTS_MS 200 /* between two looks at what may have been written in vain */
@@ -47,8 +47,21 @@ enum mender_task {
 	MENDER_ELSEWHERE, /* another node does it */
 };
 
+/* One open task that this node does for all. */
+struct mender_work {
+	uint64_t id; /* 0: none */
+	uint64_t began_ms; /* cluster time */
+	struct crew_done done; /* since then */
+	uint64_t shards_left, bytes_left; /* as far as the index knows now */
+	uint64_t bytes_per_second; /* written, smoothed */
+};
+
 struct mender_status {
 	enum mender_task task;
+	bool is_responsible;
+	struct mender_work works[BOOK_WORKS];
+	uint64_t throttle_rate; /* bytes per second that it may read and write now */
+	struct scrub_now scrub_now;
 	bool is_paused;
 	uint64_t began_ms; /* of the clock, when the work began; 0: there is none */
 	uint64_t shards_left, bytes_left; /* to be written, as far as the index knows now */
@@ -59,7 +72,6 @@ struct mender_status {
 	uint64_t eta_ms; /* UINT64_MAX: not known */
 	uint64_t speed_max; /* as set; 0: as clients allow */
 	struct scrub_counters scrub; /* of this node's drives, since its start */
-	char verdict[256]; /* of the last work that ended; JSON; empty: none */
 };
 
 struct mender_setup {
@@ -82,6 +94,8 @@ struct mender {
 	struct mover mover;
 	struct emptier emptier;
 	struct scrub scrub;
+	struct task_book book;
+	struct steering steering;
 	struct timer timer;
 	struct timer throttle_timer;
 	struct task task;
@@ -94,12 +108,14 @@ struct mender {
 	uint64_t move_shards, shard_len; /* left to be moved; of a typical one */
 	uint64_t round_due_ms, retry_ms, rounds_seen;
 	bool has_exceptions, has_moves;
+	const char *move_kind;
 
 	/* Of the work that is being done. */
 	uint64_t began_ms, done_before, len_before, rate_len, rate_ms, rate;
-	struct index_proposal proposal; /* SPAN_BEGIN, or the verdict */
+	uint64_t work_rates[BOOK_WORKS], work_lens[BOOK_WORKS];
+	struct index_proposal proposal; /* SPAN_BEGIN */
 	bool is_proposed;
-	uint8_t command[512];
+	uint8_t command[128];
 
 	pthread_mutex_t lock; /* of what other threads see or set: */
 	struct mender_status status;
@@ -115,7 +131,8 @@ void mender_stop(struct mender *mender, void (*stopped)(struct mender *mender));
 
 void mender_status(struct mender *mender, struct mender_status *ret_status); /* any thread */
 
-/* Pauses or goes on; says how fast it may be at most, 0: as clients allow. Any thread. */
+/* Pauses this node's or lets it go on, beside what the index wants; says how fast it may be at
+ * most, 0: as clients allow. Any thread. */
 void mender_set(struct mender *mender, bool is_paused, uint64_t speed_max);
 
 #endif

@@ -258,6 +258,7 @@ static enum err start_extent(
 		.done = job_done,
 		.owner = lane,
 		.item = extent - lane->extents,
+		.work = CREW_MOVE,
 	};
 	enum err err = index_extent_get(reader_of(lane->mover), lane->slot, extent->id, &row);
 	if (err == ERR_NOT_FOUND || (err == ERR_OK && has_exception(&row, lane->shard))) {

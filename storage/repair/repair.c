@@ -172,6 +172,7 @@ static enum err start_target(
 		.done = job_done,
 		.owner = repair,
 		.item = number,
+		.work = CREW_REPAIR,
 	};
 	err = rebuild_extent_init(&order.extent, ring, item->slot, item->extent, &row);
 	if (err)

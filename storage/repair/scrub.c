@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "storage/drive/record.h"
+#include "storage/repair/scrub_priv.h"
 
 #define RETRY_MS 10000
 
@@ -13,8 +14,9 @@ void scrub_init(struct scrub *scrub, struct crew *crew, uint64_t period_ms)
 {
 	memset(scrub, 0, sizeof *scrub);
 	scrub->crew = crew;
-	scrub->period_ms = period_ms;
-	scrub->save_ms = loop_now_ms(crew->store->loop);
+	scrub->period_given_ms = scrub->period_ms = period_ms;
+	scrub->rate_ms = loop_now_ms(crew->store->loop);
+	throttle_init(&scrub->throttle, crew->store->loop, 0);
 }
 
 static struct store *store_of(const struct scrub *scrub)
@@ -48,14 +50,41 @@ static uint64_t share_ms(const struct scrub *scrub)
 	return scrub->period_ms / 2 / store_of(scrub)->drive_count;
 }
 
+/* Is the pass one that somebody waits for? */
+static bool is_wanted(const struct scrub *scrub)
+{
+	return scrub->has_drive && scrub->steering.scrub_wanted[scrub->drive] > 0 &&
+		scrub->pass.task >= scrub->steering.scrub_wanted[scrub->drive];
+}
+
 /* So long after so many bytes. */
 static void pace(struct scrub *scrub, struct drive *drive, uint64_t len)
 {
 	struct drive_space space;
+	if (is_wanted(scrub))
+		return;
 	drive_space(drive, &space);
 	uint64_t used = space.used > len ? space.used : len;
 	uint64_t ms = (uint64_t)((double)len / used * share_ms(scrub));
 	wait(scrub, ms < SCRUB_WAIT_MS_MAX ? ms : SCRUB_WAIT_MS_MAX);
+}
+
+static void measure_rate(struct scrub *scrub)
+{
+	uint64_t ms = now_ms(scrub) - scrub->rate_ms, bytes = scrub->counters.counts.bytes;
+	if (ms < 1000)
+		return;
+	uint64_t rate = (bytes - scrub->rate_bytes) * 1000 / ms;
+	scrub->rate = scrub->rate == 0 ? rate : scrub->rate - scrub->rate / 4 + rate / 4;
+	scrub->rate_bytes = bytes;
+	scrub->rate_ms += ms;
+}
+
+/* Counts of this life, and of the pass. */
+static void count(struct scrub *scrub, const struct scrub_counts *counts)
+{
+	scrub_counts_add(&scrub->counters.counts, counts);
+	scrub_counts_add(&scrub->pass.counts, counts);
 }
 
 /* --- proposing -------------------------------------------------------------------------------- */
@@ -82,106 +111,139 @@ static void propose(struct scrub *scrub, const struct command *command)
 	index_propose(store_of(scrub)->index, &scrub->proposal);
 }
 
-static void propose_setting(struct scrub *scrub, const char *text)
+/* (Z4) */
+static void save_record(struct scrub *scrub)
 {
-	char name[32];
-	snprintf(name, sizeof name, "scrub.%u", number_of(scrub));
+	char name[32], text[SCRUB_RECORD_LEN_MAX];
+	scrub->save_ms = now_ms(scrub);
+	scrub_record_name(number_of(scrub), name);
+	scrub_record_format(&scrub->pass, text);
 	struct command command = {.type = COMMAND_SETTING_PUT};
 	command.setting_put.name = bytes_of(name);
 	command.setting_put.value = bytes_of(text);
 	propose(scrub, &command);
+	if (scrub->pass.ended_ms > 0)
+		trace_event(store_of(scrub)->trace, TRACE_INFO, 0, "scrub of drive %u: %s",
+			number_of(scrub), text);
 }
 
-/* (Z4) */
 static void save_place(struct scrub *scrub)
 {
-	char text[64];
+	scrub->pass.at = scrub->extent;
+	save_record(scrub);
+}
+
+/* --- choosing --------------------------------------------------------------------------------- */
+
+enum need { NEED_NONE, NEED_DUE, NEED_WANTED };
+
+/* Does a drive need a pass, or the rest of one? */
+static enum need judge_drive(
+	const struct scrub *scrub, unsigned drive, const struct scrub_record *record)
+{
+	uint64_t wanted = scrub->steering.scrub_wanted[drive];
+	uint64_t wall_ms = clock_wall_ms(store_of(scrub)->clock);
+	if (!store_drive(store_of(scrub), store_of(scrub)->drives[drive].number))
+		return NEED_NONE;
+	if (wanted > 0 && (!record->is_there || record->task < wanted || record->ended_ms == 0))
+		return NEED_WANTED;
+	if (scrub->period_ms == 0)
+		return NEED_NONE;
+	return record->ended_ms > 0 && wall_ms >= record->ended_ms &&
+			wall_ms - record->ended_ms < scrub->period_ms / 2
+		? NEED_NONE
+		: NEED_DUE;
+}
+
+/* Goes on where an earlier life was, or begins; a pass that began before it was wanted is begun
+ * anew, so that it sees all that was there then. */
+static void take_drive(struct scrub *scrub, unsigned drive, const struct scrub_record *record)
+{
+	uint64_t wanted = scrub->steering.scrub_wanted[drive];
+	scrub->drive = drive;
+	scrub->has_drive = true;
+	scrub->state = SCRUB_LISTING;
+	if (record->is_there && record->ended_ms == 0 && record->task >= wanted)
+		scrub->pass = *record;
+	else
+		scrub->pass = (struct scrub_record){.is_there = true,
+			.task = wanted,
+			.began_ms = clock_wall_ms(store_of(scrub)->clock)};
+	scrub->extent = scrub->pass.at;
+	scrub->index = 0;
 	scrub->save_ms = now_ms(scrub);
-	snprintf(text, sizeof text, "{\"at\":\"%lx/%lx\"}", (unsigned long)scrub->extent.session,
-		(unsigned long)scrub->extent.counter);
-	propose_setting(scrub, text);
 }
 
-static void save_verdict(struct scrub *scrub)
+/* Which one next, from the one behind this on: one that is wanted, or else one that is due. */
+static enum err find_drive(struct scrub *scrub)
 {
-	const struct scrub_counters *now = &scrub->counters, *before = &scrub->before;
-	char text[256];
-	snprintf(text, sizeof text,
-		"{\"ended_ms\":%lu,\"shards\":%lu,\"bytes\":%lu,\"bad\":%lu,\"mended\":%lu,"
-		"\"missing\":%lu,\"unread\":%lu}",
-		(unsigned long)clock_wall_ms(store_of(scrub)->clock),
-		(unsigned long)(now->shards - before->shards),
-		(unsigned long)(now->bytes - before->bytes),
-		(unsigned long)(now->bad - before->bad),
-		(unsigned long)(now->mended - before->mended),
-		(unsigned long)(now->missing - before->missing),
-		(unsigned long)(now->unread - before->unread));
-	trace_event(store_of(scrub)->trace, TRACE_INFO, 0, "scrub of drive %u: %s",
-		number_of(scrub), text);
-	propose_setting(scrub, text);
+	unsigned found = 0, drives = store_of(scrub)->drive_count;
+	enum need best = NEED_NONE;
+	struct scrub_record record, best_record;
+	for (unsigned i = 1; i <= drives; i++) {
+		unsigned drive = (scrub->drive + i) % drives;
+		enum err err = scrub_record_read(
+			reader_of(scrub), store_of(scrub)->drives[drive].number, &record);
+		if (err)
+			return err;
+		enum need need = judge_drive(scrub, drive, &record);
+		if (need <= best)
+			continue;
+		best = need;
+		best_record = record;
+		found = drive;
+	}
+	if (best == NEED_NONE)
+		return ERR_NOT_FOUND;
+	take_drive(scrub, found, &best_record);
+	return ERR_OK;
 }
 
-/* Where the last life was. */
-static void load_place(struct scrub *scrub)
+static void choose(struct scrub *scrub)
 {
-	char name[32], text[256] = {0};
-	struct bytes value;
-	unsigned long session, counter, ended_ms;
-	snprintf(name, sizeof name, "scrub.%u", number_of(scrub));
+	uint64_t rest_ms = scrub->period_ms / 32 + 1;
 	if (index_view_begin(reader_of(scrub)) != ERR_OK) {
 		wait(scrub, RETRY_MS);
 		return;
 	}
-	enum err err = index_setting_get(reader_of(scrub), bytes_of(name), &value);
-	if (err == ERR_OK && value.len < sizeof text)
-		memcpy(text, value.data, value.len);
+	enum err err = find_drive(scrub);
 	index_view_end(reader_of(scrub));
-	scrub->is_loaded = true;
-	scrub->is_done = false;
-	scrub->extent = (struct extent_id){0, 0};
-	scrub->index = 0;
-	scrub->before = scrub->counters;
-	uint64_t wall_ms = clock_wall_ms(store_of(scrub)->clock);
-	if (sscanf(text, "{\"at\":\"%lx/%lx\"", &session, &counter) == 2)
-		scrub->extent = (struct extent_id){session, counter};
-	else if (sscanf(text, "{\"ended_ms\":%lu", &ended_ms) == 1)
-		scrub->is_done = wall_ms >= ended_ms && wall_ms - ended_ms < scrub->period_ms / 2;
+	scrub->wants_choice = false;
+	if (err == ERR_NOT_FOUND)
+		wait(scrub, rest_ms < SCRUB_SAVE_MS ? rest_ms : SCRUB_SAVE_MS);
+	else if (err)
+		wait(scrub, RETRY_MS);
+}
+
+/* The drive is left, to be chosen again or not. */
+static void leave_drive(struct scrub *scrub)
+{
+	scrub->has_drive = false;
+	scrub->state = SCRUB_LISTING;
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static void next_drive(struct scrub *scrub)
+static bool is_save_due(const struct scrub *scrub)
 {
-	scrub->drive = (scrub->drive + 1) % store_of(scrub)->drive_count;
-	scrub->is_loaded = false;
-	scrub->state = SCRUB_LISTING;
-}
-
-/* Has the drive had its pass? If all have, there is nothing to do for a while. */
-static void skip_drive(struct scrub *scrub)
-{
-	uint64_t rest_ms = scrub->period_ms / 32 + 1;
-	next_drive(scrub);
-	if (++scrub->skipped < store_of(scrub)->drive_count)
-		return;
-	scrub->skipped = 0;
-	wait(scrub, rest_ms < SCRUB_SAVE_MS ? rest_ms : SCRUB_SAVE_MS);
+	const struct scrub_counts *counts = &scrub->pass.counts;
+	bool is_soon = is_wanted(scrub) || counts->bad > 0 || counts->unread > 0;
+	return now_ms(scrub) - scrub->save_ms >= (is_soon ? SCRUB_SAVE_SOON_MS : SCRUB_SAVE_MS);
 }
 
 static void list_shards(struct scrub *scrub)
 {
-	struct drive *drive = store_drive(store_of(scrub), number_of(scrub));
 	size_t count = 0;
-	if (!scrub->is_loaded) {
-		load_place(scrub);
+	if (!scrub->has_drive) {
+		choose(scrub);
 		return;
 	}
-	if (!drive || scrub->is_done) {
-		skip_drive(scrub);
+	struct drive *drive = store_drive(store_of(scrub), number_of(scrub));
+	if (!drive) {
+		leave_drive(scrub);
 		return;
 	}
-	scrub->skipped = 0;
-	if (now_ms(scrub) - scrub->save_ms >= SCRUB_SAVE_MS) {
+	if (is_save_due(scrub)) {
 		scrub->state = SCRUB_SAVING;
 		save_place(scrub);
 		return;
@@ -222,7 +284,7 @@ static void next_entry(struct scrub *scrub)
 {
 	const struct shard_entry *entry = &scrub->entries[scrub->entry_next++];
 	give_back(scrub);
-	scrub->counters.shards++;
+	count(scrub, &(struct scrub_counts){.shards = 1});
 	scrub->extent = entry->extent;
 	scrub->index = entry->index + 1;
 	scrub->offset = 0;
@@ -234,6 +296,12 @@ static void read_slice(struct scrub *scrub, struct drive *drive)
 	const struct shard_entry *entry = &scrub->entries[scrub->entry_next];
 	struct site site = {.number = number_of(scrub), .drive = drive};
 	uint64_t left = record_shard_len(entry->record_len) - scrub->offset;
+	left = left < SCRUB_SLICE_LEN ? left : SCRUB_SLICE_LEN;
+	uint64_t wait_ms = throttle_take(&scrub->throttle, left, false);
+	if (wait_ms > 0) {
+		wait(scrub, wait_ms);
+		return;
+	}
 	if (pool_take(&scrub->crew->store->decode_pool, POOL_64K, 1, &scrub->buf) != ERR_OK) {
 		wait(scrub, 1000); /* clients need it */
 		return;
@@ -242,16 +310,14 @@ static void read_slice(struct scrub *scrub, struct drive *drive)
 	scrub->read.done = read_done;
 	site_read_init(&scrub->read, &site, entry->extent, entry->index);
 	scrub->is_inited = scrub->is_reading = true;
-	site_read_start(&scrub->read, scrub->offset,
-		left < SCRUB_SLICE_LEN ? left : SCRUB_SLICE_LEN, scrub->buf, false);
+	site_read_start(&scrub->read, scrub->offset, left, scrub->buf, false);
 }
 
 static void mended(struct crew_job *job, enum err err)
 {
 	struct scrub *scrub = job->owner;
 	scrub->is_mending = false;
-	scrub->counters.mended += err == ERR_OK;
-	scrub->counters.unread += err != ERR_OK;
+	count(scrub, &(struct scrub_counts){.mended = err == ERR_OK, .unread = err != ERR_OK});
 }
 
 /* (Z1) */
@@ -263,7 +329,7 @@ static void mend(struct scrub *scrub)
 		wait(scrub, 1000);
 		return;
 	}
-	scrub->counters.bad++;
+	count(scrub, &(struct scrub_counts){.bad = 1});
 	struct ring_snapshot *ring = index_ring(store_of(scrub)->index);
 	uint16_t slot = ring_slot(ring_snapshot_ring(ring), entry->extent);
 	struct crew_order order = {
@@ -296,8 +362,11 @@ static void judge_slice(struct scrub *scrub, struct drive *drive)
 		return;
 	}
 	scrub->offset += SCRUB_SLICE_LEN;
-	scrub->counters.bytes += len < SCRUB_SLICE_LEN ? len : SCRUB_SLICE_LEN;
-	scrub->counters.unread += err != ERR_OK && err != ERR_NOT_FOUND;
+	count(scrub,
+		&(struct scrub_counts){.bytes = err     ? 0
+				: len < SCRUB_SLICE_LEN ? len
+							: SCRUB_SLICE_LEN,
+			.unread = err != ERR_OK && err != ERR_NOT_FOUND});
 	if (err || scrub->offset >= shard_len)
 		next_entry(scrub); /* one that is not there any more was freed */
 }
@@ -307,7 +376,7 @@ static void advance_reading(struct scrub *scrub)
 	struct drive *drive = store_drive(store_of(scrub), number_of(scrub));
 	if (!drive) {
 		give_back(scrub);
-		next_drive(scrub);
+		leave_drive(scrub);
 	} else if (scrub->is_inited) {
 		judge_slice(scrub, drive);
 	} else {
@@ -332,73 +401,6 @@ static void end_mending(struct scrub *scrub)
 
 /* --- matching --------------------------------------------------------------------------------- */
 
-static bool is_live(struct scrub *scrub, const struct row_extent *row)
-{
-	struct row_body body;
-	return index_body_get(reader_of(scrub), row->body, &body) == ERR_OK && body.refs > 0;
-}
-
-static bool is_listed(struct drive *drive, struct extent_id extent, uint8_t shard)
-{
-	struct shard_entry entry;
-	size_t count;
-	return drive_list(drive, extent, shard, &entry, 1, &count) != ERR_OK ||
-		(count == 1 && extent_id_is_equal(entry.extent, extent) && entry.index == shard);
-}
-
-/* Of an extent, the shard that must be on the drive and is not. */
-static void match(struct scrub *scrub, struct drive *drive, const struct ring_snapshot *ring,
-	const struct row_extent *row)
-{
-	for (uint8_t i = 0; i < row->k + row->m; i++) {
-		struct ring_places places;
-		index_shard_places(ring, scrub->place.slot, scrub->place.extent, row, i, &places);
-		if (places.count != 1 || places.drives[0] != number_of(scrub) ||
-			is_listed(drive, scrub->place.extent, i) || !is_live(scrub, row))
-			continue;
-		scrub->missing[scrub->missing_count++] = (struct command_shard_move){
-			.slot = scrub->place.slot,
-			.extent = scrub->place.extent,
-			.shard = i,
-			.from = number_of(scrub),
-		};
-		return; /* a drive has one shard of an extent */
-	}
-}
-
-/* Errors: ERR_NOT_FOUND, that was all. */
-static enum err match_rows(struct scrub *scrub, struct drive *drive)
-{
-	enum err err = index_view_begin(reader_of(scrub));
-	if (err)
-		return err;
-	struct ring_snapshot *ring = NULL;
-	err = index_ring_view(reader_of(scrub), &ring);
-	for (unsigned left = SCRUB_MATCH_ROWS;
-		err == ERR_OK && left > 0 && scrub->missing_count < SCRUB_MISSING_MAX; left--) {
-		struct row_extent row;
-		struct extent_id found;
-		if (scrub->place.slot >= ring_snapshot_ring(ring)->slot_count) {
-			err = ERR_NOT_FOUND;
-			break;
-		}
-		err = index_extent_next(
-			reader_of(scrub), scrub->place.slot, scrub->place.extent, &found, &row);
-		if (err == ERR_NOT_FOUND) {
-			scrub->place = (struct index_place){.slot = scrub->place.slot + 1};
-			err = ERR_OK;
-			continue;
-		}
-		scrub->place.extent = found;
-		if (err == ERR_OK)
-			match(scrub, drive, ring, &row);
-		scrub->place.extent.counter++;
-	}
-	ring_snapshot_unref(ring);
-	index_view_end(reader_of(scrub));
-	return err;
-}
-
 /* (Z2) */
 static void tell_missing(struct scrub *scrub)
 {
@@ -412,7 +414,7 @@ static void tell_missing(struct scrub *scrub)
 	trace_event(store_of(scrub)->trace, TRACE_WARNING, 0,
 		"scrub: %u shards are not on drive %u, where they should be", scrub->missing_count,
 		number_of(scrub));
-	scrub->counters.missing += scrub->missing_count;
+	count(scrub, &(struct scrub_counts){.missing = scrub->missing_count});
 	scrub->missing_count = 0;
 	scrub->state = SCRUB_TELLING;
 	propose(scrub, &command);
@@ -421,18 +423,51 @@ static void tell_missing(struct scrub *scrub)
 static void advance_matching(struct scrub *scrub)
 {
 	struct drive *drive = store_drive(store_of(scrub), number_of(scrub));
-	enum err err = drive ? match_rows(scrub, drive) : ERR_FENCED;
+	enum err err = drive ? scrub_match(scrub, drive) : ERR_FENCED;
 	if (scrub->missing_count > 0) {
 		tell_missing(scrub);
 	} else if (err == ERR_NOT_FOUND) {
 		scrub->counters.passes++;
-		scrub->is_loaded = false;
-		scrub->state = SCRUB_SAVING;
-		save_verdict(scrub);
+		scrub->pass.ended_ms = clock_wall_ms(store_of(scrub)->clock);
+		scrub->state = SCRUB_MATCHED;
 	} else if (err == ERR_FENCED) {
-		next_drive(scrub);
+		leave_drive(scrub);
 	} else {
-		wait(scrub, err ? RETRY_MS : 20);
+		wait(scrub, err ? RETRY_MS : is_wanted(scrub) ? 1 : 20);
+	}
+}
+
+/* --- ending ----------------------------------------------------------------------------------- */
+
+/* (Z5) */
+static void tell_verdict(struct scrub *scrub)
+{
+	char name[32], text[ROW_TASK_TEXT_LEN_MAX];
+	const char *verdict = scrub_counts_verdict(&scrub->pass.counts);
+	struct command command = {.type = COMMAND_TASK_PUT};
+	scrub->state = SCRUB_ENDING;
+	if (scrub->pass.task > 0 || strcmp(verdict, "clean") == 0)
+		return;
+	scrub_record_name(number_of(scrub), name);
+	scrub_counts_format(&scrub->pass.counts, verdict, text, sizeof text);
+	command.task_put.name = bytes_of(name);
+	command.task_put.is_end = true;
+	command.task_put.began_ms = scrub->pass.began_ms;
+	command.task_put.text = bytes_of(text);
+	propose(scrub, &command);
+}
+
+/* The end of a pass is said until it is known; a place may be lost. */
+static void go_on_saved(struct scrub *scrub)
+{
+	bool is_end = scrub->pass.ended_ms > 0;
+	if (is_end && scrub->proposal.err != ERR_OK) {
+		scrub->state = SCRUB_MATCHED;
+		wait(scrub, RETRY_MS);
+	} else if (is_end) {
+		tell_verdict(scrub);
+	} else {
+		scrub->state = SCRUB_LISTING;
 	}
 }
 
@@ -456,10 +491,15 @@ static void advance(struct scrub *scrub)
 	case SCRUB_TELLING:
 		scrub->state = SCRUB_MATCHING;
 		return;
+	case SCRUB_MATCHED:
+		scrub->state = SCRUB_SAVING;
+		save_record(scrub);
+		return;
 	case SCRUB_SAVING:
-		scrub->state = SCRUB_LISTING;
-		if (!scrub->is_loaded)
-			next_drive(scrub);
+		go_on_saved(scrub);
+		return;
+	case SCRUB_ENDING:
+		leave_drive(scrub);
 		return;
 	}
 }
@@ -469,13 +509,35 @@ static bool is_waiting(const struct scrub *scrub)
 	return scrub->is_reading || scrub->is_mending || scrub->is_proposed;
 }
 
+/* Is there anything it may have to do? */
+static bool has_work(const struct scrub *scrub)
+{
+	bool is_any = scrub->period_ms > 0;
+	for (unsigned i = 0; i < store_of(scrub)->drive_count; i++)
+		is_any |= scrub->steering.scrub_wanted[i] > 0;
+	return is_any;
+}
+
+/* Holds nothing, and if it may choose another drive, has none; where nothing would be lost. */
+static void let_go(struct scrub *scrub)
+{
+	if (scrub->state != SCRUB_LISTING && scrub->state != SCRUB_READING)
+		return;
+	give_back(scrub);
+	if (scrub->wants_choice)
+		leave_drive(scrub);
+}
+
 uint64_t scrub_advance(struct scrub *scrub)
 {
-	if (scrub->is_stopping && !is_waiting(scrub))
-		give_back(scrub);
-	if (scrub->period_ms == 0 || scrub->is_stopping || is_waiting(scrub) ||
-		store_of(scrub)->drive_count == 0)
+	if (is_waiting(scrub))
 		return UINT64_MAX;
+	if (scrub->is_stopping || scrub->throttle.is_paused || scrub->wants_choice)
+		let_go(scrub);
+	if (scrub->is_stopping || scrub->throttle.is_paused || store_of(scrub)->drive_count == 0 ||
+		(!scrub->has_drive && !has_work(scrub)))
+		return UINT64_MAX;
+	measure_rate(scrub);
 	if (now_ms(scrub) >= scrub->due_ms)
 		advance(scrub);
 	if (is_waiting(scrub))
@@ -491,4 +553,38 @@ void scrub_stop(struct scrub *scrub)
 bool scrub_is_idle(const struct scrub *scrub)
 {
 	return !is_waiting(scrub) && !scrub->buf;
+}
+
+void scrub_steer(struct scrub *scrub, const struct steering *steering, bool is_paused)
+{
+	uint64_t period_ms = steering->scrub_period_ms == UINT64_MAX ? scrub->period_given_ms
+								     : steering->scrub_period_ms;
+	bool is_same = period_ms == scrub->period_ms &&
+		memcmp(steering->scrub_wanted, scrub->steering.scrub_wanted,
+			sizeof steering->scrub_wanted) == 0;
+	scrub->steering = *steering;
+	scrub->period_ms = period_ms;
+	throttle_set(&scrub->throttle, steering->scrub_speed, is_paused);
+	if (is_same)
+		return;
+	scrub->wants_choice = true;
+	scrub->due_ms = 0;
+}
+
+bool scrub_is_busy(const struct scrub *scrub)
+{
+	return is_wanted(scrub) && !scrub->is_stopping;
+}
+
+void scrub_tell(struct scrub *scrub, struct scrub_now *ret_now)
+{
+	struct drive_space space = {0};
+	*ret_now = (struct scrub_now){.is_paused = scrub->throttle.is_paused};
+	if (!scrub->has_drive)
+		return;
+	drive_space(store_of(scrub)->drives[scrub->drive].drive, &space);
+	ret_now->drive = number_of(scrub);
+	ret_now->pass = scrub->pass;
+	ret_now->used = space.used;
+	ret_now->bytes_per_second = scrub->rate;
 }

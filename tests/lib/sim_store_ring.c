@@ -73,8 +73,11 @@ enum err sim_store_propose_target(struct sim_store *rig, const bool *is_in)
 	static const bool is_any[SIM_STORE_DRIVES_MAX] = {1, 1, 1, 1, 1, 1, 1, 1};
 	static uint8_t slots[2 * SIM_STORE_SLOTS * RING_WIDTH_MAX];
 	static uint8_t bytes[sizeof slots + 512];
+	static uint8_t from_slots[sizeof slots];
 	struct ring_snapshot *old = index_ring(rig->index);
-	const struct ring *ring = ring_snapshot_ring(old);
+	struct ring from; /* what moves has arrived, as for rubus layout plan */
+	const struct ring *ring = &from;
+	ring_snapshot_arrived(old, from_slots, &from);
 	struct ring_plan_request request = {
 		.old = ring,
 		.drives = infos,

@@ -422,8 +422,8 @@ static void be_scrubbed(struct run *run)
 	totals->lost += store_damage(&run->rig, run->is_gone, &run->random);
 	run->passes_wanted = counters->passes + 3 * run->rig.options.drive_count;
 	ck_assert(sim_run_until(run->rig.sim, is_scrubbed, run, ENDS_MS));
-	totals->bad += counters->bad;
-	totals->missing += counters->missing;
+	totals->bad += counters->counts.bad;
+	totals->missing += counters->counts.missing;
 	check_ledger(run, true);
 }
 
