@@ -63,6 +63,7 @@ struct http_exchange {
 	bool body_timed_out;
 	bool continue_owed; /* the client waits for "100 Continue" (X3) */
 	bool read_wanted; /* a read said ERR_BUSY and readable() is owed */
+	uint64_t body_end_ns; /* when the handler had all of it; 0: not yet */
 
 	/* The answer. */
 	bool is_responded;
@@ -125,6 +126,7 @@ struct http_count_cells {
 	_Atomic uint64_t connections, requests, refused, timeouts, cut, evicted;
 	_Atomic uint64_t statuses[6];
 	_Atomic uint64_t bytes_in, bytes_out;
+	_Atomic uint64_t answered[HTTP_KINDS], answer_us[HTTP_KINDS];
 };
 
 /* Blocks of one length that are kept for the next user. */

@@ -13,6 +13,13 @@ static struct http_exchange *exchange_of(struct exchange *x)
 	return exchange;
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
+}
+
 /* --- the body of the request ------------------------------------------------------------------ */
 
 /* How many bytes of body may be taken before framing has to be looked at. */
@@ -134,6 +141,8 @@ enum err exchange_take_body(
 		if (err == ERR_OK && !exchange->head.is_chunked)
 			break;
 	}
+	if (exchange->body_ended && exchange->body_end_ns == 0)
+		exchange->body_end_ns = now_ns();
 	/* What was taken is given first; the error is met again by the next call. */
 	if (total > 0) {
 		*ret_len = total;
@@ -290,6 +299,19 @@ static enum err read_body(struct exchange *x, uint8_t *buf, size_t cap, size_t *
 	return err;
 }
 
+/* How long the client waited for us alone. */
+static void count_answer(struct http_exchange *exchange, unsigned status)
+{
+	struct http_count_cells *counts = &exchange->conn->hub->counts;
+	enum http_kind kind = exchange->x.has_body ? HTTP_WRITE : HTTP_READ;
+	uint64_t from_ns = kind == HTTP_WRITE ? exchange->body_end_ns : exchange->x.start_ns;
+	hub_count(&counts->statuses[status / 100], 1);
+	if (status >= 400 || from_ns == 0)
+		return;
+	hub_count(&counts->answered[kind], 1);
+	hub_count(&counts->answer_us[kind], (now_ns() - from_ns) / 1000);
+}
+
 static void respond(struct exchange *x, const struct http_response *response)
 {
 	struct http_exchange *exchange = exchange_of(x);
@@ -306,7 +328,7 @@ static void respond(struct exchange *x, const struct http_response *response)
 	bool ends_by_close = !response->has_len && !exchange->has_no_body && exchange->head.is_1_0;
 	exchange->close = exchange->head.close || response->close || conn->hub->is_stopping ||
 		ends_by_close || !can_go_on(exchange);
-	hub_count(&conn->hub->counts.statuses[response->status / 100], 1);
+	count_answer(exchange, response->status);
 	format_answer(exchange, response);
 	if (conn->is_gone)
 		conn_post(conn);
@@ -384,9 +406,6 @@ void exchange_init_http(struct http_exchange *exchange, struct http_conn *conn)
 	static const struct exchange_ops ops = {
 		.read = read_body, .respond = respond, .send = send_pieces, .end = end};
 	const struct http_head *head = &exchange->head;
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	exchange->magic = EXCHANGE_MAGIC;
 	exchange->conn = conn;
 	exchange->body_left = head->body_len;
@@ -406,6 +425,6 @@ void exchange_init_http(struct http_exchange *exchange, struct http_conn *conn)
 		.is_tls = conn->wire.ssl != NULL,
 		.peer = conn->peer,
 		.request_id = ++conn->hub->last_request_id,
-		.start_ns = now.tv_sec * UINT64_C(1000000000) + now.tv_nsec,
+		.start_ns = now_ns(),
 	};
 }

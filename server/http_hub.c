@@ -241,6 +241,10 @@ void http_hub_add_counts(const struct http_hub *hub, struct http_counts *io_coun
 	io_counts->bytes_out += peek(&cells->bytes_out);
 	for (size_t i = 0; i < ARRAY_COUNT(cells->statuses); i++)
 		io_counts->statuses[i] += peek(&cells->statuses[i]);
+	for (size_t i = 0; i < HTTP_KINDS; i++) {
+		io_counts->answered[i] += peek(&cells->answered[i]);
+		io_counts->answer_us[i] += peek(&cells->answer_us[i]);
+	}
 }
 
 /* --- the hub ---------------------------------------------------------------------------------- */

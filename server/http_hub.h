@@ -30,11 +30,21 @@ struct http_settings http_settings_default(void);
  * is said. */
 struct http_hub;
 
+/* Requests without a body, and with one. */
+enum http_kind {
+	HTTP_READ,
+	HTTP_WRITE,
+	HTTP_KINDS
+};
+
 /* What has happened since the start. */
 struct http_counts {
 	uint64_t connections, requests, refused, timeouts, cut, evicted;
 	uint64_t statuses[6]; /* by hundreds */
 	uint64_t bytes_in, bytes_out; /* of bodies and answers */
+	/* Answers below 400, and how long they took in all: from the head, or from the last byte of
+	 * the body, to the status. */
+	uint64_t answered[HTTP_KINDS], answer_us[HTTP_KINDS];
 };
 
 /* A connection that was accepted. */

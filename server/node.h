@@ -22,6 +22,7 @@
 #include "storage/meta/index_snapshot.h"
 #include "storage/meta/log_mirror.h"
 #include "storage/repair/collect.h"
+#include "storage/repair/fare.h"
 #include "storage/repair/mender.h"
 #include "storage/shard/shard_service.h"
 
@@ -111,6 +112,7 @@ struct node {
 	struct collector collector;
 	bool is_collecting;
 	struct mender mender;
+	struct fare fare; /* of clients, for the mender */
 	bool is_mending;
 
 	struct gateway gateway;

@@ -198,6 +198,12 @@ void pool_give(struct pool *pool, uint8_t *buffer)
 	wake_soon(pool);
 }
 
+static void count_waiting(struct pool *pool, int by)
+{
+	unsigned count = atomic_load_explicit(&pool->waiting, memory_order_relaxed);
+	atomic_store_explicit(&pool->waiting, count + by, memory_order_relaxed);
+}
+
 void pool_wait_start(struct pool *pool, struct pool_wait *wait, size_t len)
 {
 	assert(!wait->is_waiting && wait->ready);
@@ -211,6 +217,7 @@ void pool_wait_start(struct pool *pool, struct pool_wait *wait, size_t len)
 	else
 		pool->first = wait;
 	pool->last = wait;
+	count_waiting(pool, 1);
 	wake_soon(pool);
 }
 
@@ -228,5 +235,6 @@ void pool_wait_cancel(struct pool *pool, struct pool_wait *wait)
 	else
 		pool->last = wait->prev;
 	wait->next = wait->prev = NULL;
+	count_waiting(pool, -1);
 	wake_soon(pool);
 }

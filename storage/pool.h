@@ -2,6 +2,7 @@
 #ifndef STORAGE_POOL_H
 #define STORAGE_POOL_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,6 +48,7 @@ struct pool {
 	size_t slab_count;
 	struct pool_slab *slabs;
 	struct pool_wait *first, *last;
+	_Atomic unsigned waiting; /* how many wait; written on the loop, read anywhere */
 	struct task wake;
 	bool is_waking;
 	bool is_serving; /* a waiter's ready() runs: its pool_take() does not stand in line */

@@ -78,12 +78,18 @@ static bool is_busy(const struct mender *mender)
 	return mender->crew.in_flight > 0 || scrub_is_busy(&mender->scrub);
 }
 
+static bool is_at_floor(const struct mender *mender)
+{
+	return (mender->crew.in_flight == 0 || throttle_is_at_floor(&mender->throttle)) &&
+		(!scrub_is_busy(&mender->scrub) || throttle_is_at_floor(&mender->scrub.throttle));
+}
+
 static void throttle_fired(struct timer *timer)
 {
 	struct mender *mender = CONTAINER_OF(timer, struct mender, throttle_timer);
 	struct throttle_load load;
 	if (mender->setup.load)
-		mender->setup.load(mender->setup.load_arg, &load);
+		mender->setup.load(mender->setup.load_arg, is_at_floor(mender), &load);
 	else
 		see_own_pools(mender, &load);
 	throttle_look(&mender->throttle, load);

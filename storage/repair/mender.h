@@ -79,9 +79,9 @@ struct mender_setup {
 	unsigned job_max; /* shards at a time; 0: MENDER_JOBS */
 	uint64_t speed_max; /* bytes per second, read and written; 0: as clients allow */
 	uint64_t scrub_period_ms; /* SCRUB_PERIOD_MS; 0: never */
-	/* How clients fare, on all loops; NULL: looks at this loop's pools. Any thread may be asked
-	 * by it. */
-	void (*load)(void *arg, struct throttle_load *ret_load);
+	/* How clients fare, on all loops, while the work goes as slowly as it ever does, or not;
+	 * NULL: looks at this loop's pools. On the loop. */
+	void (*load)(void *arg, bool is_at_floor, struct throttle_load *ret_load);
 	void *load_arg;
 };
 #define MENDER_JOBS 96 /* small shards share their flushes */

@@ -29,7 +29,7 @@ static void fill(struct throttle *throttle)
 void throttle_init(struct throttle *throttle, struct loop *loop, uint64_t cap)
 {
 	*throttle = (struct throttle){.loop = loop, .floor = THROTTLE_FLOOR, .cap = cap};
-	throttle->filled_ms = loop_now_ms(loop);
+	throttle->filled_ms = throttle->looked_ms = loop_now_ms(loop);
 	throttle->rate = clamp(throttle, RATE_MAX);
 }
 
@@ -46,14 +46,27 @@ uint64_t throttle_take(struct throttle *throttle, uint64_t len, bool is_begun)
 		return ms < THROTTLE_BURST_MS ? ms : THROTTLE_BURST_MS;
 	}
 	throttle->tokens -= len;
+	throttle->taken += len;
 	return 0;
 }
 
 void throttle_look(struct throttle *throttle, struct throttle_load load)
 {
-	uint64_t rate = throttle->rate;
-	rate = load.is_waiting ? rate / 2 : rate + rate / 8;
+	uint64_t rate = throttle->rate, now_ms = loop_now_ms(throttle->loop);
+	uint64_t ms = now_ms - throttle->looked_ms;
+	uint64_t used = ms > 0 ? throttle->taken * 1000 / ms : rate;
+	throttle->looked_ms = now_ms;
+	throttle->taken = 0;
+	if (load.is_waiting)
+		rate = (used < rate ? used : rate) / 2;
+	else
+		rate += load.is_any ? rate / 8 : rate;
 	throttle->rate = clamp(throttle, rate);
+}
+
+bool throttle_is_at_floor(const struct throttle *throttle)
+{
+	return throttle->is_paused || throttle->rate <= throttle->floor;
 }
 
 void throttle_set(struct throttle *throttle, uint64_t cap, bool is_paused)

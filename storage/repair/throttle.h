@@ -8,8 +8,9 @@
  * clients.
  *
  * Who looks at clients says every THROTTLE_LOOK_MS how busy they are. While requests wait for
- * longer than is usual, the rate is halved at each look, down to the floor; when none does, it
- * grows by an eighth, up to the cap. So it follows within a second and does not swing.
+ * longer than is usual, the rate is halved at each look, from what was really taken, down to the
+ * floor; when none does, it grows by an eighth, and doubles when there are no requests at all, up
+ * to the cap. So it follows within a second and does not swing.
  *
  * (T1) Over any time, at most rate * time + THROTTLE_BURST_MS of it are given out.
  * (T2) The rate is never below the floor while it is not paused, and never above the cap.
@@ -24,6 +25,7 @@ struct throttle {
 	uint64_t rate, floor, cap; /* bytes per second; cap 0: none */
 	int64_t tokens; /* bytes; below 0: lent */
 	uint64_t filled_ms; /* when tokens were last counted */
+	uint64_t taken, looked_ms; /* bytes since the last look, and when that was */
 	bool is_paused;
 };
 
@@ -41,6 +43,9 @@ uint64_t throttle_take(struct throttle *throttle, uint64_t len, bool is_begun);
 
 /* Every THROTTLE_LOOK_MS. */
 void throttle_look(struct throttle *throttle, struct throttle_load load);
+
+/* Is it as slow as it ever is? What clients meet then is not its fault. */
+bool throttle_is_at_floor(const struct throttle *throttle);
 
 void throttle_set(struct throttle *throttle, uint64_t cap, bool is_paused);
 
