@@ -8,8 +8,9 @@
 #include <time.h>
 
 #include "server/cluster.h"
+#include "server/layout.h"
 #include "server/loop_call.h"
-#include "server/node.h"
+#include "server/node_priv.h"
 
 #define SETTING_ROOT_KEY "root-key-made"
 #define ROOT_OWNER "root"
@@ -52,8 +53,7 @@ enum err node_propose(
 	return err;
 }
 
-/* The same for what may be done twice: tries again while the lead changes hands. */
-static enum err propose_until(
+enum err node_propose_until(
 	struct node *node, const struct command *command, struct command_result *ret_result)
 {
 	static const struct timespec pause = {.tv_nsec = 500 * 1000 * 1000};
@@ -70,7 +70,8 @@ static enum err propose_until(
 /* --- drives ----------------------------------------------------------------------------------- */
 
 /* The number of a drive that the index knows, or 0. */
-static enum err find_number(struct node *node, struct id drive, uint16_t *ret_number)
+static enum err find_number(
+	struct node *node, struct id drive, uint16_t *ret_number, uint8_t *ret_state)
 {
 	enum err err = index_view_begin(node->reader);
 	if (err)
@@ -81,17 +82,22 @@ static enum err find_number(struct node *node, struct id drive, uint16_t *ret_nu
 		err = index_drive_next(node->reader, from, &row);
 		if (err)
 			break;
-		if (memcmp(&row.drive, &drive, sizeof drive) == 0)
-			*ret_number = row.number;
+		if (memcmp(&row.drive, &drive, sizeof drive) != 0)
+			continue;
+		*ret_number = row.number;
+		*ret_state = row.state;
 	}
 	index_view_end(node->reader);
 	return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-static enum err add_drive(struct node *node, struct node_drive *drive)
+static enum err add_drive(struct node *node, struct node_drive *drive, uint64_t weight)
 {
 	const struct drive_identity *identity = drive_identity(drive->drive);
-	enum err err = find_number(node, identity->drive, &drive->number);
+	uint8_t state = DRIVE_ROW_IN;
+	enum err err = find_number(node, identity->drive, &drive->number, &state);
+	if (!err && drive->number && state >= DRIVE_ROW_GONE)
+		return ERR_DENIED;
 	if (err || drive->number)
 		return err;
 	struct drive_space space;
@@ -100,10 +106,10 @@ static enum err add_drive(struct node *node, struct node_drive *drive)
 	command.drive_add.drive = identity->drive;
 	command.drive_add.node = node->identity.node;
 	command.drive_add.class = identity->class;
-	command.drive_add.weight = space.total;
+	command.drive_add.weight = weight > 0 ? weight : space.total;
 	command.drive_add.zone = bytes_of(node->config->zone);
 	struct command_result result;
-	err = propose_until(node, &command, &result);
+	err = node_propose_until(node, &command, &result);
 	if (err == ERR_OK || err == ERR_EXISTS) {
 		drive->number = result.id;
 		err = ERR_OK;
@@ -111,68 +117,35 @@ static enum err add_drive(struct node *node, struct node_drive *drive)
 	return err;
 }
 
-/* --- the ring --------------------------------------------------------------------------------- */
-
-static enum err list_drives(struct node *node, struct ring_drive_info *infos, size_t *ret_count)
+enum err node_introduce_drive(struct node *node, unsigned index, uint64_t weight)
 {
-	enum err err = index_view_begin(node->reader);
+	struct node_drive *drive = &node->drives[index];
+	enum err err = add_drive(node, drive, weight);
 	if (err)
 		return err;
-	size_t count = 0;
-	struct row_drive row;
-	for (uint32_t from = 1; from <= UINT16_MAX && count < STORE_DRIVES_MAX;
-		from = row.number + 1u) {
-		err = index_drive_next(node->reader, from, &row);
-		if (err)
-			break;
-		infos[count++] = (struct ring_drive_info){.number = row.number,
-			.node = row.node,
-			.weight = row.weight,
-			.class = row.class};
-	}
-	index_view_end(node->reader);
-	*ret_count = count;
-	return err == ERR_NOT_FOUND ? ERR_OK : err;
+	unsigned at = node->store.drive_count;
+	node->store.drives[at] = (struct store_drive){drive->number, drive->drive};
+	node->store.drive_count = at + 1;
+	return ERR_OK;
 }
 
+/* --- the ring --------------------------------------------------------------------------------- */
+
+/* The first ring, of the drives there are; later ones are planned by who adds drives. */
 static enum err set_ring(struct node *node)
 {
-	struct ring_snapshot *snapshot = index_ring(node->index);
-	if (snapshot) {
-		ring_snapshot_unref(snapshot);
-		return ERR_OK;
-	}
-	struct ring_drive_info infos[STORE_DRIVES_MAX];
-	size_t count;
-	enum err err = list_drives(node, infos, &count);
+	struct layout *layout;
+	enum err err = layout_new(node, &layout);
 	if (err)
 		return err;
-	enum ring_domain domain = ring_domain_default(infos, count);
-	struct ring_profile profile = ring_profile_default(ring_domain_count(infos, count, domain));
-	struct ring ring = {0};
-	size_t slots_len = 2 * RING_SLOTS_DEFAULT * ((size_t)profile.k + profile.m);
-	uint8_t *slots = malloc(slots_len);
-	uint8_t *bytes = NULL;
-	if (!slots)
-		return ERR_NO_MEMORY;
-	err = ring_plan_initial(infos, count, profile, domain, RING_SLOTS_DEFAULT, slots, &ring);
-	if (!err)
-		err = ring_check(&ring, infos, count);
-	size_t len = 0;
-	if (!err && !(bytes = malloc(ring_encoded_len(&ring))))
-		err = ERR_NO_MEMORY;
-	if (!err)
-		err = ring_encode(&ring, bytes, ring_encoded_len(&ring), &len);
-	if (!err) {
-		struct command command = {.type = COMMAND_RING_SET};
-		command.ring_set.ring = bytes_make(bytes, len);
-		struct command_result result;
-		err = propose_until(node, &command, &result);
-		if (err == ERR_CONFLICT) /* another node, or an earlier try, set one */
+	if (!layout->old) {
+		err = layout_plan(layout);
+		if (!err)
+			err = layout_propose(node, layout, "first ring");
+		if (err == ERR_CONFLICT) /* another node set one */
 			err = ERR_OK;
 	}
-	free(bytes);
-	free(slots);
+	layout_free(layout);
 	return err;
 }
 
@@ -204,13 +177,13 @@ static enum err put_root(struct node *node, const struct root_key *root)
 	command.key_put.description = bytes_of("made at init");
 	command.key_put.role = AUTH_ROLE_ADMIN;
 	struct command_result result;
-	err = propose_until(node, &command, &result);
+	err = node_propose_until(node, &command, &result);
 	if (err)
 		return err;
 	struct command done = {.type = COMMAND_SETTING_PUT};
 	done.setting_put.name = bytes_of(SETTING_ROOT_KEY);
 	done.setting_put.value = bytes_of("1");
-	return propose_until(node, &done, &result);
+	return node_propose_until(node, &done, &result);
 }
 
 static enum err make_root(struct node *node, char *message)
@@ -234,16 +207,19 @@ enum err node_bootstrap(struct node *node, char *message)
 		err = cluster_introduce(node->cluster, message);
 	if (err)
 		return err;
-	for (unsigned i = 0; i < node->config->drives_count; i++) {
+	for (unsigned i = 0; i < node->drive_count; i++) {
 		struct node_drive *drive = &node->drives[i];
-		err = drive->drive ? add_drive(node, drive) : ERR_OK;
+		err = drive->drive ? node_introduce_drive(node, i, 0) : ERR_OK;
+		if (err == ERR_DENIED) { /* it may be brought here again, and is left alone */
+			trace_event(node->trace, TRACE_WARNING, 0,
+				"drive %s was given up or removed, and is not used; empty it and "
+				"add it anew: rubus drive add",
+				drive->path);
+			err = ERR_OK;
+		}
 		if (err)
 			return node_refuse(message, err, "drive %s could not be added: %s",
 				drive->path, err_text(err));
-		if (!drive->drive)
-			continue;
-		node->store.drives[node->store.drive_count++] = (struct store_drive){
-			drive->number, drive->drive};
 	}
 	err = set_ring(node);
 	if (err)

@@ -31,6 +31,19 @@ static const struct cli_option option_yes = {
 	"yes", NULL, "Do it; without it only say what would be."};
 static const struct cli_option option_epoch = {
 	"epoch", "N", "For a survivor beside the first: the epoch that the first was given."};
+static const struct cli_option option_out = {
+	"out", "FILE", "Write the plan to a file, too, which layout apply takes."};
+static const struct cli_option option_class = {
+	"class", "CLASS", "nvme, ssd or hdd; nvme if it is not said."};
+static const struct cli_option option_weight = {"weight", "BYTES",
+	"How much it is to hold in proportion to others, such as 900G; its size if "
+	"it is not said."};
+static const struct cli_option option_apply = {
+	"apply", NULL, "Have it moved at once; else it is shown only."};
+static const struct cli_option option_cancel = {
+	"cancel", NULL, "Take it back: it is to hold shards again."};
+static const struct cli_option option_force = {
+	"force", NULL, "Also while it works, or if data is lost with it."};
 static const struct cli_option option_json = {"json", NULL, "Print one JSON document."};
 static const struct cli_option option_man = {"man", NULL, NULL};
 static const struct cli_option option_owner = {
@@ -131,6 +144,24 @@ const struct cli_command cli_commands[] = {
 			   "given back until then, since the index may have lost rows.",
 		.options = {NODE_OPTIONS},
 		.run = cli_run_cluster_confirm},
+	{.noun = "node",
+		.verb = "drain",
+		.summary = "Have a node hold nothing",
+		.details = "Shows what its shards need elsewhere; they move with --apply, or with "
+			   "the layout apply that it names. When layout diff says that nothing is "
+			   "left: rubus node remove.",
+		.arguments = {{"NAME", "The node, by its name or number.", false}},
+		.options = {&option_apply, &option_cancel, NODE_OPTIONS},
+		.run = cli_run_node_drain},
+	{.noun = "node",
+		.verb = "remove",
+		.summary = "Remove a node from the cluster",
+		.details = "One that was drained, or one that is away and whose drives were given "
+			   "up. It is asked for on another node. The node ends, and is a stranger "
+			   "from then on.",
+		.arguments = {{"NAME", "The node, by its name or number.", false}},
+		.options = {NODE_OPTIONS},
+		.run = cli_run_node_remove},
 	{.noun = "net",
 		.verb = "test",
 		.summary = "Measure the way to every other node",
@@ -169,13 +200,37 @@ const struct cli_command cli_commands[] = {
 		.summary = "Show the ring that the drives ask for",
 		.details = "Nothing changes before rubus layout apply. Bytes and hours to move "
 			   "are those of what is stored now, at 100 MiB/s for each node.",
-		.options = {NODE_OPTIONS},
+		.options = {&option_out, NODE_OPTIONS},
 		.run = cli_run_layout_plan},
 	{.noun = "layout",
 		.verb = "apply",
 		.summary = "Take the ring that the drives ask for",
+		.details = "What is stored moves there in the background, under load; layout diff "
+			   "shows what is left.",
+		.arguments = {{"PLAN",
+			"The plan as layout plan named it, or its file: refused with 6 if drives "
+			"or ring have changed since. Without it, what is planned now.",
+			true}},
 		.options = {NODE_OPTIONS},
 		.run = cli_run_layout_apply},
+	{.noun = "layout",
+		.verb = "diff",
+		.summary = "Show what is still to move to the ring that was applied",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_layout_diff},
+	{.noun = "layout",
+		.verb = "revert",
+		.summary = "Go back to the ring from before the last change",
+		.details = "Also while shards move: those that have moved come back. Drives that "
+			   "were to be drained take shards again. To revert once more is to do "
+			   "what was reverted.",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_layout_revert},
+	{.noun = "layout",
+		.verb = "history",
+		.summary = "List the last 32 changes of the ring",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_layout_history},
 	{.noun = "config",
 		.verb = "check",
 		.summary = "Check a configuration file and show its settings",
@@ -217,6 +272,57 @@ const struct cli_command cli_commands[] = {
 		.summary = "List the drives with their states",
 		.options = {NODE_OPTIONS},
 		.run = cli_run_drive_list},
+	{.noun = "drive",
+		.verb = "add",
+		.summary = "Add a drive to the node, while it runs",
+		.details = "Makes a drive of an empty directory. It is used from then on, and "
+			   "remembered in the file drives of the state directory; the "
+			   "configuration need not name it. It holds nothing before rubus layout "
+			   "apply.",
+		.arguments = {{"PATH", "The directory, from the root.", false}},
+		.options = {&option_class, &option_weight, NODE_OPTIONS},
+		.run = cli_run_drive_add},
+	{.noun = "drive",
+		.verb = "drain",
+		.summary = "Have a drive hold nothing",
+		.details = "Shows what its shards need elsewhere; they move with --apply, or with "
+			   "the layout apply that it names. When drive safe-to-remove says yes: "
+			   "rubus drive remove.",
+		.arguments = {{"DRIVE", "Its number, or its path if it is one of this node.",
+			false}},
+		.options = {&option_apply, &option_cancel, NODE_OPTIONS},
+		.run = cli_run_drive_drain},
+	{.noun = "drive",
+		.verb = "remove",
+		.summary = "Remove a drive that holds nothing",
+		.details = "Ends with 6 if shards are on it. It is for good: the directory has to "
+			   "be emptied before it can be added again.",
+		.arguments = {{"DRIVE", "Its number, or its path if it is one of this node.",
+			false}},
+		.options = {NODE_OPTIONS},
+		.run = cli_run_drive_remove},
+	{.noun = "drive",
+		.verb = "replace",
+		.summary = "Have a new drive take the places of another",
+		.details =
+			"Adds the new drive to this node, as drive add does, and shows what is to "
+			"move; with --apply it moves. The old one may be dead: then its shards are "
+			"made anew from others. When drive safe-to-remove says yes: rubus drive "
+			"remove.",
+		.arguments = {{"DRIVE", "The old one: its number, or its path.", false},
+			{"PATH", "The directory of the new one, from the root.", false}},
+		.options = {&option_apply, &option_class, &option_weight, NODE_OPTIONS},
+		.run = cli_run_drive_replace},
+	{.noun = "drive",
+		.verb = "gone",
+		.summary = "Give up a drive that is dead",
+		.details = "For good: its shards are made anew on other drives at once, if there "
+			   "are enough for the profile; else by drive replace. Refused with 6 "
+			   "while it works, or if data would be lost with it.",
+		.arguments = {{"DRIVE", "Its number, or its path if it is one of this node.",
+			false}},
+		.options = {&option_force, NODE_OPTIONS},
+		.run = cli_run_drive_gone},
 	{.noun = "drive",
 		.verb = "safe-to-remove",
 		.summary = "Say whether a drive may be taken away now",

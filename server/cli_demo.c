@@ -244,10 +244,10 @@ static void print_text(
 	struct cli *cli, const struct node *node, const json_t *facts, const char *host)
 {
 	unsigned up = 0;
-	for (unsigned i = 0; i < node->config->drives_count; i++)
+	for (unsigned i = 0; i < node->drive_count; i++)
 		up += node->drives[i].drive != NULL;
 	fprintf(cli->out, "rubus %s: one node with %u of %u drives in %s\n\n", RUBUS_VERSION, up,
-		node->config->drives_count, text_at(facts, "dir"));
+		node->drive_count, text_at(facts, "dir"));
 	cli_print_object(cli, demo_columns, ARRAY_COUNT(demo_columns), make_texts(facts));
 	if (json_object_get(facts, "access_key_id"))
 		cli_demo_print_commands(cli->out, facts, host);

@@ -210,6 +210,21 @@ static enum err take_nodes(struct cluster *cluster, const struct channel_node *n
 	return channel_set_table(cluster->channel, &table);
 }
 
+/* Which nodes are to leave. */
+static enum err mark_draining(struct cluster *cluster, struct index_reader *reader)
+{
+	enum err err = index_view_begin(reader);
+	for (size_t i = 0; !err && i < cluster->node_count; i++) {
+		struct cluster_node *node = cluster->nodes[i];
+		struct row_node row;
+		node->is_draining = index_node_find(reader, node->channel.id, &row) == ERR_OK &&
+			row.state == NODE_ROW_DRAINING;
+	}
+	if (!err)
+		index_view_end(reader);
+	return err;
+}
+
 /* Reads the book anew: from the index, or if that has nothing yet, what the join was told. */
 static enum err refresh(struct cluster *cluster, struct index_reader *reader)
 {
@@ -225,6 +240,8 @@ static enum err refresh(struct cluster *cluster, struct index_reader *reader)
 		err = load_nodes(cluster->node->config->state_dir, nodes, &count);
 	if (!err)
 		err = take_nodes(cluster, nodes, count);
+	if (!err)
+		err = mark_draining(cluster, reader);
 	free(nodes);
 	if (!err)
 		cluster->generation = generation;
@@ -441,6 +458,16 @@ void cluster_view(struct cluster *cluster, struct id node, struct cluster_view *
 	err_ignore(loop_call(cluster->loop, look, &arg)); /* never fails */
 }
 
+bool cluster_is_member(struct cluster *cluster, struct id node)
+{
+	struct consensus_members members;
+	consensus_raft_members(cluster->node->consensus, &members);
+	for (size_t i = 0; i < members.count; i++)
+		if (id_is_equal(members.members[i].node, node))
+			return true;
+	return false;
+}
+
 /* --- introducing this node -------------------------------------------------------------------- */
 
 static void describe(
@@ -482,7 +509,7 @@ enum err cluster_introduce(struct cluster *cluster, char *message)
 	if (is_fine || (err && err != ERR_NOT_FOUND))
 		return err;
 	struct command_result result;
-	err = node_propose(node, &command, &result);
+	err = node_propose_until(node, &command, &result);
 	if (err == ERR_DENIED)
 		return node_refuse(message, err,
 			"this node was removed from its cluster; to join again, empty %.300s and "

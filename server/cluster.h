@@ -41,6 +41,7 @@ struct cluster;
 struct cluster_node {
 	struct cluster *cluster;
 	struct channel_node channel;
+	bool is_draining; /* by its row */
 	struct peer_call call; /* PEER_STATUS */
 	bool is_asked;
 	uint64_t log_id, applied;
@@ -122,6 +123,13 @@ MUST_USE enum err cluster_read_nodes(
 /* Writes the file "nodes" of a node that joins. */
 MUST_USE enum err cluster_keep_nodes(
 	const char *state_dir, const struct channel_node *nodes, size_t count);
+
+/* Tells a node that it is none of the cluster any more; it ends. Blocks; not on a loop. Errors:
+ * those of calls; ERR_UNAVAILABLE, it is not linked. */
+MUST_USE enum err cluster_tell_removed(struct cluster *cluster, struct id node);
+
+/* Is it a member of the group, with or without a vote? */
+bool cluster_is_member(struct cluster *cluster, struct id node);
 
 /* Addresses of a node as its row has them. Errors: ERR_INVALID; ERR_LIMIT. */
 MUST_USE enum err cluster_parse_addresses(struct bytes text, struct channel_node *node);

@@ -133,12 +133,62 @@ static bool has_majority(struct cluster *cluster)
 	return voters > 0 && there >= voters / 2 + 1;
 }
 
+/* --- leaving ---------------------------------------------------------------------------------- */
+
+/* Another node says that this one was removed. */
+static void serve_removed(void *arg, struct peer_request *request)
+{
+	struct cluster *cluster = arg;
+	char message[IDENTITY_MESSAGE_LEN] = "";
+	enum err err = identity_put_removed(cluster->node->config->state_dir, message);
+	if (err)
+		trace_event(cluster->node->trace, TRACE_WARNING, 0,
+			"it could not be noted that this node was removed: %s", message);
+	peer_request_answer(request, ERR_OK);
+	node_fail(cluster->node, ERR_DENIED,
+		"this node was removed from its cluster, and ends; it can join again with an empty "
+		"state directory, empty drives and a new token");
+}
+
+struct farewell {
+	struct cluster *cluster;
+	struct peer_call call;
+	struct completion completion;
+};
+
+static void farewell_ended(struct peer_call *call)
+{
+	struct farewell *farewell = CONTAINER_OF(call, struct farewell, call);
+	completion_end(&farewell->completion, call->err ? call->err : call->answer_err);
+}
+
+static enum err say_farewell(void *arg)
+{
+	struct farewell *farewell = arg;
+	peer_call_start(farewell->cluster->loop_peers[0], &farewell->call);
+	return ERR_OK;
+}
+
+enum err cluster_tell_removed(struct cluster *cluster, struct id node)
+{
+	struct farewell farewell = {.cluster = cluster,
+		.call = {.node = node,
+			.kind = PEER_REMOVED,
+			.deadline_ms = STATUS_DEADLINE_MS,
+			.done = farewell_ended}};
+	completion_init(&farewell.completion);
+	err_ignore(loop_call(cluster->loop, say_farewell, &farewell)); /* never fails */
+	return completion_wait(&farewell.completion);
+}
+
 /* --- the whole -------------------------------------------------------------------------------- */
 
 void cluster_steward_init(struct cluster *cluster)
 {
-	for (unsigned i = 0; i < cluster->node->config->loops; i++)
+	for (unsigned i = 0; i < cluster->node->config->loops; i++) {
 		peers_serve(cluster->loop_peers[i], PEER_STATUS, serve_status, cluster);
+		peers_serve(cluster->loop_peers[i], PEER_REMOVED, serve_removed, cluster);
+	}
 }
 
 void cluster_steward_tick(struct cluster *cluster)
@@ -152,7 +202,8 @@ void cluster_steward_tick(struct cluster *cluster)
 		nodes[i] = (struct steward_node){.id = node->channel.id,
 			.is_linked = node->is_linked,
 			.silent_ms = node->silent_ms,
-			.log_id = node->log_id};
+			.log_id = node->log_id,
+			.is_draining = node->is_draining};
 	}
 	atomic_store(&cluster->linked_count, linked);
 	atomic_store(&cluster->has_majority, has_majority(cluster));

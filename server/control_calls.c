@@ -11,8 +11,10 @@
 #include "server/control.h"
 #include "server/control_check.h"
 #include "server/control_cluster.h"
+#include "server/control_drive.h"
 #include "server/control_health.h"
 #include "server/control_layout.h"
+#include "server/control_leave.h"
 #include "server/control_node.h"
 #include "server/control_recovery.h"
 #include "server/node.h"
@@ -459,6 +461,16 @@ static const struct {
 	{"layout.simulate", control_layout_simulate},
 	{"layout.plan", control_layout_plan},
 	{"layout.apply", control_layout_apply},
+	{"layout.diff", control_layout_diff},
+	{"layout.revert", control_layout_revert},
+	{"layout.history", control_layout_history},
+	{"drive.add", control_drive_add},
+	{"drive.drain", control_drive_drain},
+	{"drive.remove", control_drive_remove},
+	{"drive.gone", control_drive_gone},
+	{"drive.replace", control_drive_replace},
+	{"node.drain", control_node_drain},
+	{"node.remove", control_node_remove},
 };
 
 enum err control_call(struct node *node, const json_t *request, json_t **ret_result, char *message)

@@ -6,16 +6,12 @@
 
 #include "server/node.h"
 
-/* What the control socket can be asked about nodes and the ring: as control_call(). */
+/* What the control socket can be asked about nodes: as control_call(). */
 MUST_USE enum err control_token_create(
 	struct node *node, const json_t *request, json_t **ret_result, char *message);
 MUST_USE enum err control_node_list(
 	struct node *node, const json_t *request, json_t **ret_result, char *message);
 MUST_USE enum err control_quorum(
-	struct node *node, const json_t *request, json_t **ret_result, char *message);
-MUST_USE enum err control_layout_plan(
-	struct node *node, const json_t *request, json_t **ret_result, char *message);
-MUST_USE enum err control_layout_apply(
 	struct node *node, const json_t *request, json_t **ret_result, char *message);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "server/facts.h"
 #include "server/health_codes.h"
+#include "server/node_drives.h"
 
 #define DETAIL_LEN 512
 #define CLOCK_SKEW_MS 1000
@@ -117,8 +118,9 @@ static void judge_self(const struct facts *facts, struct findings *findings)
 		log_mirror_status(node->mirror, &log);
 	if (log.in_sync < log.wanted)
 		find(findings, HEALTH_INDEX_COPIES, "%u of %u copies", log.in_sync, log.wanted);
-	for (unsigned i = 0; i < node->config->drives_count; i++)
-		if (!node->drives[i].drive)
+	for (unsigned i = 0; i < node->drive_count; i++)
+		if (!node->drives[i].drive &&
+			node_drive_state(facts->node, &node->drives[i]) < DRIVE_ROW_GONE)
 			find(findings, HEALTH_DRIVE_DOWN, "%.200s of this node: %.200s",
 				node->drives[i].path, node->drives[i].why);
 }

@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "server/node.h"
+#include "server/layout.h"
 #include "storage/ring/ring.h"
 
 /* What rings mean, for the control socket. */
@@ -21,5 +21,30 @@ MUST_USE enum err control_layout_show(
 MUST_USE enum err control_layout_describe(struct node *node, const struct ring *old,
 	const struct ring *new, const struct ring_drive_info *drives, size_t drive_count,
 	json_t *object);
+
+/* --- for other commands that change the ring -------------------------------------------------- */
+
+/* A layout with the ring that the drives ask for; says what is wrong. */
+MUST_USE enum err control_layout_make(struct node *node, struct layout **ret_layout, char *message);
+
+/* What the step to the layout's ring means, for the one who asked. */
+MUST_USE enum err control_layout_json(
+	struct node *node, const struct layout *layout, json_t **ret_result);
+
+/* Has the index take the ring, if it changes anything; says what is wrong. */
+MUST_USE enum err control_layout_take(
+	struct node *node, const struct layout *layout, const char *what, char *message);
+
+/* As control_call(). */
+MUST_USE enum err control_layout_plan(
+	struct node *node, const json_t *request, json_t **ret_result, char *message);
+MUST_USE enum err control_layout_apply(
+	struct node *node, const json_t *request, json_t **ret_result, char *message);
+MUST_USE enum err control_layout_diff(
+	struct node *node, const json_t *request, json_t **ret_result, char *message);
+MUST_USE enum err control_layout_revert(
+	struct node *node, const json_t *request, json_t **ret_result, char *message);
+MUST_USE enum err control_layout_history(
+	struct node *node, const json_t *request, json_t **ret_result, char *message);
 
 #endif

@@ -300,7 +300,7 @@ static const struct fact_drive *find_drive(
 	unsigned long wanted = strtoul(number, &end, 10);
 	if (!*number || *end)
 		wanted = 0;
-	for (unsigned i = 0; i < node->config->drives_count; i++)
+	for (unsigned i = 0; i < node->drive_count; i++)
 		if (strcmp(node->drives[i].path, number) == 0)
 			wanted = node->drives[i].number;
 	for (size_t i = 0; wanted > 0 && i < facts->drive_count; i++)

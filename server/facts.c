@@ -348,6 +348,12 @@ size_t facts_list_failed(const struct facts *facts, const struct fact_node *cons
 		if (!drive->is_up || is_among(drive->node, more, more_count))
 			failed[count++] = drive->number;
 	}
+	/* What was given up is among the drives no more, and may have places in the ring yet. */
+	size_t gone_count = 0;
+	const uint16_t *gone = facts->snapshot ? ring_snapshot_gone(facts->snapshot, &gone_count)
+					       : NULL;
+	for (size_t i = 0; i < gone_count && count < RING_DRIVES_MAX; i++)
+		failed[count++] = gone[i];
 	return count;
 }
 

@@ -71,8 +71,8 @@ const struct fact_node *facts_find_node(const struct facts *facts, const char *n
 
 const struct fact_node *facts_leader(const struct facts *facts); /* NULL: unknown */
 
-/* Numbers of the drives that are not up, and of those of `more` nodes, which go too. failed has
- * RING_DRIVES_MAX entries. */
+/* Numbers of the drives that are not up or were given up, and of those of `more` nodes, which go
+ * too. failed has RING_DRIVES_MAX entries. */
 size_t facts_list_failed(const struct facts *facts, const struct fact_node *const *more,
 	size_t more_count, uint16_t *failed);
 

@@ -276,6 +276,21 @@ static enum err need_root(const char *state_dir, char *message)
 	return err;
 }
 
+/* --- the end ---------------------------------------------------------------------------------- */
+
+#define REMOVED_NAME "removed"
+
+enum err identity_put_removed(const char *state_dir, char *message)
+{
+	return write_file(state_dir, REMOVED_NAME, "removed from its cluster\n", message);
+}
+
+bool identity_is_removed(const char *state_dir)
+{
+	char path[IDENTITY_PATH_LEN];
+	return identity_path(state_dir, REMOVED_NAME, path) == ERR_OK && access(path, F_OK) == 0;
+}
+
 /* --- the whole -------------------------------------------------------------------------------- */
 
 bool identity_is_there(const char *state_dir)

@@ -14,6 +14,7 @@
  *	machine         which machine node.key is for; likewise
  *	root.key        access key and secret of the first user
  *	epoch           of the cluster, where a forced recovery has raised it
+ *	removed         it is there when the cluster has removed the node
  *
  * "identity" is written last, by a rename: a state directory without it was never finished, and an
  * init that was interrupted is simply run again. */
@@ -113,6 +114,11 @@ MUST_USE enum err identity_copy(const char *state_dir, const char *drive, char *
  * Errors: as identity_begin(); ERR_NOT_FOUND, the drive has no copy; ERR_CORRUPT. */
 MUST_USE enum err identity_restore(
 	const char *state_dir, const char *drive, struct identity *ret_identity, char *message);
+
+/* Notes that this node was removed from its cluster: it does not start any more. Blocks. Errors:
+ * those of files. */
+MUST_USE enum err identity_put_removed(const char *state_dir, char *message);
+bool identity_is_removed(const char *state_dir);
 
 /* Wipes the keys. */
 void identity_fini(struct identity *identity);

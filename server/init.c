@@ -73,8 +73,7 @@ static enum err refuse_drive(char *message, enum err err, const char *path)
 	return refuse(message, err, "drive %.300s: %s", path, err_text(err));
 }
 
-/* Formats one directory, or finds that an earlier try did. */
-static enum err format_drive(const struct config *config, const struct config_drive *drive,
+enum err init_drive(const struct config *config, const struct config_drive *drive,
 	const struct identity *identity, char *message)
 {
 	struct disk *disk;
@@ -141,7 +140,7 @@ static enum err make_rest(
 {
 	enum err err = make_certificate(config, message);
 	for (unsigned i = 0; !err && i < config->drives_count; i++)
-		err = format_drive(config, &config->drives[i], identity, message);
+		err = init_drive(config, &config->drives[i], identity, message);
 	if (!err)
 		err = init_log(config, identity, message);
 	return err ? err : identity_finish(config->state_dir, identity, message);

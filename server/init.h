@@ -21,6 +21,11 @@ struct join_token;
 MUST_USE enum err init_join(
 	const struct config *config, const struct join_token *token, char *message);
 
+/* Makes a drive of a directory, or finds that an earlier try did. Blocks. Errors: ERR_FOREIGN, it
+ * is another cluster's; ERR_NOT_EMPTY, it holds something else; those of files. */
+MUST_USE enum err init_drive(const struct config *config, const struct config_drive *drive,
+	const struct identity *identity, char *message);
+
 /* Makes the state directory anew of what a node kept on its drives: who it is, its keys, and a
  * certificate; its next start brings the index back. Blocks. Errors: ERR_EXISTS, there is a state
  * directory of a node; ERR_NOT_FOUND, no drive has a copy; ERR_FOREIGN, drives are of different

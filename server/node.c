@@ -34,6 +34,20 @@ static void node_signals(sigset_t *ret_signals)
 	sigaddset(ret_signals, NODE_SIGNAL);
 }
 
+void node_fail(struct node *node, enum err err, const char *format, ...)
+{
+	char text[NODE_MESSAGE_LEN];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	trace_event(node->trace, TRACE_ERROR, 0, "%s", text);
+	if (!node->has_failed)
+		node->failure = err;
+	node->has_failed = true;
+	kill(getpid(), SIGTERM);
+}
+
 /* --- threads ---------------------------------------------------------------------------------- */
 
 static enum err open_loops(struct node *node)
@@ -183,8 +197,15 @@ static enum err assemble_index(struct node *node, char *message)
 		err = check_clock(node, message);
 	if (!err)
 		err = identity_load(node->config->state_dir, &node->identity, message);
+	if (!err && identity_is_removed(node->config->state_dir))
+		err = node_refuse(message, ERR_DENIED,
+			"this node was removed from its cluster; to join again, empty %.300s and "
+			"its drives and use a new token",
+			node->config->state_dir);
 	if (!err)
 		err = node_lock_state(node, message);
+	if (!err)
+		err = node_list_drives(node, message);
 	if (err)
 		return err;
 	secret_box_init(&node->box, node->identity.cluster_key);
@@ -358,7 +379,7 @@ static enum err begin_drive_stop(void *arg)
 /* Has every drive commit what it knows; no client is left. */
 static void stop_drives(struct node *node)
 {
-	for (unsigned i = 0; i < node->config->drives_count; i++) {
+	for (unsigned i = 0; i < node->drive_count; i++) {
 		struct drive_end end = {.drive = node->drives[i].drive};
 		if (!end.drive)
 			continue;
@@ -459,7 +480,7 @@ static void close_store(struct node *node)
 		close_loop(node, i);
 	for (unsigned i = 0; i < node->config->loops; i++)
 		index_reader_close(node->store_loops[i].reader);
-	for (unsigned i = 0; i < node->config->drives_count; i++)
+	for (unsigned i = 0; i < node->drive_count; i++)
 		node_close_drive(&node->drives[i]);
 }
 
@@ -488,8 +509,10 @@ void node_stop(struct node *node)
 	index_snapshots_free(node->snapshots);
 	log_mirror_close(node->mirror);
 	kv_close(node->index_kv);
-	for (unsigned i = 0; i < node->config->drives_count; i++)
+	for (unsigned i = 0; i < node->drive_count; i++)
 		node_close_disk(&node->drives[i].disk);
+	for (unsigned i = 0; i < STORE_DRIVES_MAX; i++)
+		free(node->drives[i].path);
 	node_close_disk(&node->state_disk);
 	cluster_free(node->cluster);
 	for (unsigned i = 0; i < node->config->loops; i++)

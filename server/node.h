@@ -62,7 +62,8 @@ struct node_disk {
 };
 
 struct node_drive {
-	const char *path;
+	char *path; /* owned */
+	bool is_added; /* while the node ran: the configuration does not name it */
 	struct node_disk disk;
 	struct kv *locations;
 	struct drive *drive; /* NULL: not in service, and why says so */
@@ -103,7 +104,10 @@ struct node {
 	_Atomic bool has_failed; /* the index stopped: the node leaves service */
 	enum err failure; /* written before */
 
+	/* Those of the configuration, then those that were added (node_drives.h); only the control
+	 * thread adds any, and counts what is ready to be used. */
 	struct node_drive drives[STORE_DRIVES_MAX];
+	_Atomic unsigned drive_count;
 	struct store store;
 	struct store_loop store_loops[NODE_LOOPS_MAX];
 	unsigned store_loop_count;
@@ -158,12 +162,22 @@ void node_stop(struct node *node);
 MUST_USE enum err node_propose(
 	struct node *node, const struct command *command, struct command_result *ret_result);
 
+/* The same for what may be done twice: tries again for some seconds while the lead changes hands.
+ */
+MUST_USE enum err node_propose_until(
+	struct node *node, const struct command *command, struct command_result *ret_result);
+
 /* Adds this node's drives, a first ring and the root key to the index, where they are not there
  * yet, and gives the drives their numbers. Blocks. */
 MUST_USE enum err node_bootstrap(struct node *node, char *message);
 
 /* Prints the bounds of all pools and queues as log lines. */
 void node_print_limits(const struct node *node);
+
+/* Has the node leave service and node_wait() return err, which is said in one line of the log. Any
+ * thread; the first one counts. */
+__attribute__((format(printf, 3, 4))) void node_fail(
+	struct node *node, enum err err, const char *format, ...);
 
 /* One line of why, for messages. */
 __attribute__((format(printf, 3, 4))) enum err node_refuse(

@@ -64,7 +64,7 @@ static size_t list_limits(const struct node *node, struct limit *limits)
 		(uint64_t)BUFFER_ARENAS * BUFFER_ARENA_LEN_DEFAULT,
 		"rows of the index that are not committed yet"};
 	limits[count++] = (struct limit){"drives",
-		(uint64_t)BUFFER_ARENAS * DRIVE_ARENA_LEN * config->drives_count,
+		(uint64_t)BUFFER_ARENAS * DRIVE_ARENA_LEN * node->drive_count,
 		"rows of the drives' tables that are not committed yet"};
 	if (node->cluster)
 		limits[count++] = (struct limit){"other nodes",

@@ -26,11 +26,10 @@ static void find_homes(struct node *node)
 {
 	node->homes[0] = (struct log_home){.disk = node->state_disk.disk};
 	node->home_count = 1;
-	for (unsigned i = 0; i < node->config->drives_count; i++) {
+	for (unsigned i = 0; i < node->drive_count; i++) {
 		struct node_drive *drive = &node->drives[i];
 		struct drive_identity identity;
 		struct stat st;
-		drive->path = node->config->drives[i].path;
 		if (stat(drive->path, &st) != 0 ||
 			node_open_disk(node, drive->path, &drive->disk) != ERR_OK ||
 			drive_identify(drive->disk.disk, &identity) != ERR_OK ||
@@ -48,12 +47,12 @@ static_assert(STORE_DRIVES_MAX + 1 <= LOG_HOMES_MAX, "every drive is a home");
 static unsigned count_file_systems(const struct node *node)
 {
 	unsigned count = 0;
-	for (unsigned i = 0; i < node->config->drives_count; i++) {
+	for (unsigned i = 0; i < node->drive_count; i++) {
 		struct stat own, other;
 		bool is_first = true;
-		if (stat(node->config->drives[i].path, &own) == 0)
+		if (stat(node->drives[i].path, &own) == 0)
 			for (unsigned j = 0; j < i && is_first; j++)
-				is_first = stat(node->config->drives[j].path, &other) != 0 ||
+				is_first = stat(node->drives[j].path, &other) != 0 ||
 					other.st_dev != own.st_dev;
 		count += is_first;
 	}
@@ -63,9 +62,8 @@ static unsigned count_file_systems(const struct node *node)
 static unsigned wanted_copies(const struct node *node)
 {
 	if (node->config->log_copies > 0)
-		return node->config->log_copies < node->config->drives_count
-			? node->config->log_copies
-			: node->config->drives_count;
+		return node->config->log_copies < node->drive_count ? node->config->log_copies
+								    : node->drive_count;
 	unsigned count = count_file_systems(node);
 	return count >= DRIVES_FOR_THREE ? 3 : count > 1 ? 2 : 1;
 }
@@ -123,7 +121,7 @@ static enum err open_mirror(struct node *node, char *message)
 static void copy_identity(struct node *node)
 {
 	char message[IDENTITY_MESSAGE_LEN];
-	for (unsigned i = 0; i < node->config->drives_count; i++) {
+	for (unsigned i = 0; i < node->drive_count; i++) {
 		const struct node_drive *drive = &node->drives[i];
 		if (drive->disk.disk &&
 			identity_copy(node->config->state_dir, drive->path, message) != ERR_OK)
@@ -202,7 +200,7 @@ enum err node_open_log(struct node *node, char *message)
 		err = open_consensus(node, &setup);
 	if (err)
 		return node_refuse(message, err, "the log in %.300s/log: %s",
-			node->mirror ? node->config->drives[0].path : node->config->state_dir,
+			node->mirror ? node->drives[0].path : node->config->state_dir,
 			err_text(err));
 	if (node->mirror)
 		copy_identity(node);

@@ -221,7 +221,7 @@ static void write_disks(const struct node *node, struct metrics_text *text, cons
 		metrics_text_label(label, sizeof label, "disk", node->config->state_dir);
 		metrics_text_value(text, label, value(disk_count_stats(node->state_disk.count)));
 	}
-	for (unsigned i = 0; i < node->config->drives_count; i++) {
+	for (unsigned i = 0; i < node->drive_count; i++) {
 		const struct node_drive *drive = &node->drives[i];
 		if (!drive->disk.count)
 			continue;
@@ -235,7 +235,7 @@ static void write_drives(const struct node *node, struct metrics_text *text, con
 	const char *help, double (*value)(const struct node_drive *drive))
 {
 	metrics_text_family(text, name, help, METRICS_GAUGE);
-	for (unsigned i = 0; i < node->config->drives_count; i++) {
+	for (unsigned i = 0; i < node->drive_count; i++) {
 		char label[IDENTITY_PATH_LEN + 32];
 		metrics_text_label(label, sizeof label, "drive", node->drives[i].path);
 		metrics_text_value(text, label, value(&node->drives[i]));

@@ -8,6 +8,7 @@
  * node_stop() closes it. Errors come with a message where there is more to say than their text. */
 MUST_USE enum err node_lock_state(struct node *node, char *message);
 MUST_USE enum err node_open_index(struct node *node, char *message);
+MUST_USE enum err node_list_drives(struct node *node, char *message);
 MUST_USE enum err node_open_drives(struct node *node, char *message);
 MUST_USE enum err node_open_store(struct node *node);
 MUST_USE enum err node_open_services(struct node *node);
@@ -21,6 +22,13 @@ MUST_USE enum err node_listen(struct node *node, const char *address, bool is_s3
  * files are closed by then. */
 MUST_USE enum err node_open_disk(struct node *node, const char *path, struct node_disk *disk);
 void node_close_disk(struct node_disk *disk);
+
+/* Opens one of the node's drives; its why says what is wrong. Blocks; not on a loop. */
+MUST_USE enum err node_open_drive(struct node *node, unsigned index);
+
+/* Makes an open drive known to the index, if it is not yet, and lends it to the loops. weight 0: as
+ * many bytes as it has. Blocks; not on a loop. Errors: ERR_DENIED, it was given up or removed. */
+MUST_USE enum err node_introduce_drive(struct node *node, unsigned index, uint64_t weight);
 
 /* Closes what is on the drive; its disk stays open, since the log may be there. */
 void node_close_drive(struct node_drive *drive);

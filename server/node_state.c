@@ -224,23 +224,27 @@ void node_close_drive(struct node_drive *drive)
 	drive->locations = NULL;
 }
 
+enum err node_open_drive(struct node *node, unsigned index)
+{
+	struct node_drive *drive = &node->drives[index];
+	enum err err = open_drive(node, drive, index);
+	if (!err)
+		return ERR_OK;
+	node_close_drive(drive);
+	snprintf(drive->why, sizeof drive->why, "drive %.300s %s", drive->path, drive_trouble(err));
+	return err;
+}
+
 enum err node_open_drives(struct node *node, char *message)
 {
 	unsigned opened = 0;
-	for (unsigned i = 0; i < node->config->drives_count; i++) {
-		struct node_drive *drive = &node->drives[i];
-		drive->path = node->config->drives[i].path;
-		enum err err = open_drive(node, drive, i);
-		if (err) {
-			node_close_drive(drive);
-			snprintf(drive->why, sizeof drive->why, "drive %.300s %s", drive->path,
-				drive_trouble(err));
-			trace_event(node->trace, TRACE_ERROR, 0, "%s", drive->why);
-		} else {
+	for (unsigned i = 0; i < node->drive_count; i++) {
+		if (node_open_drive(node, i) == ERR_OK)
 			opened++;
-		}
+		else
+			trace_event(node->trace, TRACE_ERROR, 0, "%s", node->drives[i].why);
 	}
-	if (opened == 0 && node->config->drives_count > 0)
+	if (opened == 0 && node->drive_count > 0)
 		return node_refuse(message, ERR_QUORUM, "%.500s; no drive is left to serve",
 			node->drives[0].why);
 	return ERR_OK;

@@ -5,32 +5,43 @@
 #include <string.h>
 
 #include "server/control_health.h"
+#include "server/node_drives.h"
 #include "server/node_space.h"
 #include "server/version.h"
 
 static const char *const class_names[] = {"nvme", "ssd", "hdd"};
 
-static json_t *drive_json(const struct node_drive *drive)
+static json_t *drive_json(struct node *node, const struct node_drive *drive)
 {
+	enum row_drive_state row_state = node_drive_state(node, drive);
 	if (!drive->drive)
 		return json_pack(
 			"{s:s, s:s, s:s}", "path", drive->path, "state", "out", "why", drive->why);
 	struct drive_space space;
 	drive_space(drive->drive, &space);
 	bool is_up = drive_state(drive->drive) == DRIVE_UP;
+	bool is_late = row_state >= DRIVE_ROW_GONE;
 	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:I, s:I, s:I}", "path", drive->path,
-		"state", is_up ? "up" : "fenced", "why",
-		is_up ? "" : "a write, read or flush failed; replace the drive", "number",
-		(int)drive->number, "class", class_names[drive_identity(drive->drive)->class],
-		"total", (json_int_t)space.total, "used", (json_int_t)space.used, "garbage",
-		(json_int_t)space.garbage, "free", (json_int_t)space.free);
+		"state",
+		is_late                                   ? "removed"
+			: !is_up                          ? "fenced"
+			: row_state == DRIVE_ROW_DRAINING ? "draining"
+							  : "up",
+		"why",
+		is_late         ? "it was given up or removed, and is not used"
+			: is_up ? ""
+				: "a write, read or flush failed; replace the drive",
+		"number", (int)drive->number, "class",
+		class_names[drive_identity(drive->drive)->class], "total", (json_int_t)space.total,
+		"used", (json_int_t)space.used, "garbage", (json_int_t)space.garbage, "free",
+		(json_int_t)space.free);
 }
 
-static json_t *drives_json(const struct node *node)
+static json_t *drives_json(struct node *node)
 {
 	json_t *list = json_array();
-	for (unsigned i = 0; i < node->config->drives_count; i++)
-		json_array_append_new(list, drive_json(&node->drives[i]));
+	for (unsigned i = 0; i < node->drive_count; i++)
+		json_array_append_new(list, drive_json(node, &node->drives[i]));
 	return list;
 }
 
@@ -53,7 +64,7 @@ static void format_index(const struct node *node, char *text, size_t cap)
 	}
 	if (!node->mirror) {
 		snprintf(text, cap, "on the state directory's drive alone%s",
-			node->config->drives_count > 1
+			node->drive_count > 1
 				? "; drives on file systems of their own would each have a copy"
 				: "");
 		return;
@@ -97,9 +108,8 @@ static bool is_log_short(const struct node *node)
 
 /* What promise P1 means here, in one line; of a cluster its own status says it. */
 static void format_durability(
-	const struct node *node, const struct ring *ring, unsigned up, char *text, size_t cap)
+	const struct node *node, const struct ring *ring, unsigned out, char *text, size_t cap)
 {
-	unsigned out = node->config->drives_count - up;
 	unsigned m = ring ? ring->profile.m : 0;
 	text[0] = '\0';
 	if (node->cluster && !node_drives_share(node))
@@ -134,23 +144,22 @@ enum err node_status(struct node *node, const json_t *request, json_t **ret_resu
 	(void)message;
 	struct index_status index;
 	index_status(node->index, &index);
-	unsigned up = 0;
-	for (unsigned i = 0; i < node->store.drive_count; i++)
-		up += drive_state(node->store.drives[i].drive) == DRIVE_UP;
+	unsigned wanted, up;
+	node_count_drives(node, &wanted, &up);
 	struct ring_snapshot *snapshot = index_ring(node->index);
 	const struct ring *ring = snapshot ? ring_snapshot_ring(snapshot) : NULL;
 	char fingerprint[TLS_FINGERPRINT_LEN];
 	tls_fingerprint(node->tls, fingerprint);
 	char promise[256];
-	format_durability(node, ring, up, promise, sizeof promise);
+	format_durability(node, ring, wanted - up, promise, sizeof promise);
 	char full[512], copies[256];
 	node_format_full(node, &index, full, sizeof full);
 	format_index(node, copies, sizeof copies);
-	const char *state = node->has_failed      ? "failed"
-		: index.is_space_low              ? "full"
-		: up < node->config->drives_count ? "degraded"
-		: is_log_short(node)              ? "degraded"
-						  : "ok";
+	const char *state = node->has_failed ? "failed"
+		: index.is_space_low         ? "full"
+		: up < wanted                ? "degraded"
+		: is_log_short(node)         ? "degraded"
+					     : "ok";
 	*ret_result = json_pack(
 		"{s:s, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:s, s:{s:i, s:i}, "
 		"s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:o}",
@@ -158,7 +167,7 @@ enum err node_status(struct node *node, const json_t *request, json_t **ret_resu
 		"version", RUBUS_VERSION, "s3_address", node->config->s3_address, "admin_address",
 		node->config->admin_address, "region", node->config->region, "tls_fingerprint",
 		fingerprint, "started_ms", (json_int_t)node->started_ms, "drives_up", (int)up,
-		"drives", (int)node->config->drives_count, "durability", promise, "profile", "k",
+		"drives", (int)wanted, "durability", promise, "profile", "k",
 		ring ? ring->profile.k : 0, "m", ring ? ring->profile.m : 0, "index", "applied",
 		(json_int_t)index.applied, "committed", (json_int_t)index.committed, "bytes",
 		(json_int_t)index.kv_used, "commands", (json_int_t)index.commands, "free",

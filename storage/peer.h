@@ -54,6 +54,7 @@ enum peer_kind { /* on the wire: never renumbered */
 	PEER_SHARD_CENSUS = 39,
 	/* Nodes: storage/meta, server. */
 	PEER_STATUS = 64,
+	PEER_REMOVED = 65, /* the one who is asked is no node of the cluster any more */
 	PEER_KIND_COUNT = 128,
 };
 

@@ -17,6 +17,32 @@ static void changed(struct consensus_change *change)
 			(unsigned long long)change->id, texts[change->kind]);
 }
 
+static bool has_drives(struct steward *steward, struct id node)
+{
+	struct row_drive row;
+	enum err err = ERR_OK;
+	for (uint32_t from = 1; from <= UINT16_MAX; from = row.number + 1u) {
+		err = index_drive_next(steward->setup.reader, from, &row);
+		if (err || (row.state < DRIVE_ROW_GONE && id_is_equal(row.node, node)))
+			break;
+	}
+	return err != ERR_NOT_FOUND;
+}
+
+/* Those that are to be members: all but who has left. */
+static size_t choose_staying(struct steward *steward, const struct steward_node *nodes,
+	size_t node_count, struct steward_node *staying)
+{
+	size_t count = 0;
+	bool has_begun = index_view_begin(steward->setup.reader) == ERR_OK;
+	for (size_t i = 0; i < node_count; i++)
+		if (!nodes[i].is_draining || !has_begun || has_drives(steward, nodes[i].id))
+			staying[count++] = nodes[i];
+	if (has_begun)
+		index_view_end(steward->setup.reader);
+	return count;
+}
+
 static void change_members(
 	struct steward *steward, uint64_t self, const struct steward_node *nodes, size_t node_count)
 {
@@ -25,7 +51,9 @@ static void change_members(
 	if (steward->is_changing || members.count == 0 || !members.is_committed)
 		return;
 	struct consensus_change *change = &steward->change;
-	if (steward_plan(&members, nodes, node_count, self, change) != ERR_OK)
+	struct steward_node staying[ROW_NODES_MAX];
+	size_t count = choose_staying(steward, nodes, node_count, staying);
+	if (steward_plan(&members, staying, count, self, change) != ERR_OK)
 		return;
 	change->loop = steward->setup.loop;
 	change->done = changed;

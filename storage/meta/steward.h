@@ -10,6 +10,9 @@
  * gives votes (storage/meta/steward_plan.h decides), and closes the sessions of nodes that are
  * gone. What was not carried out, because the lead was lost or nobody answered, is decided anew.
  *
+ * A node that is draining and has no drive left, all being removed or given up, is taken out of the
+ * group: only then may its row go, since the others refuse it from there on.
+ *
  * Embedded in what owns it, which says how nodes are; belongs to one loop. */
 #define STEWARD_SESSION_SILENT_MS 30000 /* then the session of a node is closed for it */
 #define STEWARD_SETTLE_MS 2000 /* a new leader first learns who is linked */

@@ -24,6 +24,7 @@ struct steward_node {
 	bool is_linked; /* the leader's own node is */
 	uint64_t silent_ms;
 	uint64_t log_id; /* of the log that it has now; 0: it has not said so yet */
+	bool is_draining; /* by its row; steward_plan() does not see one that has no drive left */
 };
 
 /* How many of that many members have a vote (W2). */

@@ -34,7 +34,7 @@ struct missed {
 struct store {
 	struct index *index;
 	struct store_drive drives[STORE_DRIVES_MAX];
-	unsigned drive_count;
+	_Atomic unsigned drive_count; /* goes up while others read, when the entry is written */
 	atomic_uint_least64_t census_index; /* other nodes could not tell this one what to free up
 					     * to there; 0: never */
 	struct missed missed; /* nodes that this one could not tell */
