@@ -66,6 +66,16 @@ static enum err find_drive(
 	return err;
 }
 
+bool control_drive_is_late(struct node *node, const char *name, uint16_t *ret_number)
+{
+	char message[NODE_MESSAGE_LEN];
+	struct row_drive row;
+	if (find_drive(node, name, &row, message) != ERR_OK || row.state < DRIVE_ROW_GONE)
+		return false;
+	*ret_number = row.number;
+	return true;
+}
+
 static enum err refuse_late(const struct row_drive *row, char *message)
 {
 	return node_refuse(message, ERR_CONFLICT, "drive %u %s; see what there is: rubus tree",

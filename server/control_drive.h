@@ -22,6 +22,9 @@ MUST_USE enum err control_drive_replace(
 MUST_USE enum err control_drive_set_state(
 	struct node *node, uint16_t number, enum row_drive_state state);
 
+/* Was a drive of that number, or path on this node, given up or removed? */
+bool control_drive_is_late(struct node *node, const char *name, uint16_t *ret_number);
+
 /* Takes a drive without shards out of the index for good; says what is still in the way. */
 MUST_USE enum err control_drive_let_go(struct node *node, uint16_t number, char *message);
 

@@ -28,13 +28,14 @@ static json_t *profile_json(const struct ring *ring)
 static enum err describe(struct node *node, const struct ring *old, const struct layout *layout,
 	const struct ring *new, bool changes, json_t **ret_result)
 {
+	bool is_plan = new == &layout->ring;
 	json_t *json = json_pack("{s:b, s:s, s:I, s:s, s:o}", "changes", changes, "plan",
 		layout->name, "version", (json_int_t) new->version, "domain",
 		domain_names[new->domain], "profile", profile_json(new));
 	if (old)
 		json_object_set_new(json, "profile_before", profile_json(old));
 	enum err err = control_layout_describe(
-		node, old, new, layout->drives, layout->drive_count, json);
+		node, old, new, layout->drives, layout->drive_count, is_plan, json);
 	if (err) {
 		json_decref(json);
 		return err;

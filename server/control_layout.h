@@ -17,10 +17,11 @@ MUST_USE enum err control_layout_show(
 	struct node *node, const json_t *request, json_t **ret_result, char *message);
 
 /* Adds to an object what the step from one ring (NULL: none) to another takes and gives. drives are
- * those of the new ring. */
+ * those of the new ring. One that is planned is checked, too; one that was taken before may have
+ * drives that are to leave since. */
 MUST_USE enum err control_layout_describe(struct node *node, const struct ring *old,
 	const struct ring *new, const struct ring_drive_info *drives, size_t drive_count,
-	json_t *object);
+	bool is_plan, json_t *object);
 
 /* --- for other commands that change the ring -------------------------------------------------- */
 

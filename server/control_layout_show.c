@@ -45,15 +45,15 @@ static void add_steps(const struct ring_summary_request *request, const struct f
 	json_object_set_new(object, "drives", list);
 }
 
-static enum err add_summary(
-	const struct ring_summary_request *request, const struct facts *facts, json_t *object)
+static enum err add_summary(const struct ring_summary_request *request, const struct facts *facts,
+	bool is_plan, json_t *object)
 {
 	struct ring_summary summary;
 	struct ring_drive_summary *drives = calloc(request->drive_count + 1, sizeof *drives);
 	if (!drives)
 		return ERR_NO_MEMORY;
 	enum err err = ring_summarize(request, drives, &summary);
-	if (!err)
+	if (!err && is_plan)
 		err = ring_check_summary(request, drives, &summary);
 	if (!err) {
 		add_steps(request, facts, drives, object);
@@ -72,7 +72,7 @@ static enum err add_summary(
 }
 
 enum err control_layout_describe(struct node *node, const struct ring *old, const struct ring *new,
-	const struct ring_drive_info *drives, size_t drive_count, json_t *object)
+	const struct ring_drive_info *drives, size_t drive_count, bool is_plan, json_t *object)
 {
 	struct facts *facts;
 	enum err err = facts_new(node, &facts);
@@ -97,7 +97,7 @@ enum err control_layout_describe(struct node *node, const struct ring *old, cons
 			request.spaces = NULL; /* not known of all */
 	}
 	if (!err)
-		err = add_summary(&request, facts, object);
+		err = add_summary(&request, facts, is_plan, object);
 	free(spaces);
 	facts_free(facts);
 	return err;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "gateway/digest/hex.h"
+#include "server/control_drive.h"
 #include "server/facts.h"
 
 #define MINUTE_MS UINT64_C(60000)
@@ -344,12 +345,16 @@ enum err control_drive_safe_to_remove(
 {
 	const char *name = argument(request, "drive");
 	struct facts *facts;
+	uint16_t late;
 	enum err err = facts_new(node, &facts);
 	if (err)
 		return err;
 	const struct fact_drive *drive = find_drive(facts, name, node);
 	if (drive)
 		*ret_result = remove_json(facts, drive);
+	else if (control_drive_is_late(node, name, &late))
+		*ret_result = json_pack("{s:i, s:b, s:s}", "drive", (int)late, "safe_to_remove",
+			true, "why", "it was given up or removed: nothing on it is counted on");
 	else
 		err = node_refuse(message, ERR_NOT_FOUND,
 			"there is no drive '%.200s' in service; name it by its number, or by its "

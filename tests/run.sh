@@ -28,6 +28,7 @@
 #   pause     a node that leads, stands still for half a minute, and goes on
 #   nodes     three nodes that are killed and paused while clients race on them
 #   join      nodes that join one whose log has forgotten how it began
+#   grow      drives and nodes that come and go under load
 #   recover   a majority that is lost for ever, and what goes on without it
 #   partition three nodes that are cut off from one another; needs root
 #   histories what racing clients were answered, held against the rules of a register
@@ -38,7 +39,7 @@ shift
 builddir=$(cd "$builddir" && pwd) || exit 1
 release=$builddir/release
 python=$builddir/clients/bin/python
-parts=${*:-quick framing boto hostile cluster_cli kill9 histories kills pause nodes partition join recover restic registry s3cmd rclone census drives mirror bitflip maps stalled full aws}
+parts=${*:-quick framing boto hostile cluster_cli kill9 histories kills pause nodes partition join grow recover restic registry s3cmd rclone census drives mirror bitflip maps stalled full aws}
 
 logs=$builddir/test-logs
 mkdir -p "$logs"
@@ -147,7 +148,7 @@ for part in $parts; do
 	cluster_cli) part cluster_cli 300 "$python" tests/s3/cluster_cli.py "$release" ;;
 	full) part full 600 "$python" tests/s3/full.py "$release" ;;
 	census) part census 600 "$python" tests/crash/census.py --test "$release" ;;
-	drives | mirror | bitflip | maps | kill9 | kills | pause | nodes | join | recover | partition | histories)
+	drives | mirror | bitflip | maps | kill9 | kills | pause | nodes | join | grow | recover | partition | histories)
 		part "$part" 1200 "$python" "tests/crash/$part.py" "$release" ;;
 	*)
 		echo "$0: no part is called $part; see the top of this file" >&2

@@ -55,6 +55,14 @@ def no(node, *words):
     return answer
 
 
+def refusal(node, *words):
+    """The status and the message of a command that fails."""
+    status, answer = ask(node, *words)
+    assert status != 0, answer
+    equal(answer["error"]["exit_status"], status)
+    return status, answer["error"]["message"]
+
+
 def text(node, *words):
     return subprocess.run(
         [node.program, *words, "--config", node.config], capture_output=True, text=True,
@@ -168,6 +176,86 @@ def what_ifs(cases, first):
         assert all(abs(node["ahead_ms"]) < 500 for node in nodes), nodes
 
 
+def hardware_changes(cases, cluster):
+    """What is shown and what is refused; that shards then really move is for tests/crash/grow.py."""
+    first, second, _ = cluster.nodes
+    path = f"{second.dir}/drive2"
+    with cases.case("a drive is added to a running node, and holds nothing yet"):
+        added = yes(second, "drive", "add", path, "--class", "ssd", "--weight", "300G")
+        equal((added["drive"], added["class"], added["weight"]), (4, "ssd", 300 << 30))
+        wait_until(lambda: {drive["drive"]: drive["shards"] for drive in yes(first, "layout", "show")["drives"]}
+                   == {1: 1024, 2: 1024, 3: 1024, 4: 0}, 10, lambda: yes(first, "layout", "show"))
+    with cases.case("what cannot be added is refused"):
+        equal(refusal(second, "drive", "add", path)[0], 6)
+        equal(refusal(second, "drive", "add", "relative")[0], 2)
+        equal(refusal(second, "drive", "add", "/dev/null")[0], 2)
+        equal(refusal(second, "drive", "add", first.dir)[0], 6)
+        equal(refusal(second, "drive", "add", f"{second.dir}/x", "--weight", "0")[0], 2)
+        equal(refusal(second, "drive", "add", f"{second.dir}/x", "--class", "tape")[0], 2)
+    with cases.case("a plan has a name, and is applied once"):
+        wire = Wire(first)
+        for i in range(30):
+            equal(wire.request("PUT", f"/seen/{i}", body=b"y" * 200000).status, 200)
+        plan = yes(first, "layout", "plan", "--out", os.path.join(cluster.parent, "plan.json"))
+        equal((plan["changes"], plan["profile_before"], plan["profile"]), (True, "2+1", "2+1"))
+        after = {drive["drive"]: drive["shards_after"] for drive in plan["drives"]}
+        assert after[4] > 0 and after[2] + after[4] == 1024 and plan["move_bytes"] > 0, plan
+        equal(yes(first, "layout", "diff")["changes"], False)
+        equal(yes(first, "layout", "apply", os.path.join(cluster.parent, "plan.json"))["plan"], plan["plan"])
+        status, message = refusal(first, "layout", "apply", plan["plan"])
+        equal(status, 6)
+        assert "rubus layout plan" in message, message
+    with cases.case("what was done is listed, and is gone back from"):
+        wait_until(lambda: not yes(first, "layout", "diff")["changes"], 30, lambda: yes(first, "layout", "diff"))
+        equal([entry["what"] for entry in yes(second, "layout", "history")["history"]],
+              ["first ring", "apply", "apply"])
+        equal(yes(first, "layout", "revert")["changes"], True)
+        wait_until(lambda: not yes(first, "layout", "diff")["changes"], 30, lambda: yes(first, "layout", "diff"))
+        shards = {drive["drive"]: drive["shards"] for drive in yes(first, "layout", "show")["drives"]}
+        equal(shards, {1: 1024, 2: 1024, 3: 1024, 4: 0})
+        equal(yes(second, "layout", "history")["history"][-1]["what"], "revert")
+    with cases.case("a drain is shown, and taken back"):
+        plan = yes(first, "drive", "drain", "2")
+        equal((plan["applied"], plan["changes"]), (False, True))
+        equal({drive["drive"]: drive["shards_after"] for drive in plan["drives"]}[2], 0)
+        equal(yes(second, "drive", "list")["drives"][0]["state"], "draining")
+        yes(first, "drive", "drain", "2", "--cancel")
+        equal(yes(second, "drive", "list")["drives"][0]["state"], "up")
+        equal(yes(first, "layout", "diff")["changes"], False)
+    with cases.case("drives that hold shards, or work, are not removed or given up"):
+        status, message = refusal(first, "drive", "remove", "2")
+        equal(status, 6)
+        assert "rubus drive drain 2" in message, message
+        status, message = refusal(first, "drive", "gone", "2")
+        equal(status, 6)
+        assert "rubus drive drain 2" in message, message
+        equal(refusal(first, "drive", "drain", "9")[0], 5)
+        equal(refusal(first, "drive", "replace", "9", f"{first.dir}/x")[0], 5)
+    with cases.case("a drive cannot take places where its node has others"):
+        status, message = refusal(first, "drive", "replace", "2", f"{first.dir}/drive2")
+        equal(status, 6)
+        assert "rubus drive drain 2" in message, message
+    with cases.case("empty drives are removed"):
+        wait_until(lambda: ask(second, "drive", "remove", path)[0] == 0, 30,
+                   lambda: ask(second, "drive", "remove", path))
+        equal(yes(first, "drive", "remove", f"{first.dir}/drive2")["state"], "removed")
+        equal(refusal(first, "drive", "drain", "4")[0], 6)
+        equal(yes(second, "status")["state"], "ok")
+        equal([drive["drive"] for drive in yes(first, "layout", "show")["drives"]], [1, 2, 3])
+    with cases.case("nodes that work are not removed, nor is the one that is asked"):
+        status, message = refusal(first, "node", "remove", "node2")
+        equal(status, 6)
+        assert "rubus node drain node2" in message, message
+        equal(refusal(first, "node", "remove", "node1")[0], 6)
+        equal(refusal(first, "node", "remove", "node9")[0], 5)
+        equal(refusal(first, "node", "drain", "node9")[0], 5)
+    with cases.case("the drain of a node is shown, and taken back"):
+        plan = yes(first, "node", "drain", "node3")
+        equal((plan["applied"], plan["profile"]), (False, "1+1"))
+        yes(first, "node", "drain", "node3", "--cancel")
+        equal(yes(first, "layout", "plan")["changes"], False)
+
+
 def a_node_is_away(cases, cluster):
     first, second, _ = cluster.nodes
     second.pause()
@@ -237,6 +325,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="cluster-cli-") as parent, Cluster(sys.argv[1], parent) as cluster:
         all_is_well(cases, cluster.nodes)
         what_ifs(cases, cluster.nodes[0])
+        hardware_changes(cases, cluster)
         a_node_is_away(cases, cluster)
         a_clock_is_wrong(cases, cluster)
         the_quorum_is_lost(cases, cluster)
