@@ -34,17 +34,13 @@ class BenchCluster(Cluster):
     """Nodes with a bucket; load goes to all of them, or to those that are named."""
 
     def __init__(self, build, parent, count, drives=1, environment=None):
-        self.environment = environment
         parent = os.path.join(parent, f"cluster{len(started)}")
         os.makedirs(parent)
-        super().__init__(build, parent, count, drives, self.make_node)
+        super().__init__(build, parent, count, drives, BenchNode, environment)
         started.append(self)
         self.__enter__()
         self.nodes[0].run("bucket", "create", "bench")
         self.settle()
-
-    def make_node(self, build, parent, name, drives):
-        return BenchNode(build, parent, name, drives, self.environment)
 
     def settle(self):
         """Until the ring that was applied is that which all writes go by."""
@@ -272,10 +268,10 @@ def memory(build, parent):
     time.sleep(13)  # what was lent is given back after 10 s
     say("nodes3_rss_idle", cluster.rss(), "MiB", 32, most=True)
     with Peak(*cluster.pids()) as peak:
-        cluster.load("put", 1 << 20, 128, seconds=5, keys=500)
+        cluster.load("put", 1 << 20, 128, seconds=4, keys=500)
     say("nodes3_rss_128_uploads", peak.peak, "MiB", 128, most=True)
     with Peak(*cluster.pids()) as peak:
-        cluster.load("put", 1 << 20, 128, seconds=5, keys=500, nodes=cluster.nodes[:1])
+        cluster.load("put", 1 << 20, 128, seconds=4, keys=500, nodes=cluster.nodes[:1])
     say("nodes3_rss_128_uploads_one_node", peak.peak, "MiB", 128, most=True)
     cluster.stop()
 

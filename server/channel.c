@@ -233,10 +233,13 @@ static void answer_ping(void *arg, struct peer_request *request)
 
 unsigned channel_link_limit(const struct channel *channel, enum channel_purpose purpose)
 {
-	/* A node has one loop for its log, and may have more loops for clients than we have. Two
-	 * more are for links that broke and were dialed again before we know. */
-	unsigned each = purpose == CHANNEL_CONSENSUS ? 1 : LINKS_PER_NODE;
-	size_t limit = channel->other_count * each + LINKS_SPARE;
+	/* A node has one loop for its log, and may have more loops for clients than we have; ours
+	 * share them. Two more are for links that broke and were dialed again before we know. */
+	unsigned each = purpose == CHANNEL_CONSENSUS ? 1 : LINKS_PER_NODE, ours = 0;
+	for (unsigned i = 0; i < channel->peers_count; i++)
+		ours += channel->peers[i]->purpose == purpose;
+	assert(ours > 0);
+	size_t limit = (channel->other_count * each + ours - 1) / ours + LINKS_SPARE;
 	unsigned most = channel->settings.link_count_max;
 	return limit < most ? (unsigned)limit : most;
 }

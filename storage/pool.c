@@ -133,15 +133,41 @@ void pool_fini(struct pool *pool)
 	pool->slab_count = 0;
 }
 
-/* A slab of that size with room, a new one if there is none; moved to the front of the list. */
+/* Frees slabs that nobody uses until there is room for one more within the bound. One of each size
+ * is kept, so that sizes may take turns. */
+static void make_room(struct pool *pool)
+{
+	unsigned counts[POOL_SIZE_COUNT] = {0};
+	for (struct pool_slab *slab = pool->slabs; slab; slab = slab->next)
+		counts[slab->size]++;
+	for (struct pool_slab **link = &pool->slabs;
+		*link && (pool->slab_count + 1) * POOL_SLAB_LEN > pool->limit_len;) {
+		struct pool_slab *slab = *link;
+		if (slab->lent_count > 0 || counts[slab->size] == 1) {
+			link = &slab->next;
+			continue;
+		}
+		*link = slab->next;
+		counts[slab->size]--;
+		slab_free(slab);
+		pool->slab_count--;
+	}
+}
+
+/* A slab of that size with room, the fullest, so that others may become idle; a new one if there is
+ * none. */
 static enum err find_slab(struct pool *pool, enum pool_size size, struct pool_slab **ret_slab)
 {
-	for (struct pool_slab *slab = pool->slabs; slab; slab = slab->next) {
-		if (slab->size == size && slab->free_count > 0) {
-			*ret_slab = slab;
-			return ERR_OK;
-		}
+	struct pool_slab *found = NULL;
+	for (struct pool_slab *slab = pool->slabs; slab; slab = slab->next)
+		if (slab->size == size && slab->free_count > 0 &&
+			(!found || slab->free_count < found->free_count))
+			found = slab;
+	if (found) {
+		*ret_slab = found;
+		return ERR_OK;
 	}
+	make_room(pool);
 	struct pool_slab *slab;
 	enum err err = slab_new(size, &slab);
 	if (err)

@@ -13,7 +13,8 @@
  *
  * A pool belongs to one loop and lends buffers of a few sizes, all aligned to 4096 bytes, up to a
  * bound in bytes. It grows by slabs of 4 MiB, each cut into buffers of one size, and gives a slab
- * back to the system when it was unused for 10 s. A full pool is how back-pressure begins: who
+ * back to the system when it was unused for 10 s, or at once when buffers of another size are
+ * wanted and the bound leaves no room for both. A full pool is how back-pressure begins: who
  * finds no buffer waits in line and is called when there may be one.
  *
  * (P1) lent_len never exceeds limit_len.

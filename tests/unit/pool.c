@@ -158,6 +158,41 @@ START_TEST(idle_slabs_go_back)
 }
 END_TEST
 
+/* 4 slabs' worth of 256 KiB, all given back; then as much of 64 KiB. */
+START_TEST(slabs_of_one_size_make_room_for_another)
+{
+	enum { SLABS = 4, LARGE = SLABS * 16, SMALL = SLABS * 64 };
+	static uint8_t *buffers[SMALL];
+	pool.limit_len = SLABS * POOL_SLAB_LEN;
+	ck_assert_ok(pool_take(&pool, POOL_256K, LARGE, buffers));
+	ck_assert_uint_eq(pool.slab_count, SLABS);
+	for (int i = 0; i < LARGE; i++)
+		pool_give(&pool, buffers[i]);
+	ck_assert_ok(pool_take(&pool, POOL_64K, SMALL, buffers));
+	ck_assert_uint_eq(pool.slab_count, SLABS + 1); /* one of 256 KiB is kept */
+	for (int i = 0; i < SMALL; i++)
+		pool_give(&pool, buffers[i]);
+}
+END_TEST
+
+START_TEST(what_is_lent_again_comes_from_the_fullest_slab)
+{
+	static uint8_t *buffers[80];
+	uint8_t *again;
+	pool.limit_len = 4 * POOL_SLAB_LEN;
+	ck_assert_ok(pool_take(&pool, POOL_64K, 80, buffers)); /* 64 of one slab, 16 of the next */
+	for (int i = 1; i < 64; i++)
+		pool_give(&pool, buffers[i]);
+	ck_assert_ok(pool_take(&pool, POOL_64K, 1, &again));
+	uintptr_t slab = ~(uintptr_t)(POOL_SLAB_LEN - 1);
+	ck_assert_uint_eq((uintptr_t)again & slab, (uintptr_t)buffers[79] & slab);
+	pool_give(&pool, again);
+	pool_give(&pool, buffers[0]);
+	for (int i = 64; i < 80; i++)
+		pool_give(&pool, buffers[i]);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("pool");
@@ -167,6 +202,8 @@ int main(void)
 	tcase_add_test(tc, the_bound_holds_and_all_or_nothing_is_lent);
 	tcase_add_test(tc, waiters_are_served_in_line_and_nobody_overtakes);
 	tcase_add_test(tc, idle_slabs_go_back);
+	tcase_add_test(tc, slabs_of_one_size_make_room_for_another);
+	tcase_add_test(tc, what_is_lent_again_comes_from_the_fullest_slab);
 	suite_add_tcase(suite, tc);
 	return test_run(suite);
 }
