@@ -129,6 +129,32 @@ static void count_left(
 	apply_put_move(apply, &key, &row);
 }
 
+/* The list is the same on all members: places are looked through in order, and emptied ones used
+ * again. A kind that found no place may get one later, so that no more are taken out than are in.
+ */
+static void count_kind(struct row_slot_counts *counts, const struct row_extent *row, int64_t sign)
+{
+	bool is_mirrored = row->len <= RING_MIRROR_LEN_MAX;
+	struct row_slot_kind *empty = NULL, *kind = NULL;
+	for (size_t i = 0; i < ROW_KINDS_MAX && !kind; i++) {
+		struct row_slot_kind *at = &counts->kinds[i];
+		if (at->k == 0 && !empty)
+			empty = at;
+		if (at->k == row->k && at->m == row->m && at->is_mirrored == is_mirrored)
+			kind = at;
+	}
+	if (!kind && empty && sign > 0) {
+		*empty = (struct row_slot_kind){row->k, row->m, is_mirrored, 0, 0};
+		kind = empty;
+	}
+	if (!kind || (sign < 0 && kind->len < row->len))
+		return;
+	kind->extents += sign;
+	kind->len += sign * row->len;
+	if (kind->extents == 0)
+		*kind = (struct row_slot_kind){0};
+}
+
 /* Counts a row in (sign 1) or out (-1). Rows that contradict the counts are damage. */
 static void count_extent(struct apply *apply, uint32_t slot, struct extent_id extent,
 	const struct row_extent *row, int64_t sign)
@@ -146,6 +172,7 @@ static void count_extent(struct apply *apply, uint32_t slot, struct extent_id ex
 	counts.len += sign * row->len;
 	counts.codes[row->m].extents += sign;
 	counts.codes[row->m].len += sign * row->len;
+	count_kind(&counts, row, sign);
 	for (uint8_t shard = 0; shard < row->k + row->m; shard++) {
 		struct row_slot_shard *of_shard = &counts.shards[shard];
 		uint16_t drive;

@@ -202,8 +202,8 @@ static void finish_edit(struct apply *apply, struct ring_edit *edit, const struc
 		set_target(apply, NULL);
 	}
 	write_ring(apply, RING_STANDARD, &ring);
-	enum err err = ring_snapshot_new_moving(
-		&ring, edit->moves, edit->move_count, edit->gone, edit->gone_count, &snapshot);
+	enum err err = ring_snapshot_new_moving(&ring, target, edit->moves, edit->move_count,
+		edit->gone, edit->gone_count, &snapshot);
 	edit_free(edit);
 	if (err != ERR_OK) {
 		apply_fail(apply, err);
@@ -339,16 +339,15 @@ void apply_ring_target(
 		return;
 	}
 	result->count = target.version;
-	if (is_reached(&edit, &target)) {
-		finish_edit(apply, &edit, &target);
-		return;
+	if (!is_reached(&edit, &target)) {
+		enum err err = ring_snapshot_new(&target, &snapshot);
+		if (err != ERR_OK) {
+			edit_free(&edit);
+			apply_fail(apply, err);
+			return;
+		}
+		write_ring(apply, RING_STANDARD | RING_ROWS_TARGET, &target);
+		set_target(apply, snapshot);
 	}
-	edit_free(&edit);
-	enum err err = ring_snapshot_new(&target, &snapshot);
-	if (err != ERR_OK) {
-		apply_fail(apply, err);
-		return;
-	}
-	write_ring(apply, RING_STANDARD | RING_ROWS_TARGET, &target);
-	set_target(apply, snapshot);
+	finish_edit(apply, &edit, &target); /* what is written may be another profile now */
 }

@@ -39,12 +39,49 @@ bool index_shard_belongs(const struct ring_snapshot *ring, uint16_t slot,
 		(find_exception(row, shard, &other) && other == drive);
 }
 
+/* The counts of the first slot from *slot on that has some, which it becomes. */
+static enum err next_counts(
+	struct index_reader *reader, uint32_t *slot, struct row_slot_counts *ret_counts)
+{
+	struct row_key key;
+	struct bytes found, value;
+	row_key_slot(&key, *slot);
+	enum err err = index_seek(reader, &key, 1, &found, &value);
+	if (err == ERR_OK)
+		err = row_slot_counts_decode(value, ret_counts);
+	if (err == ERR_OK)
+		*slot = get_be16(found.data + 1);
+	return err;
+}
+
 /* --- walks ------------------------------------------------------------------------------------ */
 
 struct walk {
 	bool wants_exceptions;
-	uint8_t m; /* else extents with fewer parity units */
+	struct ring_profile profile; /* else extents of other codes */
 };
+
+/* Adds what is of another code than the profile's. */
+static void count_off(const struct row_slot_counts *counts, struct ring_profile profile,
+	struct index_profile_sums *sums)
+{
+	for (size_t i = 0; i < ROW_KINDS_MAX; i++) {
+		const struct row_slot_kind *kind = &counts->kinds[i];
+		struct ring_profile wanted = kind->is_mirrored ? ring_profile_mirror(profile)
+							       : profile;
+		if (kind->k == 0 || (kind->k == wanted.k && kind->m == wanted.m))
+			continue;
+		sums->off_extents += kind->extents;
+		sums->off_len += kind->len;
+		sums->wide_extents += kind->k + kind->m > profile.k + profile.m ? kind->extents : 0;
+		if (kind->m >= wanted.m)
+			continue;
+		sums->under_extents += kind->extents;
+		sums->under_len += kind->len;
+		sums->bare_extents += kind->m == 0 ? kind->extents : 0;
+		sums->bare_len += kind->m == 0 ? kind->len : 0;
+	}
+}
 
 static uint64_t count_under(const struct row_slot_counts *counts, uint8_t m, uint64_t *ret_len)
 {
@@ -59,14 +96,18 @@ static uint64_t count_under(const struct row_slot_counts *counts, uint8_t m, uin
 
 static bool has_any(const struct walk *walk, const struct row_slot_counts *counts)
 {
-	uint64_t len;
-	return walk->wants_exceptions ? counts->exceptions > 0
-				      : count_under(counts, walk->m, &len) > 0;
+	struct index_profile_sums sums = {0};
+	if (walk->wants_exceptions)
+		return counts->exceptions > 0;
+	count_off(counts, walk->profile, &sums);
+	return sums.off_extents > 0;
 }
 
 static bool is_wanted(const struct walk *walk, const struct row_extent *row)
 {
-	return walk->wants_exceptions ? row->exceptions.len > 0 : row->m < walk->m;
+	struct ring_profile wanted = ring_profile_of_len(walk->profile, row->len);
+	return walk->wants_exceptions ? row->exceptions.len > 0
+				      : row->k != wanted.k || row->m != wanted.m;
 }
 
 /* The first slot from one on that has any. Errors: ERR_NOT_FOUND. */
@@ -74,16 +115,10 @@ static enum err find_slot(
 	struct index_reader *reader, const struct walk *walk, uint32_t from, uint16_t *ret_slot)
 {
 	for (uint32_t slot = from; slot <= UINT16_MAX; slot++) {
-		struct row_key key;
-		struct bytes found, value;
 		struct row_slot_counts counts;
-		row_key_slot(&key, slot);
-		enum err err = index_seek(reader, &key, 1, &found, &value);
-		if (err == ERR_OK)
-			err = row_slot_counts_decode(value, &counts);
+		enum err err = next_counts(reader, &slot, &counts);
 		if (err != ERR_OK)
 			return err;
-		slot = get_be16(found.data + 1);
 		if (!has_any(walk, &counts))
 			continue;
 		*ret_slot = slot;
@@ -137,10 +172,10 @@ enum err index_exception_next(struct index_reader *reader, struct index_place *p
 	return walk_on(reader, &(struct walk){.wants_exceptions = true}, place, rows_max, ret_row);
 }
 
-enum err index_under_profile_next(struct index_reader *reader, struct index_place *place, uint8_t m,
-	size_t rows_max, struct row_extent *ret_row)
+enum err index_off_profile_next(struct index_reader *reader, struct index_place *place,
+	struct ring_profile profile, size_t rows_max, struct row_extent *ret_row)
 {
-	return walk_on(reader, &(struct walk){.m = m}, place, rows_max, ret_row);
+	return walk_on(reader, &(struct walk){.profile = profile}, place, rows_max, ret_row);
 }
 
 /* --- moves, spans, leftovers ------------------------------------------------------------------ */
@@ -240,18 +275,12 @@ enum err index_slot_sums(struct index_reader *reader, uint8_t m, struct index_sl
 {
 	struct index_slot_sums sums = {0};
 	for (uint32_t slot = 0; slot <= UINT16_MAX; slot++) {
-		struct row_key key;
-		struct bytes found, value;
 		struct row_slot_counts counts;
-		row_key_slot(&key, slot);
-		enum err err = index_seek(reader, &key, 1, &found, &value);
+		enum err err = next_counts(reader, &slot, &counts);
 		if (err == ERR_NOT_FOUND)
 			break;
-		if (err == ERR_OK)
-			err = row_slot_counts_decode(value, &counts);
 		if (err != ERR_OK)
 			return err;
-		slot = get_be16(found.data + 1);
 		uint64_t under_len;
 		sums.extents += counts.extents;
 		sums.len += counts.len;
@@ -264,6 +293,23 @@ enum err index_slot_sums(struct index_reader *reader, uint8_t m, struct index_sl
 	if (err == ERR_OK)
 		*ret_sums = sums;
 	return err;
+}
+
+enum err index_profile_sums(struct index_reader *reader, struct ring_profile profile,
+	struct index_profile_sums *ret_sums)
+{
+	struct index_profile_sums sums = {0};
+	for (uint32_t slot = 0; slot <= UINT16_MAX; slot++) {
+		struct row_slot_counts counts;
+		enum err err = next_counts(reader, &slot, &counts);
+		if (err == ERR_NOT_FOUND)
+			break;
+		if (err != ERR_OK)
+			return err;
+		count_off(&counts, profile, &sums);
+	}
+	*ret_sums = sums;
+	return ERR_OK;
 }
 
 enum err index_drive_exceptions(struct index_reader *reader, uint16_t drive, uint64_t *ret_count)

@@ -31,9 +31,9 @@ struct index_place {
 MUST_USE enum err index_exception_next(struct index_reader *reader, struct index_place *place,
 	size_t rows_max, struct row_extent *ret_row);
 
-/* An extent with fewer parity units than m. */
-MUST_USE enum err index_under_profile_next(struct index_reader *reader, struct index_place *place,
-	uint8_t m, size_t rows_max, struct row_extent *ret_row);
+/* An extent with another code than the profile gives to one of its length. */
+MUST_USE enum err index_off_profile_next(struct index_reader *reader, struct index_place *place,
+	struct ring_profile profile, size_t rows_max, struct row_extent *ret_row);
 
 /* --- moves, spans, leftovers
  * ------------------------------------------------------------------------- The first at or behind
@@ -76,6 +76,17 @@ struct index_slot_sums {
 };
 MUST_USE enum err index_slot_sums(
 	struct index_reader *reader, uint8_t m, struct index_slot_sums *ret_sums);
+
+/* What is coded otherwise than a put of today would. No scan of extents; garbage counts until it is
+ * collected. */
+struct index_profile_sums {
+	uint64_t off_extents, off_len; /* of any other code */
+	uint64_t under_extents, under_len; /* of them, with fewer parity units */
+	uint64_t bare_extents, bare_len; /* of these, with none: one loss takes them */
+	uint64_t wide_extents; /* of off_extents, with more shards than the profile */
+};
+MUST_USE enum err index_profile_sums(struct index_reader *reader, struct ring_profile profile,
+	struct index_profile_sums *ret_sums);
 
 /* Shards that are on a drive by exceptions; on a gone drive they are lost, too. */
 MUST_USE enum err index_drive_exceptions(

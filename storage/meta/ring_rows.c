@@ -102,17 +102,25 @@ static enum err load_snapshot(struct buffer_view *view, uint8_t class, const str
 {
 	if (class & RING_ROWS_TARGET)
 		return ring_snapshot_new(ring, ret_snapshot);
+	struct ring_snapshot *target = NULL;
+	enum err err = ring_rows_load(view, class | RING_ROWS_TARGET, &target);
+	if (err != ERR_OK && err != ERR_NOT_FOUND)
+		return err;
 	struct beside *beside = malloc(sizeof *beside);
-	if (!beside)
+	if (!beside) {
+		ring_snapshot_unref(target);
 		return ERR_NO_MEMORY;
+	}
 	beside->move_count = 0;
 	beside->gone_count = 0;
-	enum err err = load_beside(view, TABLE_MOVE, beside);
+	err = load_beside(view, TABLE_MOVE, beside);
 	if (err == ERR_OK)
 		err = load_beside(view, TABLE_DRIVE, beside);
 	if (err == ERR_OK)
-		err = ring_snapshot_new_moving(ring, beside->moves, beside->move_count,
-			beside->gone, beside->gone_count, ret_snapshot);
+		err = ring_snapshot_new_moving(ring, target ? ring_snapshot_ring(target) : NULL,
+			beside->moves, beside->move_count, beside->gone, beside->gone_count,
+			ret_snapshot);
+	ring_snapshot_unref(target);
 	free(beside);
 	return err;
 }

@@ -270,6 +270,15 @@ static const struct field slot_code_list[] = {
 };
 static FIELDS(slot_code_fields, struct row_slot_code, slot_code_list);
 
+static const struct field slot_kind_list[] = {
+	FIELD(1, FIELD_U8, struct row_slot_kind, k, 0),
+	FIELD(2, FIELD_U8, struct row_slot_kind, m, 0),
+	FIELD(3, FIELD_BOOL, struct row_slot_kind, is_mirrored, 0),
+	FIELD(4, FIELD_U64, struct row_slot_kind, extents, 0),
+	FIELD(5, FIELD_U64, struct row_slot_kind, len, 0),
+};
+static FIELDS(slot_kind_fields, struct row_slot_kind, slot_kind_list);
+
 static const struct field slot_counts_list[] = {
 	FIELD(1, FIELD_U64, struct row_slot_counts, extents, 0),
 	FIELD(2, FIELD_U64, struct row_slot_counts, len, 0),
@@ -279,6 +288,7 @@ static const struct field slot_counts_list[] = {
 		&slot_shard_fields),
 	FIELD_OF(
 		6, FIELD_STRUCTS, struct row_slot_counts, codes, ROW_SHARDS_MAX, &slot_code_fields),
+	FIELD_OF(7, FIELD_STRUCTS, struct row_slot_counts, kinds, ROW_KINDS_MAX, &slot_kind_fields),
 };
 static FIELDS(slot_counts_fields, struct row_slot_counts, slot_counts_list);
 

@@ -462,6 +462,17 @@ struct row_slot_code { /* of all extents that have so many parity units */
 	uint64_t len;
 };
 
+/* Of all extents of one code and one size class: which of them a put of today would write
+ * otherwise. What does not fit into the list is not counted here, nor are rows of programs without
+ * the list. */
+#define ROW_KINDS_MAX 24
+struct row_slot_kind {
+	uint8_t k, m; /* k 0: nothing is in this place */
+	bool is_mirrored; /* of at most RING_MIRROR_LEN_MAX bytes */
+	uint64_t extents;
+	uint64_t len;
+};
+
 struct row_slot_counts {
 	uint64_t extents;
 	uint64_t len; /* bytes in extents */
@@ -469,6 +480,7 @@ struct row_slot_counts {
 	uint64_t missing; /* of them, those that are nowhere */
 	struct row_slot_shard shards[ROW_SHARDS_MAX]; /* by number */
 	struct row_slot_code codes[ROW_SHARDS_MAX]; /* by m: below the profile's, under profile */
+	struct row_slot_kind kinds[ROW_KINDS_MAX]; /* in any order */
 };
 
 /* Shards that are on a drive by an exception. */

@@ -15,7 +15,7 @@
  * pools, its reader of the index, and its links to other nodes. */
 #define STORE_DRIVES_MAX 16
 #define STORE_INLINE_LEN_MAX ROW_INLINE_LEN_MAX /* of a body that lives in the index */
-#define STORE_MIRROR_LEN_MAX (128u << 10) /* of a body stored as whole copies */
+#define STORE_MIRROR_LEN_MAX RING_MIRROR_LEN_MAX /* of a body stored as whole copies */
 
 /* A drive of this node under the number that the index knows it by. */
 struct store_drive {

@@ -126,14 +126,15 @@ enum err ring_decode(struct bytes in, struct ring *ret_ring)
 struct ring_snapshot {
 	atomic_size_t refs;
 	struct ring ring;
+	struct ring_profile profile; /* what is written */
 	size_t move_count, gone_count;
 	const uint16_t *gone;
 	const uint8_t *slots;
 	struct ring_moving moves[];
 };
 
-enum err ring_snapshot_new_moving(const struct ring *ring, const struct ring_moving *moves,
-	size_t move_count, const uint16_t *gone, size_t gone_count,
+enum err ring_snapshot_new_moving(const struct ring *ring, const struct ring *target,
+	const struct ring_moving *moves, size_t move_count, const uint16_t *gone, size_t gone_count,
 	struct ring_snapshot **ret_snapshot)
 {
 	size_t moves_len = move_count * sizeof *moves, gone_len = gone_count * sizeof *gone;
@@ -154,13 +155,16 @@ enum err ring_snapshot_new_moving(const struct ring *ring, const struct ring_mov
 	snapshot->slots = end + gone_len;
 	snapshot->ring = *ring;
 	snapshot->ring.slots = snapshot->slots;
+	snapshot->profile = target && target->profile.k + target->profile.m <= ring->width
+		? target->profile
+		: ring->profile;
 	*ret_snapshot = snapshot;
 	return ERR_OK;
 }
 
 enum err ring_snapshot_new(const struct ring *ring, struct ring_snapshot **ret_snapshot)
 {
-	return ring_snapshot_new_moving(ring, NULL, 0, NULL, 0, ret_snapshot);
+	return ring_snapshot_new_moving(ring, NULL, NULL, 0, NULL, 0, ret_snapshot);
 }
 
 const struct ring_moving *ring_snapshot_move(
@@ -230,6 +234,18 @@ uint16_t ring_snapshot_goal(const struct ring_snapshot *snapshot, uint32_t slot,
 	const struct ring_moving *move = ring_snapshot_move(snapshot, slot, shard);
 	uint16_t drive = move ? move->to : owner(&snapshot->ring, slot, shard);
 	return ring_snapshot_is_gone(snapshot, drive) ? 0 : drive;
+}
+
+uint16_t ring_snapshot_leaving(const struct ring_snapshot *snapshot, uint32_t slot, uint8_t shard)
+{
+	const struct ring_moving *move = ring_snapshot_move(snapshot, slot, shard);
+	return move && move->to == 0 && !ring_snapshot_is_gone(snapshot, move->from) ? move->from
+										     : 0;
+}
+
+struct ring_profile ring_snapshot_profile(const struct ring_snapshot *snapshot)
+{
+	return snapshot->profile;
 }
 
 bool ring_snapshot_is_place(

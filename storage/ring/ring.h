@@ -74,9 +74,21 @@ struct ring_drive_info {
 struct ring_profile ring_profile_default(size_t domain_count);
 
 /* The code of mirrored extents (bodies up to 128 KiB): (1, m). */
+#define RING_MIRROR_LEN_MAX (128u << 10) /* counted by apply: never another number */
 static inline struct ring_profile ring_profile_mirror(struct ring_profile profile)
 {
 	return (struct ring_profile){1, profile.m};
+}
+
+/* The code of an extent of so many bytes. */
+static inline struct ring_profile ring_profile_of_len(struct ring_profile profile, uint64_t len)
+{
+	return len <= RING_MIRROR_LEN_MAX ? ring_profile_mirror(profile) : profile;
+}
+
+static inline bool ring_profile_is_equal(struct ring_profile a, struct ring_profile b)
+{
+	return a.k == b.k && a.m == b.m;
 }
 
 /* How many domains the drives with a weight are in. */
@@ -140,10 +152,16 @@ static inline bool ring_moving_has_passed(const struct ring_moving *move, struct
 /* Copies the ring. Errors: ERR_NO_MEMORY. One reference is the caller's. */
 MUST_USE enum err ring_snapshot_new(const struct ring *ring, struct ring_snapshot **ret_snapshot);
 
-/* With moves, ascending by slot and shard, and drives that are gone, ascending. */
-MUST_USE enum err ring_snapshot_new_moving(const struct ring *ring, const struct ring_moving *moves,
-	size_t move_count, const uint16_t *gone, size_t gone_count,
+/* With moves, ascending by slot and shard, and drives that are gone, ascending; and the ring that
+ * it is on its way to, if there is one, of which only the profile is kept. */
+MUST_USE enum err ring_snapshot_new_moving(const struct ring *ring, const struct ring *target,
+	const struct ring_moving *moves, size_t move_count, const uint16_t *gone, size_t gone_count,
 	struct ring_snapshot **ret_snapshot);
+
+/* What is written now, and what is to be coded anew if it was written otherwise: the profile of the
+ * target if its shards have places in the ring that there is, so that a ring which gets narrower
+ * gets rid of what is wide; else that of the ring. */
+struct ring_profile ring_snapshot_profile(const struct ring_snapshot *snapshot);
 
 /* The pending move of a shard; NULL: none. All moves: ascending by slot and shard. */
 const struct ring_moving *ring_snapshot_move(
@@ -164,6 +182,10 @@ const uint16_t *ring_snapshot_gone(const struct ring_snapshot *snapshot, size_t 
 
 /* Where a new shard is to be written: the target of a pending move, else the owner. 0: nowhere. */
 uint16_t ring_snapshot_goal(const struct ring_snapshot *snapshot, uint32_t slot, uint8_t shard);
+
+/* The drive at a position that has no goal since it goes away from there, yet is one to write to
+ * for want of others; 0: none. */
+uint16_t ring_snapshot_leaving(const struct ring_snapshot *snapshot, uint32_t slot, uint8_t shard);
 
 /* Does the ring, with its moves, make the drive a place of that shard of any extent? */
 bool ring_snapshot_is_place(

@@ -45,6 +45,7 @@ enum which {
 	MISSING,
 	OF_SHARD,
 	OF_CODE,
+	OF_KIND,
 };
 
 static void count_which(struct model *model, uint64_t id, enum which which, int64_t by)
@@ -195,6 +196,24 @@ static void audit_span(struct audit *audit, struct bytes key, struct bytes value
 	ck_assert(ring_snapshot_is_place(audit->ring, get_be16(key.data + 3), row.shard, drive));
 }
 
+static void count_kind(
+	struct audit *audit, uint16_t slot, const struct row_slot_kind *kind, int sign)
+{
+	struct row_key key;
+	if (kind->k == 0)
+		return;
+	row_key_slot(&key, slot);
+	row_key_u8(&key, OF_KIND);
+	row_key_u8(&key, kind->k);
+	row_key_u8(&key, kind->m);
+	row_key_u8(&key, kind->is_mirrored);
+	struct row_key len = key;
+	row_key_u8(&key, EXTENTS);
+	row_key_u8(&len, EXTENT_LEN);
+	count(&audit->slots, &key, sign * (int64_t)kind->extents);
+	count(&audit->slots, &len, sign * (int64_t)kind->len);
+}
+
 static void audit_extent(struct audit *audit, struct bytes key, struct bytes value)
 {
 	struct row_extent row;
@@ -207,6 +226,9 @@ static void audit_extent(struct audit *audit, struct bytes key, struct bytes val
 	count_which(&audit->slots, slot, EXTENT_LEN, row.len);
 	count_shard(audit, slot, OF_CODE, row.m, EXTENTS, 1);
 	count_shard(audit, slot, OF_CODE, row.m, EXTENT_LEN, row.len);
+	count_kind(audit, slot,
+		&(struct row_slot_kind){row.k, row.m, row.len <= RING_MIRROR_LEN_MAX, 1, row.len},
+		1);
 	for (size_t i = 0; i < row_exception_count(&row); i++) {
 		uint16_t drive = row_exception_at(&row, i).drive;
 		count_which(&audit->slots, slot, EXCEPTIONS, 1);
@@ -284,6 +306,8 @@ static void audit_slot_counts(struct audit *audit, struct bytes key, struct byte
 		count_shard(audit, slot, OF_CODE, i, EXTENTS, -(int64_t)row.codes[i].extents);
 		count_shard(audit, slot, OF_CODE, i, EXTENT_LEN, -(int64_t)row.codes[i].len);
 	}
+	for (unsigned i = 0; i < ROW_KINDS_MAX; i++)
+		count_kind(audit, slot, &row.kinds[i], -1);
 }
 
 static void audit_drive_counts(struct audit *audit, struct bytes key, struct bytes value)

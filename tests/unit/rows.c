@@ -152,7 +152,8 @@ START_TEST(every_table_reads_as_it_was_written)
 	CHECK_STABLE(span, ROW(span, .shard = 5, .cursor = {1 << 20, 7}, .began_ms = 9));
 	CHECK_STABLE(slot_counts,
 		ROW(slot_counts, .extents = 300, .len = 1 << 30, .exceptions = 5, .missing = 1,
-			.shards[2] = {3, 4, 5, 1}, .codes[1] = {300, 1 << 30}));
+			.shards[2] = {3, 4, 5, 1}, .codes[1] = {300, 1 << 30},
+			.kinds[1] = {2, 1, true, 300, 1 << 30}));
 }
 END_TEST
 
