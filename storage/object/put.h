@@ -60,6 +60,7 @@ struct put_setup {
 	struct bytes hint; /* kept in the records for rescue; borrowed until put_start() returns */
 	uint64_t len; /* of the body */
 	uint8_t storage_class;
+	bool must_fit; /* rather fail (ERR_QUORUM) than write a narrower code */
 	uint64_t request_id;
 	void (*room)(struct put *put); /* after put_buffer() said ERR_BUSY */
 	void (*frame)(struct put *put, struct put_frame *frame);

@@ -81,39 +81,74 @@ static bool is_available(struct put *put, uint16_t number)
 		!(put->is_choosy && reach_is_avoided(put->setup.store, number));
 }
 
+/* The drives of a slot that can be written to. */
+struct choice {
+	uint16_t drives[RING_WIDTH_MAX]; /* by position; where the shard of that number belongs */
+	bool is_there[RING_WIDTH_MAX];
+	unsigned width, available;
+};
+
+static void look_at_drives(
+	struct put *put, const struct ring_snapshot *snapshot, struct choice *ret_choice)
+{
+	*ret_choice = (struct choice){.width = ring_snapshot_ring(snapshot)->width};
+	for (unsigned i = 0; i < ret_choice->width; i++) {
+		uint16_t number = ring_snapshot_goal(snapshot, put->slot, i);
+		if (number == 0)
+			number = ring_snapshot_leaving(snapshot, put->slot, i);
+		ret_choice->drives[i] = number;
+		ret_choice->is_there[i] = is_available(put, number);
+		ret_choice->available += ret_choice->is_there[i];
+	}
+}
+
+/* Shards whose place is there go to it, the others to drives of the slot that are left over. */
+static void place_shards(const struct choice *choice, unsigned shard_count, uint16_t *drives)
+{
+	bool is_taken[RING_WIDTH_MAX] = {0};
+	for (unsigned i = 0; i < shard_count; i++)
+		is_taken[i] = choice->is_there[i];
+	for (unsigned i = 0, next = 0; i < shard_count; i++) {
+		drives[i] = choice->drives[i];
+		if (choice->is_there[i])
+			continue;
+		while (next < choice->width && (is_taken[next] || !choice->is_there[next]))
+			next++;
+		assert(next < choice->width);
+		drives[i] = choice->drives[next++];
+	}
+}
+
 /* Chooses the code for what can be written now, and on which drive each shard goes. The first k + m
  * drives of the slot are the shards' places, or where these move to; when some are not there, the
  * code is narrowed to those that are, so that P1 holds all the same. */
 static enum err choose_code(struct put *put, const struct ring_snapshot *snapshot, uint64_t len,
-	uint8_t *ret_k, uint8_t *ret_m, uint16_t *drives)
+	struct ring_profile *ret_profile, uint16_t *drives)
 {
-	const struct ring *ring = ring_snapshot_ring(snapshot);
-	struct ring_profile profile = ring->profile;
-	if (len <= STORE_MIRROR_LEN_MAX)
-		profile = ring_profile_mirror(profile);
-	uint8_t k = profile.k, m = profile.m;
-	unsigned available = 0, there = 0;
-	uint16_t present[CODE_UNITS_MAX];
-	for (unsigned i = 0; i < ring->width; i++) {
-		uint16_t number = ring_snapshot_goal(snapshot, put->slot, i);
-		bool is_there = is_available(put, number);
-		if (i < (unsigned)k + m) {
-			drives[i] = number;
-			there += is_there;
-		}
-		if (is_there)
-			present[available++] = number;
+	struct ring_profile wanted = ring_profile_of_len(ring_snapshot_profile(snapshot), len);
+	struct ring_profile profile = wanted;
+	struct choice choice;
+	unsigned there = 0;
+	look_at_drives(put, snapshot, &choice);
+	assert(wanted.k + wanted.m <= choice.width);
+	for (unsigned i = 0; i < (unsigned)wanted.k + wanted.m; i++)
+		there += choice.is_there[i];
+	if (there >= (wanted.m > 0 ? wanted.k + 1u : wanted.k)) {
+		*ret_profile = wanted;
+		memcpy(drives, choice.drives, ((size_t)wanted.k + wanted.m) * sizeof *drives);
+		return ERR_OK;
 	}
-	if (there < (m > 0 ? k + 1u : k)) {
-		if (m == 0 || available < 2)
-			return ERR_QUORUM;
-		k = k < available ? k : available - 1;
-		m = 1;
-		memcpy(drives, present, ((size_t)k + m) * sizeof *drives);
-		put->setup.store->counters.narrowed++;
+	if (choice.available < (wanted.m > 0 ? 2 : wanted.k))
+		return ERR_QUORUM;
+	if (wanted.m > 0) {
+		profile.k = wanted.k < choice.available ? wanted.k : choice.available - 1;
+		profile.m = 1;
 	}
-	*ret_k = k;
-	*ret_m = m;
+	if (put->setup.must_fit && !ring_profile_is_equal(profile, wanted))
+		return ERR_QUORUM;
+	place_shards(&choice, (unsigned)profile.k + profile.m, drives);
+	put->setup.store->counters.narrowed++;
+	*ret_profile = profile;
 	return ERR_OK;
 }
 
@@ -133,18 +168,19 @@ enum err put_extent_begin(struct put *put)
 		return ERR_UNAVAILABLE;
 	}
 	put->slot = ring_slot(ring_snapshot_ring(snapshot), put->extent);
-	uint8_t k, m;
+	struct ring_profile profile;
 	uint16_t drives[CODE_UNITS_MAX];
 	put->is_choosy = true;
-	enum err err = choose_code(put, snapshot, len, &k, &m, drives);
+	enum err err = choose_code(put, snapshot, len, &profile, drives);
 	if (err == ERR_QUORUM) {
 		put->is_choosy = false; /* those that are better left alone, rather than nobody */
-		err = choose_code(put, snapshot, len, &k, &m, drives);
+		err = choose_code(put, snapshot, len, &profile, drives);
 	}
 	ring_snapshot_unref(snapshot);
 	if (err)
 		return err;
 
+	uint8_t k = profile.k, m = profile.m;
 	uint32_t unit_len = UNIT_LEN;
 	if (put->kept)
 		unit_len = put->geometry.unit_len;

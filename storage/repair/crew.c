@@ -71,22 +71,20 @@ static void rebuild_done(struct rebuild *rebuild, enum err err)
 	crew->changed(crew);
 }
 
-/* Whom the record is written for, as the put said it; for rescue only. */
-static void make_hint(struct crew_job *job, uint64_t body_id)
+size_t crew_make_hint(struct crew *crew, uint64_t body_id, uint8_t *hint)
 {
-	struct index_reader *reader = job->crew->store->reader;
+	struct index_reader *reader = crew->store->reader;
 	struct row_body body;
 	struct row_bucket bucket;
-	job->hint_len = 0;
 	if (index_body_get(reader, body_id, &body) != ERR_OK ||
 		index_bucket_get(reader, body.bucket, &bucket) != ERR_OK ||
-		bucket.name.len + 1 + body.key.len > sizeof job->hint)
-		return;
-	memcpy(job->hint, bucket.name.data, bucket.name.len);
-	job->hint[bucket.name.len] = '/';
+		bucket.name.len + 1 + body.key.len > DRIVE_HINT_LEN_MAX)
+		return 0;
+	memcpy(hint, bucket.name.data, bucket.name.len);
+	hint[bucket.name.len] = '/';
 	if (body.key.len > 0)
-		memcpy(job->hint + bucket.name.len + 1, body.key.data, body.key.len);
-	job->hint_len = bucket.name.len + 1 + body.key.len;
+		memcpy(hint + bucket.name.len + 1, body.key.data, body.key.len);
+	return bucket.name.len + 1 + body.key.len;
 }
 
 void crew_start(struct crew *crew, const struct crew_order *order)
@@ -99,7 +97,7 @@ void crew_start(struct crew *crew, const struct crew_order *order)
 	job->owner = order->owner;
 	job->item = order->item;
 	job->work = order->work;
-	make_hint(job, order->body);
+	job->hint_len = crew_make_hint(crew, order->body, job->hint);
 	struct rebuild_setup setup = {
 		.store = crew->store,
 		.throttle = crew->throttle,

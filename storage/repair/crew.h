@@ -25,7 +25,7 @@
 #define CREW_FREES_MAX 32
 
 /* What jobs are for. */
-enum crew_work { CREW_SCRUB, CREW_REPAIR, CREW_MOVE, CREW_WORKS };
+enum crew_work { CREW_SCRUB, CREW_REPAIR, CREW_MOVE, CREW_RECODE, CREW_WORKS };
 
 struct crew_done {
 	uint64_t shards, bytes; /* are where they are to be; written */
@@ -82,6 +82,10 @@ void crew_init(struct crew *crew, struct store_loop *store, struct throttle *thr
 
 /* Is there somebody to do a job now, and room to remember what was written? */
 bool crew_has_room(struct crew *crew);
+
+/* Whom a record is written for, as the put said it; for rescue only. Under a view; hint has
+ * DRIVE_HINT_LEN_MAX bytes. Returns the length. */
+size_t crew_make_hint(struct crew *crew, uint64_t body, uint8_t *hint);
 
 /* What a job is about. */
 struct crew_order {

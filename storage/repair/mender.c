@@ -75,7 +75,8 @@ static void see_own_pools(const struct mender *mender, struct throttle_load *ret
 /* Is anything read or written, so that it matters how clients fare? */
 static bool is_busy(const struct mender *mender)
 {
-	return mender->crew.in_flight > 0 || scrub_is_busy(&mender->scrub);
+	return mender->crew.in_flight > 0 || mender->recode.in_flight > 0 ||
+		scrub_is_busy(&mender->scrub);
 }
 
 static bool is_at_floor(const struct mender *mender)
@@ -122,47 +123,6 @@ static enum err look_at_nodes(struct mender *mender, bool *ret_is_mine, uint64_t
 	return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-/* Adds what a place of the ring has to move: all of its shards, or those behind a cursor. */
-static enum err count_place(struct mender *mender, const struct ring_snapshot *snapshot,
-	const struct ring *target, const struct row_slot_counts *counts, uint32_t slot,
-	uint8_t shard)
-{
-	uint16_t to = target && shard < target->width ? ring_drive(target, slot, shard) : 0;
-	struct index_move move;
-	if (ring_snapshot_move(snapshot, slot, shard)) {
-		enum err err = index_move_next(reader_of(mender), slot, shard, &move);
-		mender->move_shards += err == ERR_OK ? move.row.left : 0;
-		return err;
-	}
-	if (target && ring_drive(ring_snapshot_ring(snapshot), slot, shard) != to)
-		mender->move_shards += counts->shards[shard].count -
-			counts->shards[shard].exceptions;
-	return ERR_OK;
-}
-
-static enum err count_moves(
-	struct mender *mender, const struct ring_snapshot *snapshot, const struct ring *target)
-{
-	const struct ring *ring = ring_snapshot_ring(snapshot);
-	uint64_t len = 0, count = 0;
-	enum err err = ERR_OK;
-	mender->move_shards = 0;
-	for (uint32_t slot = 0; slot < ring->slot_count && err == ERR_OK; slot++) {
-		struct row_slot_counts counts;
-		err = index_slot_counts(reader_of(mender), slot, &counts);
-		if (err == ERR_NOT_FOUND)
-			memset(&counts, 0, sizeof counts);
-		err = err == ERR_NOT_FOUND ? ERR_OK : err;
-		for (uint8_t i = 0; i < ring->width && err == ERR_OK; i++) {
-			len += counts.shards[i].len;
-			count += counts.shards[i].count;
-			err = count_place(mender, snapshot, target, &counts, slot, i);
-		}
-	}
-	mender->shard_len = count > 0 ? len / count : 0;
-	return err;
-}
-
 /* What moves are for: a drive that leaves, or one that came. */
 static enum err name_moves(struct mender *mender)
 {
@@ -184,14 +144,20 @@ static enum err look_at_ring(struct mender *mender)
 		return ERR_UNAVAILABLE;
 	size_t pending;
 	(void)ring_snapshot_moves(snapshot, &pending);
-	enum err err = index_ring_target(reader_of(mender), &target);
+	struct ring_profile profile = ring_snapshot_profile(snapshot);
+	enum err err = index_profile_sums(reader_of(mender), profile, &mender->off);
+	mender->has_others = err == ERR_OK && mender->off.off_extents > 0;
+	mender->off_written_len = mender->off.off_len * (profile.k + profile.m) / profile.k;
+	if (err == ERR_OK)
+		err = index_ring_target(reader_of(mender), &target);
 	if (err == ERR_NOT_FOUND)
 		err = ERR_OK;
 	mender->has_moves = target || pending > 0;
 	if (err == ERR_OK && mender->has_moves)
 		err = name_moves(mender);
 	if (err == ERR_OK && (mender->has_moves || mender->has_exceptions))
-		err = count_moves(mender, snapshot, target ? ring_snapshot_ring(target) : NULL);
+		err = move_sums(reader_of(mender), snapshot,
+			target ? ring_snapshot_ring(target) : NULL, &mender->moves);
 	ring_snapshot_unref(target);
 	ring_snapshot_unref(snapshot);
 	return err;
@@ -200,7 +166,7 @@ static enum err look_at_ring(struct mender *mender)
 static enum err look_at_ledger(struct mender *mender)
 {
 	if (!mender->is_responsible) {
-		mender->has_moves = mender->has_exceptions = false;
+		mender->has_moves = mender->has_exceptions = mender->has_others = false;
 		return ERR_OK;
 	}
 	enum err err = index_slot_sums(reader_of(mender), 0, &mender->sums);
@@ -230,6 +196,8 @@ static void look_under_view(struct mender *mender, uint64_t applied)
 		return;
 	if (sum != mender->nodes_sum || !mender->has_exceptions)
 		mender->round_due_ms = mender->retry_ms = 0;
+	if (sum != mender->nodes_sum || !mender->has_others)
+		recode_try_again(&mender->recode);
 	mender->applied = index_view_index(reader_of(mender));
 	mender->nodes_sum = sum;
 	if (err || look_at_ledger(mender) != ERR_OK || look_at_tasks(mender) != ERR_OK)
@@ -302,12 +270,22 @@ static uint64_t done_count(const struct mender *mender)
 	return counters->rebuilt + counters->copied + counters->there;
 }
 
+static uint64_t written_len(const struct mender *mender)
+{
+	return mender->crew.counters.written_len + mender->crew.works[CREW_RECODE].bytes;
+}
+
+static bool has_work(const struct mender *mender)
+{
+	return mender->has_exceptions || mender->has_moves || mender->has_others;
+}
+
 static void begin_work(struct mender *mender)
 {
 	mender->is_working = true;
 	mender->began_ms = clock_wall_ms(mender->setup.store->store->clock);
 	mender->done_before = done_count(mender);
-	mender->len_before = mender->crew.counters.written_len;
+	mender->len_before = written_len(mender);
 	mender->rate_len = mender->len_before;
 	mender->rate_ms = now_ms(mender);
 	mender->rate = 0;
@@ -318,12 +296,16 @@ static void tend_book(struct mender *mender)
 {
 	bool is_repairing = mender->has_exceptions || mender->repair.state != REPAIR_IDLE;
 	bool is_moving = mender->has_moves || !mover_is_idle(&mender->mover);
+	bool is_recoding = mender->has_others || !recode_is_idle(&mender->recode);
 	struct book_need needs[BOOK_WORKS] = {
 		[BOOK_REPAIR] = {.is_there = is_repairing,
 			.kind = "repair",
 			.blocked = mender->repair.last.blocked,
 			.lost = mender->repair.last.lost},
 		[BOOK_MOVE] = {.is_there = is_moving, .kind = mender->move_kind},
+		[BOOK_RECODE] = {.is_there = is_recoding,
+			.kind = "recode",
+			.blocked = mender->recode.blocked},
 	};
 	task_book_tend(&mender->book, needs);
 }
@@ -342,22 +324,32 @@ static void note_round(struct mender *mender)
 	mender->round_due_ms = now_ms(mender) + (retry_ms > 0 ? mender->retry_ms : 0);
 }
 
+/* What is missing comes first, as long as something can be done about it. */
+static void begin_recode(struct mender *mender)
+{
+	bool is_repairing = mender->has_exceptions && mender->retry_ms == 0;
+	if (mender->has_others && !is_repairing && recode_is_due(&mender->recode))
+		recode_begin(&mender->recode, mender->has_moves ? RECODE_WIDE : RECODE_LEVELS - 1);
+}
+
 static void begin_what_is_due(struct mender *mender)
 {
 	bool is_allowed = mender->is_responsible && !mender->is_stopping;
 	repair_allow(&mender->repair, is_allowed);
 	mover_allow(&mender->mover, is_allowed);
+	recode_allow(&mender->recode, is_allowed && !mender->throttle.is_paused);
 	if (!is_allowed)
 		return;
 	note_round(mender);
 	begin_spans(mender);
-	if (!mender->is_working && (mender->has_exceptions || mender->has_moves))
+	if (!mender->is_working && has_work(mender))
 		begin_work(mender);
+	begin_recode(mender);
 	if (mender->has_exceptions && mender->repair.state == REPAIR_IDLE &&
 		now_ms(mender) >= mender->round_due_ms)
 		repair_begin(&mender->repair);
-	if (mender->is_working && !mender->has_exceptions && !mender->has_moves &&
-		mender->repair.state == REPAIR_IDLE && mover_is_idle(&mender->mover))
+	if (mender->is_working && !has_work(mender) && mender->repair.state == REPAIR_IDLE &&
+		mover_is_idle(&mender->mover) && recode_is_idle(&mender->recode))
 		mender->is_working = false;
 	tend_book(mender);
 }
@@ -372,7 +364,9 @@ static enum mender_task task_of(const struct mender *mender)
 		return MENDER_REPAIRING;
 	if (mender->has_moves)
 		return MENDER_MOVING;
-	return mender->has_exceptions ? MENDER_BLOCKED : MENDER_NOTHING;
+	if (mender->has_others && mender->recode.retry_ms == 0)
+		return MENDER_RECODING;
+	return has_work(mender) ? MENDER_BLOCKED : MENDER_NOTHING;
 }
 
 static uint64_t smooth(uint64_t before, uint64_t rate)
@@ -385,7 +379,7 @@ static void measure_rate(struct mender *mender)
 	uint64_t ms = now_ms(mender) - mender->rate_ms;
 	if (ms < 1000)
 		return;
-	uint64_t len = mender->crew.counters.written_len;
+	uint64_t len = written_len(mender);
 	uint64_t rate = (len - mender->rate_len) * 1000 / ms;
 	mender->rate = smooth(mender->rate, rate);
 	for (unsigned work = 0; work < BOOK_WORKS; work++) {
@@ -402,14 +396,17 @@ static void tell_works(const struct mender *mender, struct mender_status *status
 {
 	uint64_t left[BOOK_WORKS] = {
 		[BOOK_REPAIR] = mender->has_exceptions ? mender->sums.exceptions : 0,
-		[BOOK_MOVE] = mender->has_moves ? mender->move_shards : 0};
+		[BOOK_MOVE] = mender->has_moves ? mender->moves.shards : 0};
+	uint64_t bytes_left[BOOK_WORKS] = {left[BOOK_REPAIR] * mender->moves.shard_len,
+		left[BOOK_MOVE] * mender->moves.shard_len,
+		mender->has_others ? mender->off_written_len : 0};
 	for (unsigned work = 0; work < BOOK_WORKS; work++) {
 		const struct book_task *task = &mender->book.tasks[work];
 		status->works[work] = (struct mender_work){.id = task->id,
 			.began_ms = task->began_ms,
 			.done = task->done,
 			.shards_left = left[work],
-			.bytes_left = left[work] * mender->shard_len,
+			.bytes_left = bytes_left[work],
 			.bytes_per_second = mender->work_rates[work]};
 	}
 }
@@ -427,11 +424,29 @@ static void steer(struct mender *mender)
 	mender->status.is_paused = mender->throttle.is_paused;
 }
 
+static void tell_work(const struct mender *mender, struct mender_status *status)
+{
+	bool is_any = mender->is_responsible && has_work(mender);
+	uint64_t left = mender->sums.exceptions + mender->moves.shards;
+	status->began_ms = is_any ? mender->began_ms : 0;
+	status->shards_left = is_any ? left : 0;
+	status->bytes_left = is_any ? left * mender->moves.shard_len + mender->off_written_len : 0;
+	status->shards_done = mender->is_working ? done_count(mender) - mender->done_before : 0;
+	status->bytes_done = mender->is_working ? written_len(mender) - mender->len_before : 0;
+	status->blocked = is_any ? mender->repair.last.blocked + mender->recode.blocked : 0;
+	status->lost = is_any ? mender->repair.last.lost : 0;
+	status->under_profile_extents = is_any ? mender->off.off_extents : 0;
+	status->under_profile_len = is_any ? mender->off.off_len : 0;
+	status->bare_len = is_any ? mender->off.bare_len : 0;
+	status->bytes_per_second = is_any ? mender->rate : 0;
+	status->eta_ms = !is_any   ? 0
+		: mender->rate > 0 ? status->bytes_left / (mender->rate / 1000 + 1)
+				   : UINT64_MAX;
+}
+
 static void tell(struct mender *mender)
 {
 	measure_rate(mender);
-	uint64_t left = mender->sums.exceptions + mender->move_shards;
-	bool has_work = mender->is_responsible && (mender->has_moves || mender->has_exceptions);
 	pthread_mutex_lock(&mender->lock);
 	struct mender_status *status = &mender->status;
 	steer(mender);
@@ -440,20 +455,8 @@ static void tell(struct mender *mender)
 	status->task = task_of(mender);
 	status->is_responsible = mender->is_responsible;
 	status->throttle_rate = mender->throttle.rate;
-	status->began_ms = has_work ? mender->began_ms : 0;
-	status->shards_left = has_work ? left : 0;
-	status->bytes_left = status->shards_left * mender->shard_len;
 	status->scrub = mender->scrub.counters;
-	status->shards_done = mender->is_working ? done_count(mender) - mender->done_before : 0;
-	status->bytes_done = mender->is_working
-		? mender->crew.counters.written_len - mender->len_before
-		: 0;
-	status->blocked = has_work ? mender->repair.last.blocked : 0;
-	status->lost = has_work ? mender->repair.last.lost : 0;
-	status->bytes_per_second = has_work ? mender->rate : 0;
-	status->eta_ms = !has_work ? 0
-		: mender->rate > 0 ? status->bytes_left / (mender->rate / 1000 + 1)
-				   : UINT64_MAX;
+	tell_work(mender, status);
 	pthread_mutex_unlock(&mender->lock);
 }
 
@@ -462,8 +465,9 @@ static void tell(struct mender *mender)
 static bool is_idle(const struct mender *mender)
 {
 	return crew_is_idle(&mender->crew) && mender->repair.state == REPAIR_IDLE &&
-		mover_is_idle(&mender->mover) && mender->emptier.state == EMPTY_IDLE &&
-		scrub_is_idle(&mender->scrub) && !mender->is_proposed && !mender->book.is_proposed;
+		mover_is_idle(&mender->mover) && recode_is_idle(&mender->recode) &&
+		mender->emptier.state == EMPTY_IDLE && scrub_is_idle(&mender->scrub) &&
+		!mender->is_proposed && !mender->book.is_proposed;
 }
 
 static void finish(struct mender *mender)
@@ -471,6 +475,7 @@ static void finish(struct mender *mender)
 	timer_cancel(mender->setup.store->loop, &mender->timer);
 	timer_cancel(mender->setup.store->loop, &mender->throttle_timer);
 	crew_rest(&mender->crew);
+	recode_rest(&mender->recode);
 	pthread_mutex_destroy(&mender->lock);
 	mender->stopped(mender);
 }
@@ -490,6 +495,7 @@ static void advance(struct mender *mender)
 		look(mender);
 	begin_what_is_due(mender);
 	bool is_soon = repair_advance(&mender->repair);
+	is_soon |= recode_advance(&mender->recode);
 	uint64_t wait_ms = MENDER_LOOK_MS;
 	if (mender->has_moves || !mover_is_idle(&mender->mover))
 		wait_ms = mover_advance(&mender->mover);
@@ -505,6 +511,8 @@ static void advance(struct mender *mender)
 	if (mender->repair.state == REPAIR_IDLE && mover_is_idle(&mender->mover) &&
 		mender->crew.in_flight == 0)
 		crew_rest(&mender->crew);
+	if (recode_is_idle(&mender->recode))
+		recode_rest(&mender->recode);
 	tell(mender);
 	if (mender->is_stopping && is_idle(mender) && !mender->is_task_posted) {
 		finish(mender);
@@ -531,6 +539,7 @@ void mender_start(struct mender *mender, const struct mender_setup *setup)
 		setup->job_max > 0 ? setup->job_max : MENDER_JOBS, crew_changed);
 	repair_init(&mender->repair, &mender->crew);
 	mover_init(&mender->mover, &mender->crew);
+	recode_init(&mender->recode, &mender->crew);
 	empty_init(&mender->emptier, setup->store, emptier_changed);
 	scrub_init(&mender->scrub, &mender->crew, setup->scrub_period_ms);
 	mender->steering.scrub_period_ms = UINT64_MAX;

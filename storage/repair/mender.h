@@ -5,7 +5,9 @@
 #include <pthread.h>
 
 #include "storage/repair/empty.h"
+#include "storage/repair/move_sums.h"
 #include "storage/repair/mover.h"
+#include "storage/repair/recode.h"
 #include "storage/repair/repair.h"
 #include "storage/repair/scrub.h"
 #include "storage/repair/task_book.h"
@@ -19,6 +21,11 @@
  *   a drive that was given up   SPAN_BEGIN, until the index knows what it took along
  *   exceptions                  storage/repair/repair.h
  *   a ring with a target        storage/repair/mover.h
+ *   extents of other codes      storage/repair/recode.h
+ *
+ * What is missing comes first. While shards move, only what has less redundancy than it should, and
+ * what the moves wait for, is coded anew; when nothing is to be moved any more, what only costs
+ * more than it needs.
  *
  * It does not decide where things should be: drives are given up, and targets set, by others.
  *
@@ -42,6 +49,7 @@ enum mender_task {
 	MENDER_NOTHING, /* all is where it should be */
 	MENDER_REPAIRING,
 	MENDER_MOVING,
+	MENDER_RECODING,
 	MENDER_BLOCKED, /* something is wrong that cannot be mended now: a drive or a node is away
 			 */
 	MENDER_ELSEWHERE, /* another node does it */
@@ -67,6 +75,9 @@ struct mender_status {
 	uint64_t shards_left, bytes_left; /* to be written, as far as the index knows now */
 	uint64_t shards_done, bytes_done; /* since it began */
 	uint64_t blocked; /* shards that could not be mended in the last round */
+	uint64_t under_profile_extents, under_profile_len; /* coded otherwise than a put would;
+							    * bytes as stored */
+	uint64_t bare_len; /* of them, bytes that the loss of one node or drive would take */
 	uint64_t lost; /* extents of which fewer than k shards can be read now */
 	uint64_t bytes_per_second; /* written, smoothed */
 	uint64_t eta_ms; /* UINT64_MAX: not known */
@@ -92,6 +103,7 @@ struct mender {
 	struct crew crew;
 	struct repair repair;
 	struct mover mover;
+	struct recode recode;
 	struct emptier emptier;
 	struct scrub scrub;
 	struct task_book book;
@@ -105,9 +117,11 @@ struct mender {
 	/* What the last look saw. */
 	uint64_t look_ms, doubts_ms, applied, nodes_sum;
 	struct index_slot_sums sums;
-	uint64_t move_shards, shard_len; /* left to be moved; of a typical one */
+	struct move_sums moves;
+	struct index_profile_sums off; /* of other codes */
+	uint64_t off_written_len; /* to be written to code them anew */
 	uint64_t round_due_ms, retry_ms, rounds_seen;
-	bool has_exceptions, has_moves;
+	bool has_exceptions, has_moves, has_others; /* of other codes */
 	const char *move_kind;
 
 	/* Of the work that is being done. */

@@ -9,13 +9,16 @@
 #include "storage/repair/scrub_record.h"
 #include "storage/repair/steering.h"
 
-const char *const book_work_names[BOOK_WORKS] = {[BOOK_REPAIR] = "repair", [BOOK_MOVE] = "move"};
+const char *const book_work_names[BOOK_WORKS] = {
+	[BOOK_REPAIR] = "repair", [BOOK_MOVE] = "move", [BOOK_RECODE] = "recode"};
 
 #define DONE_FORMAT(number) "{\"shards\":%" number ",\"bytes\":%" number ",\"failed\":%" number
 
 static const struct crew_done *counted_by(const struct task_book *book, unsigned work)
 {
-	return &book->crew->works[work == BOOK_REPAIR ? CREW_REPAIR : CREW_MOVE];
+	static const enum crew_work works[BOOK_WORKS] = {
+		[BOOK_REPAIR] = CREW_REPAIR, [BOOK_MOVE] = CREW_MOVE, [BOOK_RECODE] = CREW_RECODE};
+	return &book->crew->works[works[work]];
 }
 
 void task_book_init(struct task_book *book, struct store_loop *store, const struct crew *crew,

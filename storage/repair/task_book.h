@@ -15,7 +15,7 @@
  */
 #define BOOK_TELL_MS 60000
 
-enum book_work { BOOK_REPAIR, BOOK_MOVE, BOOK_WORKS };
+enum book_work { BOOK_REPAIR, BOOK_MOVE, BOOK_RECODE, BOOK_WORKS };
 extern const char *const book_work_names[BOOK_WORKS]; /* of their tasks */
 
 /* An open task. */

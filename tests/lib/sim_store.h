@@ -132,6 +132,10 @@ MUST_USE enum err sim_store_propose_ring(struct sim_store *const *nodes, unsigne
  * has, and proposes it as the target. Errors: of the planner and the proposal. */
 MUST_USE enum err sim_store_propose_target(struct sim_store *rig, const bool *is_in);
 
+/* The same for another profile. */
+MUST_USE enum err sim_store_propose_profile(
+	struct sim_store *rig, const bool *is_in, struct ring_profile profile);
+
 /* Proposes a command and runs the world until it is answered. The error, or that of the result's
  * code. Errors: ERR_TIMEOUT. */
 MUST_USE enum err sim_store_propose(
@@ -141,7 +145,8 @@ MUST_USE enum err sim_store_propose(
 bool sim_store_has_drive(const struct sim_store *rig, uint16_t number);
 
 /* Are all shards where they should be: no exceptions, no moves, no target, no drive of the ring
- * gone, and nothing left of what moved away? */
+ * gone, nothing left of what moved away, and, if there is a mender, no extent of another code than
+ * a put would choose? */
 bool sim_store_is_whole(struct sim_store *rig);
 
 /* Has the collector nothing left to do: the census is over and the garbage queue is empty? */

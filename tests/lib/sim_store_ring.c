@@ -67,7 +67,21 @@ static uint64_t newest_version(struct sim_store *rig, const struct ring *ring)
 	return version;
 }
 
+static struct ring_profile profile_of(struct sim_store *rig)
+{
+	struct ring_snapshot *snapshot = index_ring(rig->index);
+	struct ring_profile profile = ring_snapshot_ring(snapshot)->profile;
+	ring_snapshot_unref(snapshot);
+	return profile;
+}
+
 enum err sim_store_propose_target(struct sim_store *rig, const bool *is_in)
+{
+	return sim_store_propose_profile(rig, is_in, profile_of(rig));
+}
+
+enum err sim_store_propose_profile(
+	struct sim_store *rig, const bool *is_in, struct ring_profile profile)
 {
 	struct ring_drive_info infos[SIM_STORE_DRIVES_MAX], all[SIM_STORE_DRIVES_MAX];
 	static const bool is_any[SIM_STORE_DRIVES_MAX] = {1, 1, 1, 1, 1, 1, 1, 1};
@@ -82,7 +96,7 @@ enum err sim_store_propose_target(struct sim_store *rig, const bool *is_in)
 		.old = ring,
 		.drives = infos,
 		.drive_count = list_drives(rig, is_in, infos),
-		.profile = ring->profile,
+		.profile = profile,
 		.domain = ring->domain,
 		.class = ring->class,
 		.drive_class = ring->drive_class,
@@ -114,6 +128,10 @@ static enum err look_for_wrong(struct sim_store *rig)
 	struct index_leftover leftover;
 	enum err err = index_slot_sums(rig->reader, 0, &sums);
 	if (err != ERR_OK || sums.exceptions > 0)
+		return err != ERR_OK ? err : ERR_BUSY;
+	struct index_profile_sums off;
+	err = index_profile_sums(rig->reader, profile_of(rig), &off);
+	if (err != ERR_OK || (rig->options.has_mender && off.off_extents > 0))
 		return err != ERR_OK ? err : ERR_BUSY;
 	err = index_ring_target(rig->reader, &target);
 	if (err == ERR_OK)
