@@ -487,6 +487,8 @@ static void choose_begins(
 		for (uint32_t i = 0; i < count && mover->begin_count < MOVER_BEGIN_MAX; i++) {
 			uint32_t position = (at + i) % count, slot = position / ring->width;
 			uint8_t shard = position % ring->width;
+			if (position == 0 && mover->begin_count > 0)
+				break; /* a list ascends */
 			if (count_gone(snapshot, slot) != gone - 1 ||
 				!is_to_begin(mover, snapshot, target, slot, shard))
 				continue;
