@@ -24,6 +24,9 @@
  *      what is lost if the old drive is gone.
  * (M8) A span is there for each slot of a gone drive, from SPAN_BEGIN until a move away from the
  *      drive flips. Its cursor follows that of the move.
+ * (M9) Where the target has no such shard, to is 0. Nothing is copied then: the cursor passes no
+ *      extent that has one, so that re-coding has to come first, and if another target wants the
+ *      place again, CANCEL just ends the move.
  */
 #include <stdlib.h>
 
@@ -449,10 +452,11 @@ static enum command_code cancel_one(
 	struct ring_moving *move = find_move(edit, item->slot, item->shard);
 	if (!move || move->since != item->since)
 		return COMMAND_STALE;
-	if (!is_gone(edit, move->to) &&
-		(!apply->target || target_drive(apply, item->slot, item->shard) != move->from))
+	uint16_t wanted = apply->target ? target_drive(apply, item->slot, item->shard) : 0;
+	bool is_unwanted = move->to == 0 ? wanted != 0 : apply->target && wanted == move->from;
+	if (!is_gone(edit, move->to) && !is_unwanted)
 		return COMMAND_REFUSED;
-	if (is_gone(edit, move->to) && is_gone(edit, move->from)) {
+	if (move->to == 0 || (is_gone(edit, move->to) && is_gone(edit, move->from))) {
 		remove_move(edit, item->slot, item->shard); /* there is nothing to move */
 		return COMMAND_OK;
 	}
@@ -466,7 +470,7 @@ static enum command_code cancel_one(
 	return COMMAND_OK;
 }
 
-/* Both drives are gone. The span of the one that is the owner stays. */
+/* Both drives are gone, or the shards are to stay. The span of the one that is the owner stays. */
 static void drop_move(
 	struct apply *apply, const struct ring_edit *edit, const struct command_ring_move *item)
 {

@@ -36,6 +36,7 @@ struct command_ring_move {
  * at once.
  * FLIP: the new drive is the owner. EARLY until the cursor is at the end and no exception is left.
  * CANCEL: turns a move around that the target does not want any more, or whose new drive is gone.
+ * One that goes nowhere ends instead, if the target has a drive for it.
  */
 struct command_moves {
 	struct bytes moves;

@@ -183,8 +183,10 @@ static enum err is_to_be_turned(struct lane *lane, const struct ring_snapshot *r
 	if (err)
 		return err == ERR_NOT_FOUND ? ERR_OK : err;
 	const struct ring *table = ring_snapshot_ring(target);
-	*ret_is = move->from != 0 && move->slot < table->slot_count && move->shard < table->width &&
-		ring_drive(table, move->slot, move->shard) == move->from;
+	uint16_t wanted = move->slot < table->slot_count && move->shard < table->width
+		? ring_drive(table, move->slot, move->shard)
+		: 0;
+	*ret_is = wanted != 0 && (move->to == 0 || wanted == move->from);
 	ring_snapshot_unref(target);
 	return ERR_OK;
 }
