@@ -105,9 +105,8 @@ static void reap(struct run *run)
 
 static bool are_over(void *arg)
 {
-	struct run *run = arg;
-	reap(run);
-	return run->client_count == 0;
+	reap(arg);
+	return ((struct run *)arg)->client_count == 0;
 }
 
 /* (O6) */
