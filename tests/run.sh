@@ -7,6 +7,10 @@
 # did. What the parts print is kept in BUILDDIR/test-logs. A part is a program that speaks the same
 # lines; it has failed, too, when it ends otherwise than they say, says nothing, or takes too long.
 #
+# Most parts wait more than they work, so two are run at a time (TEST_LANES), each with a directory and
+# ports of its own; what a part says is printed when it has ended. Those whose cases are about time are
+# run alone. TEST_SECONDS is when no further part is begun; what was not begun counts as skipped.
+#
 #   quick     the tests of ninja check, in all variants: read from their stamps, not run again
 #   framing   ten thousand connections to the HTTP layer alone
 #   boto      boto3, all of S3 that is there
@@ -26,6 +30,8 @@
 #   kill9     a node that is killed fifty times while it writes
 #   kills     three nodes that are killed, one, two or all, while clients write to them
 #   pause     a node that leads, stands still for half a minute, and goes on
+#   away      every set of nodes that may be away, and more than may, of three, four and five
+#   backup    nodes that are killed while restic backs up
 #   nodes     three nodes that are killed and paused while clients race on them
 #   join      nodes that join one whose log has forgotten how it began
 #   grow      drives and nodes that come and go under load
@@ -39,45 +45,99 @@ shift
 builddir=$(cd "$builddir" && pwd) || exit 1
 release=$builddir/release
 python=$builddir/clients/bin/python
-parts=${*:-quick framing boto hostile cluster_cli kill9 histories kills pause nodes partition join grow recover restic registry s3cmd rclone census drives mirror bitflip maps stalled full aws}
+
+# Parts in the order in which they are begun, the long ones first: a name, the seconds that it may take
+# on a slow machine, whether it runs alone, and the program.
+table="
+quick        60 alone  stamps
+framing     300 alone  tests/s3/framing.py $release/tests/http_echo --stalled 10000
+stalled     400 alone  tests/s3/stalled.py $release
+hostile     600 alone  tests/s3/hostile.py $release
+aws        1500 shared tests/s3/clients.py $release aws
+restic     1500 shared tests/s3/clients.py $release restic
+kill9      1200 shared tests/crash/kill9.py $release
+kills      1200 shared tests/crash/kills.py $release
+registry   1200 shared tests/s3/clients.py $release registry
+nodes      1200 shared tests/crash/nodes.py $release
+away       1200 shared tests/crash/away.py $release
+partition  1200 shared tests/crash/partition.py $release
+grow       1200 shared tests/crash/grow.py $release
+recover    1200 shared tests/crash/recover.py $release
+full        900 shared tests/s3/full.py $release
+drives     1200 shared tests/crash/drives.py $release
+backup      900 shared tests/crash/backup.py $release
+join       1200 shared tests/crash/join.py $release
+bitflip    1200 shared tests/crash/bitflip.py $release
+boto        900 shared tests/s3/boto.py $release
+pause       600 shared tests/crash/pause.py $release
+mirror     1200 shared tests/crash/mirror.py $release
+s3cmd      1200 shared tests/s3/clients.py $release s3cmd
+maps       1200 shared tests/crash/maps.py $release
+histories  1200 shared tests/crash/histories.py $release
+rclone     1200 shared tests/s3/clients.py $release rclone
+census      600 shared tests/crash/census.py --test $release
+cluster_cli 600 shared tests/s3/cluster_cli.py $release
+"
+parts=${*:-$(awk '{ print $1 }' <<<"$table")}
+for name in $parts; do
+	if ! grep -q "^$name " <<<"$table"; then
+		echo "$0: no part is called $name; see the top of this file" >&2
+		exit 2
+	fi
+done
 
 logs=$builddir/test-logs
 mkdir -p "$logs"
-TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/rubus-test.XXXXXX")
-export TMPDIR
-passed=0 failed=0 skipped=0 child=''
-
-# No part is begun later than this; what was not begun is told and counted as skipped.
+lanes=${TEST_LANES:-2}
 budget=${TEST_SECONDS:-2700}
+root=$(mktemp -d "${TMPDIR:-/tmp}/rubus-test.XXXXXX")
+passed=0 failed=0 skipped=0
+declare -A lane_of=() name_of=() begin_of=() # of each part that runs, by its process
 
 # Ends what is left of a part, found by the directory it was given, and unmounts what it mounted.
 sweep() {
+	local process place
 	for process in /proc/[0-9]*; do
-		{ tr '\0' '\n' <"$process/environ"; } 2>/dev/null | grep -qxF "TMPDIR=$TMPDIR" || continue
+		{ tr '\0' '\n' <"$process/environ"; } 2>/dev/null | grep -qxF "TMPDIR=$1" || continue
 		test "${process#/proc/}" = $$ || kill -9 "${process#/proc/}" 2>/dev/null
 	done
-	awk -v dir="$TMPDIR/" 'index($2, dir) == 1 { print $2 }' /proc/mounts | sort -r |
+	awk -v dir="$1/" 'index($2, dir) == 1 { print $2 }' /proc/mounts | sort -r |
 		while read -r place; do umount -l "$place" 2>/dev/null; done
-	rm -rf "${TMPDIR:?}"/*
+	rm -rf "$1"
 }
 
 leave() {
 	trap - EXIT INT TERM
-	test -z "$child" || kill -- -"$child" 2>/dev/null
-	sweep
-	rm -rf "$TMPDIR"
+	for pid in "${!lane_of[@]}"; do
+		kill -- -"$pid" 2>/dev/null
+		sweep "$root/${lane_of[$pid]}"
+	done
+	rm -rf "$root"
 	exit "${1:-130}"
 }
 trap 'leave 130' INT TERM
 trap 'leave 1' EXIT
 
+# The stamp of a test is its log. Those that the build file names, not whatever lies there.
+stamps() {
+	local dir stamp name
+	dir=$(sed -n 's/^builddir = //p' config.ninja)
+	ninja -t commands check "$dir/tsan/check_threads" "$dir/release/check_long" |
+		sed -n 's/.*&& mv [^ ]*\.log \([^ ]*\.ok\) .*/\1/p' | sort -u |
+		while read -r stamp; do
+			name=${stamp#"$dir/"}
+			if test -f "$stamp"; then echo "ok ${name%.ok}"; else echo "not ok ${name%.ok}"; fi
+		done
+}
+
 # count NAME STATUS: adds up what the log of a part says.
 count() {
+	local ok not_ok
 	ok=$(grep -c '^ok ' "$logs/$1")
 	not_ok=$(grep -c '^not ok ' "$logs/$1")
 	if test "$2" -ne 0 && test "$not_ok" -eq 0; then
 		echo "not ok $1 ends with status $2" | tee -a "$logs/$1"
-		tail -n 30 "$logs/$1" | grep -v '^ok ' | sed 's/^/#   /'
+		grep -v '^ok ' "$logs/$1" | tail -n 30 | sed 's/^/#   /'
 		not_ok=1
 	elif test $((ok + not_ok)) -eq 0; then
 		echo "not ok $1 has cases" | tee -a "$logs/$1"
@@ -87,76 +147,67 @@ count() {
 	failed=$((failed + not_ok))
 }
 
-# part NAME SECONDS COMMAND...: runs a part in a process group and a directory of its own.
-part() {
-	name=$1 seconds=$2
-	shift 2
+# begin NAME LANE SECONDS COMMAND...: in a process group, a directory, and with ports of its own.
+begin() {
+	local name=$1 lane=$2 seconds=$3 first
+	shift 3
+	mkdir "$root/$lane"
+	first=$((21000 + lane * 11000 / lanes))
+	set -m
+	TMPDIR=$root/$lane TEST_PORTS=$first-$((first + 11000 / lanes - 1)) \
+		timeout --kill-after=30 "$seconds" "$@" < <(:) >"$logs/$name" 2>"$logs/$name.err" &
+	set +m
+	lane_of[$!]=$lane name_of[$!]=$name begin_of[$!]=$SECONDS
+}
+
+# Waits for a part to end, prints what it said, and frees its lane.
+end_one() {
+	local pid status name
+	wait -n -p pid "${!lane_of[@]}"
+	status=$?
+	name=${name_of[$pid]}
+	grep -E '^(ok|not ok|#) ' "$logs/$name"
+	grep -q . "$logs/$name.err" && tail -n 20 "$logs/$name.err" | sed 's/^/#   /'
+	test $status -ne 124 || echo "# $name was ended for taking too long"
+	count "$name" $status
+	sweep "$root/${lane_of[$pid]}"
+	echo "# $name took $((SECONDS - begin_of[$pid])) s"
+	unset "lane_of[$pid]" "name_of[$pid]" "begin_of[$pid]"
+}
+
+# A lane that no part is in.
+free_lane() {
+	local lane
+	for ((lane = 0; lane < lanes; lane++)); do
+		[[ " ${lane_of[*]} " == *" $lane "* ]] || break
+	done
+	echo "$lane"
+}
+
+run() {
+	local name=$1 seconds=$2 how=$3
+	shift 3
+	while test "${#lane_of[@]}" -ge "$(test "$how" = alone && echo 1 || echo "$lanes")"; do end_one; done
 	if test "$SECONDS" -gt "$budget"; then
 		echo "# $name is skipped: $budget s are over (TEST_SECONDS)"
 		skipped=$((skipped + 1))
-		return
-	fi
-	begin=$SECONDS
-	set -m
-	timeout --kill-after=30 "$seconds" "$@" < <(:) > >(tee "$logs/$name" | grep --line-buffered -E '^(ok|not ok|#) ') \
-		2>"$logs/$name.err" &
-	child=$!
-	set +m
-	wait "$child"
-	status=$?
-	child=''
-	sleep 0.1
-	grep -q . "$logs/$name.err" && sed 's/^/#   /' "$logs/$name.err" | tail -n 20
-	test $status -ne 124 || echo "# $name was ended after $seconds s"
-	count "$name" $status
-	sweep
-	echo "# $name took $((SECONDS - begin)) s"
-}
-
-# The stamp of a test is its log. Those that the build file names, not whatever lies there.
-quick() {
-	dir=$(sed -n 's/^builddir = //p' config.ninja)
-	stamps=$(ninja -t commands check "$dir/tsan/check_threads" "$dir/release/check_long" |
-		sed -n 's/.*&& mv [^ ]*\.log \([^ ]*\.ok\) .*/\1/p' | sort -u)
-	for stamp in $stamps; do
-		name=${stamp#"$dir/"}
-		if test -f "$stamp"; then echo "ok ${name%.ok}"; else echo "not ok ${name%.ok}"; fi
-	done | tee "$logs/quick"
-	count quick 0
-}
-
-framing() {
-	if "$python" tests/s3/framing.py "$release/tests/http_echo" --stalled 10000 >"$TMPDIR/out" 2>&1; then
-		echo 'ok HTTP/1.1 is read in one way and stalled clients cost little'
+	elif test "$1" = stamps; then
+		stamps | tee "$logs/$name"
+		count "$name" 0
 	else
-		echo 'not ok HTTP/1.1 is read in one way and stalled clients cost little'
+		begin "$name" "$(free_lane)" "$seconds" "$python" "$@"
+		test "$how" = shared || end_one
 	fi
-	sed 's/^/# /' "$TMPDIR/out"
 }
-export python release
-export -f framing
 
 for part in $parts; do
-	case $part in
-	quick) quick ;;
-	framing) part framing 300 bash -c framing ;;
-	boto) part boto 600 "$python" tests/s3/boto.py "$release" ;;
-	hostile) part hostile 600 "$python" tests/s3/hostile.py "$release" ;;
-	aws | s3cmd | rclone | restic | registry)
-		part "$part" 1200 "$python" tests/s3/clients.py "$release" "$part" ;;
-	stalled) part stalled 400 "$python" tests/s3/stalled.py "$release" ;;
-	cluster_cli) part cluster_cli 300 "$python" tests/s3/cluster_cli.py "$release" ;;
-	full) part full 600 "$python" tests/s3/full.py "$release" ;;
-	census) part census 600 "$python" tests/crash/census.py --test "$release" ;;
-	drives | mirror | bitflip | maps | kill9 | kills | pause | nodes | join | grow | recover | partition | histories)
-		part "$part" 1200 "$python" "tests/crash/$part.py" "$release" ;;
-	*)
-		echo "$0: no part is called $part; see the top of this file" >&2
-		leave 2
-		;;
-	esac
+	# The words of a line are the words of the command.
+	# shellcheck disable=SC2046
+	run $(grep "^$part " <<<"$table")
 done
+while test "${#lane_of[@]}" -gt 0; do end_one; done
 
+echo "# all took $SECONDS s"
 if test "$skipped" -gt 0; then
 	echo "$passed passed, $failed failed, $skipped skipped"
 else

@@ -13,7 +13,9 @@ import urllib.error
 import urllib.request
 
 # Below the ports that the kernel gives to clients, so that none of them takes ours while we restart.
-PORTS = range(21000, 32000)
+# tests/run.sh gives programs that run at once ports apart.
+PORTS = [int(port) for port in os.environ.get("TEST_PORTS", "21000-31999").split("-")]
+given = set()  # none is given twice, since a node may not have taken it yet
 
 
 class NodeEnded(Exception):
@@ -22,14 +24,17 @@ class NodeEnded(Exception):
 
 def free_port():
     while True:
-        port = random.choice(PORTS)
+        port = random.randint(*PORTS)
+        if port in given:
+            continue
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 sock.bind(("127.0.0.1", port))
-                return port
             except OSError:
-                pass
+                continue
+        given.add(port)
+        return port
 
 
 def read_key(directory):
