@@ -195,6 +195,11 @@ struct extent_id index_extent_id_make(struct index_reader *reader);
  * time; ERR_BUSY: one is on its way already. Any loop. */
 MUST_USE enum err index_report(struct index *index);
 
+/* The same, for who waits until no session reads what the log index left behind: only if this node
+ * has not said so yet. What waits for another session may wait long, and each report makes the log,
+ * and so the next one's read_low, grow. */
+MUST_USE enum err index_report_past(struct index *index, uint64_t log_index);
+
 /* Were extents made, and their proposals answered, since the last report? Any loop. */
 bool index_report_is_due(struct index *index);
 

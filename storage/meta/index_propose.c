@@ -208,7 +208,7 @@ bool index_report_is_due(struct index *index)
 	return is_due;
 }
 
-enum err index_report(struct index *index)
+enum err index_report_past(struct index *index, uint64_t log_index)
 {
 	struct command command = {.type = COMMAND_SESSION_REPORT};
 	struct command_session_report *report = &command.session_report;
@@ -216,7 +216,8 @@ enum err index_report(struct index *index)
 	pthread_mutex_lock(&index->lock);
 	bool is_busy = index->is_reporting;
 	bool has_risen = report->open_low > index->open_low_reported ||
-		report->read_low > index->read_low_reported;
+		(report->read_low > index->read_low_reported &&
+			index->read_low_reported <= log_index);
 	if (!is_busy && has_risen) {
 		index->is_reporting = true;
 		index->open_low_reported = report->open_low;
@@ -235,6 +236,11 @@ enum err index_report(struct index *index)
 	assert(err == ERR_OK);
 	index_propose(index, &index->report);
 	return ERR_OK;
+}
+
+enum err index_report(struct index *index)
+{
+	return index_report_past(index, UINT64_MAX);
 }
 
 void index_propose_init(struct index *index)

@@ -333,8 +333,10 @@ static enum err fill_round(struct collector *collector)
 	while (err == ERR_OK && collector->round_count < COLLECT_ROUND) {
 		err = index_garbage_next(
 			collector->reader, garbage.log_index, garbage.kind, garbage.id, &garbage);
-		if (err == ERR_OK && garbage.log_index >= read_low)
+		if (err == ERR_OK && garbage.log_index >= read_low) {
+			collector->waits_for = garbage.log_index;
 			err = ERR_BUSY;
+		}
 		if (err == ERR_OK)
 			collector->round[collector->round_count++] = (struct collect_item){
 				.log_index = garbage.log_index,
@@ -369,10 +371,8 @@ static void advance_idle(struct collector *collector)
 		collect_begin_census(collector);
 		return;
 	}
-	if (err == ERR_BUSY) {
-		/* What we hold may have been given up since it was last reported. */
-		err_ignore(index_report(collector->store->store->index));
-	}
+	if (err == ERR_BUSY) /* what we hold may have been given up since it was last reported */
+		err_ignore(index_report_past(collector->store->store->index, collector->waits_for));
 	if (err) {
 		collect_look_later(collector, err == ERR_BUSY ? 50 : COLLECT_IDLE_MS);
 		return;

@@ -106,6 +106,7 @@ struct collector {
 	/* The round being done. */
 	struct collect_item round[COLLECT_ROUND];
 	unsigned round_count;
+	uint64_t waits_for; /* log index that reads have to be past, when it is too early */
 	unsigned round_at; /* whose shards are being freed, then whose rows are being removed */
 	uint64_t next_offset; /* of its body: extents before it are freed or being freed */
 	bool has_leftovers; /* as of the view: some drive has what moved away */

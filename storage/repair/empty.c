@@ -39,6 +39,7 @@ static enum err choose_leftovers(struct emptier *emptier)
 	enum err err = index_read_low(reader, &read_low);
 	uint32_t slot = 0, shard = 0, from = 0;
 	emptier->leftover_count = 0;
+	emptier->waits_for = UINT64_MAX;
 	while (err == ERR_OK &&
 		(err = index_leftover_next(reader, slot, shard, from, &found)) == ERR_OK) {
 		slot = found.slot;
@@ -50,6 +51,8 @@ static enum err choose_leftovers(struct emptier *emptier)
 		}
 		bool is_old = found.row.since < read_low;
 		is_early |= !is_old; /* also those of others wait for what we read */
+		if (!is_old && found.row.since < emptier->waits_for)
+			emptier->waits_for = found.row.since;
 		uint32_t rank = (uint16_t)(found.drive - emptier->drive - 1u);
 		if (!is_old || !is_mine(emptier, found.drive) || rank > drive)
 			continue;
@@ -179,7 +182,8 @@ static bool begin_pass(struct emptier *emptier)
 	enum err err = choose_leftovers(emptier);
 	index_view_end(emptier->store->reader);
 	if (err == ERR_BUSY)
-		err_ignore(index_report(emptier->store->store->index)); /* it may wait for us */
+		err_ignore(index_report_past(
+			emptier->store->store->index, emptier->waits_for)); /* it may wait for us */
 	if (err)
 		return false;
 	emptier->extent = (struct extent_id){0, 0};

@@ -57,6 +57,7 @@ struct emptier {
 	uint16_t drive; /* of the pass; between passes: the one after which the next is sought */
 	struct empty_leftover leftovers[EMPTY_LEFTOVERS_MAX]; /* ascending */
 	unsigned leftover_count, proposed_from, proposed_to;
+	uint64_t waits_for; /* log index that reads have to be past first */
 	struct extent_id extent; /* where the listing goes on */
 	uint8_t index;
 	struct empty_free frees[EMPTY_FREES_MAX];

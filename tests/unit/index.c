@@ -282,6 +282,21 @@ START_TEST(a_report_stops_at_the_oldest_hold)
 }
 END_TEST
 
+START_TEST(who_is_not_waited_for_does_not_report)
+{
+	struct index_status before, after;
+	index_status(rig.index, &before);
+	put("a", "text", 1);
+	for (int i = 0; i < 5; i++) {
+		ck_assert_ok(index_report_past(rig.index, before.applied));
+		rig_run(&rig);
+	}
+	index_status(rig.index, &after);
+	ck_assert_uint_eq(after.applied, before.applied + 2); /* the put and one report */
+	ck_assert_uint_gt(my_session().read_low, before.applied);
+}
+END_TEST
+
 START_TEST(extents_are_settled_when_their_hold_is_released)
 {
 	struct index_hold first, second;
@@ -409,6 +424,7 @@ int main(void)
 	tcase_add_test(tc, a_drive_has_one_number);
 	tcase_add_test(tc, a_ring_does_not_change_under_extents);
 	tcase_add_test(tc, a_report_stops_at_the_oldest_hold);
+	tcase_add_test(tc, who_is_not_waited_for_does_not_report);
 	tcase_add_test(tc, extents_are_settled_when_their_hold_is_released);
 	tcase_add_test(tc, nothing_is_reported_that_is_known_already);
 	tcase_add_test(tc, a_start_from_any_share_of_the_rows_gives_the_same_state);
