@@ -59,8 +59,10 @@ void sim_store_init(struct sim_store *rig, uint64_t seed, const struct sim_store
 	rig->commit_loop = sim_node_loop(rig->node);
 	rig->state = sim_disk_new(rig->node, "state", 0);
 	rig->index_kv = sim_kv_new(rig->node, 0);
-	struct log_setup setup = sim_store_log_setup(rig);
-	ck_assert_ok(log_create(&setup));
+	if (options->watch)
+		rig->log_peers = sim_net_peers(
+			options->net, rig->node, rig->log_loop, options->node_id, 1);
+	sim_store_found(rig);
 	for (unsigned i = 0; i < options->drive_count; i++)
 		make_drive(rig, i);
 }
@@ -73,6 +75,8 @@ void sim_store_fini(struct sim_store *rig)
 		sim_disk_free(rig->drives[i].disk);
 	}
 	sim_kv_free(rig->index_kv);
+	sim_kv_free(rig->staged);
+	sim_kv_free(rig->replaced);
 	sim_disk_free(rig->state);
 	if (!rig->options.sim)
 		sim_free(rig->sim);
@@ -157,7 +161,7 @@ static enum err open_index(struct sim_store *rig)
 		.random = sim_node_random(rig->node),
 		.trace = sim_node_trace(rig->node),
 		.node = rig->options.node_id,
-		.settings = {.is_alone = !rig->options.order,
+		.settings = {.is_alone = !rig->options.order && !rig->options.watch,
 			.idle_ms = 200,
 			.log_len = SIM_STORE_LOG_LEN},
 		.log_disk = rig->mirror ? log_mirror_disk(rig->mirror) : NULL,
@@ -166,6 +170,8 @@ static enum err open_index(struct sim_store *rig)
 		.failed_arg = rig,
 	};
 	err = index_open(&setup, &rig->index);
+	if (err == ERR_OK && rig->options.watch)
+		sim_store_attach_raft(rig);
 	if (err == ERR_OK)
 		index_state_hash(rig->index, &rig->replayed);
 	return err != ERR_OK ? err : index_reader_open(rig->index, &rig->reader);
@@ -256,10 +262,13 @@ static bool is_opened(void *arg)
 	return ((struct sim_store *)arg)->is_opened;
 }
 
-static enum err start_index(struct sim_store *rig)
+bool sim_store_has_begun(const struct sim_store *rig)
 {
-	rig->is_opened = false;
-	index_start(rig->index, index_opened, rig);
+	return rig->is_opened;
+}
+
+static enum err wait_for_session(struct sim_store *rig)
+{
 	if (!sim_run_until(rig->sim, is_opened, rig, WAIT_MS))
 		return ERR_TIMEOUT;
 	return rig->opened_err;
@@ -284,6 +293,11 @@ static enum err find_number(struct sim_store *rig, struct sim_store_drive *drive
 	return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
+enum err sim_store_find_number(struct sim_store *rig, unsigned drive)
+{
+	return find_number(rig, &rig->drives[drive]);
+}
+
 static enum err add_drive(struct sim_store *rig, struct sim_store_drive *drive)
 {
 	enum err err = drive->number == 0 ? find_number(rig, drive) : ERR_OK;
@@ -302,15 +316,10 @@ static enum err add_drive(struct sim_store *rig, struct sim_store_drive *drive)
 
 static enum err bootstrap(struct sim_store *rig)
 {
-	struct store *store = &rig->life->store;
 	for (unsigned i = 0; i < rig->options.drive_count; i++) {
-		struct sim_store_drive *drive = &rig->drives[i];
-		enum err err = add_drive(rig, drive);
+		enum err err = add_drive(rig, &rig->drives[i]);
 		if (err != ERR_OK)
 			return err;
-		if (drive->drive)
-			store->drives[store->drive_count++] = (struct store_drive){
-				drive->number, drive->drive};
 	}
 	if (rig->options.sim)
 		return ERR_OK;
@@ -339,7 +348,22 @@ static void start_collecting(void *arg)
 		mender_start(&rig->life->mender, &setup);
 }
 
-enum err sim_store_start(struct sim_store *rig)
+enum err sim_store_serve(struct sim_store *rig)
+{
+	struct store *store = &rig->life->store;
+	for (unsigned i = 0; i < rig->options.drive_count; i++) {
+		struct sim_store_drive *drive = &rig->drives[i];
+		if (drive->drive)
+			store->drives[store->drive_count++] = (struct store_drive){
+				drive->number, drive->drive};
+	}
+	for (unsigned i = 0; rig->peers[0] && !rig->log_peers && i < SIM_STORE_LOOPS; i++)
+		sim_net_start(rig->peers[i]);
+	sim_call(rig->sim, rig->loops[0], start_collecting, rig);
+	return rig->life->is_collecting ? ERR_OK : ERR_NO_MEMORY;
+}
+
+enum err sim_store_begin(struct sim_store *rig)
 {
 	assert(!rig->life);
 	rig->life = sim_must(calloc(1, sizeof *rig->life));
@@ -349,16 +373,25 @@ enum err sim_store_start(struct sim_store *rig)
 		return err;
 	open_drives(rig);
 	err = open_store(rig);
-	if (err == ERR_OK)
-		err = start_index(rig);
-	if (err == ERR_OK)
-		err = bootstrap(rig);
 	if (err != ERR_OK)
 		return err;
-	for (unsigned i = 0; rig->peers[0] && i < SIM_STORE_LOOPS; i++)
+	for (unsigned i = 0; rig->log_peers && i < SIM_STORE_LOOPS; i++)
 		sim_net_start(rig->peers[i]);
-	sim_call(rig->sim, rig->loops[0], start_collecting, rig);
-	return rig->life->is_collecting ? ERR_OK : ERR_NO_MEMORY;
+	if (rig->log_peers)
+		sim_net_start(rig->log_peers);
+	rig->is_opened = false;
+	index_start(rig->index, index_opened, rig);
+	return ERR_OK;
+}
+
+enum err sim_store_start(struct sim_store *rig)
+{
+	enum err err = sim_store_begin(rig);
+	if (err == ERR_OK)
+		err = wait_for_session(rig);
+	if (err == ERR_OK)
+		err = bootstrap(rig);
+	return err == ERR_OK ? sim_store_serve(rig) : err;
 }
 
 /* --- ending ----------------------------------------------------------------------------------- */
@@ -374,6 +407,8 @@ static void forget(struct sim_store *rig)
 	}
 	rig->life = NULL;
 	rig->consensus = NULL;
+	rig->raft = NULL;
+	rig->snapshots = NULL;
 	rig->mirror = NULL;
 	rig->index = NULL;
 	rig->reader = NULL;
@@ -391,6 +426,7 @@ void sim_store_kill(struct sim_store *rig, bool is_power_cut)
 	}
 	sim_bury(rig->life);
 	sim_bury(rig->consensus);
+	sim_store_bury_raft(rig);
 	sim_bury(rig->mirror);
 	sim_bury(rig->index);
 	sim_bury(rig->reader);
@@ -527,6 +563,7 @@ static void close_all(struct sim_store *rig)
 	index_reader_close(rig->reader);
 	index_close(rig->index);
 	consensus_close(rig->consensus);
+	sim_store_close_raft(rig);
 	log_mirror_close(rig->mirror);
 	kv_close(rig->kv);
 	free(rig->life);

@@ -4,6 +4,7 @@
 
 #include "storage/meta/consensus_single.h"
 #include "storage/meta/index_copy.h"
+#include "storage/meta/index_snapshot.h"
 #include "storage/repair/collect.h"
 #include "storage/repair/mender.h"
 #include "storage/shard/shard_service.h"
@@ -11,6 +12,7 @@
 #include "tests/lib/sim_kv.h"
 #include "tests/lib/sim_net.h"
 #include "tests/lib/sim_order.h"
+#include "tests/lib/sim_watch.h"
 
 /* A whole node without its faces, in a simulated world: a log, the index, drives, two client loops
  * with what the operations on objects share, and the collector; alone, or one among several. It is
@@ -38,6 +40,9 @@ struct sim_store_options {
 	struct sim *sim;
 	struct sim_net *net;
 	struct sim_order *order; /* instead of a log */
+	struct sim_watch *watch; /* the log is a member's of a group, that it looks at */
+	bool is_founder; /* of the group */
+	uint64_t log_keep_len; /* for members that lag */
 	const char *name;
 	struct id node_id;
 };
@@ -72,6 +77,7 @@ struct sim_store {
 	struct sim *sim;
 	struct sim_node *node;
 	struct peers *peers[SIM_STORE_LOOPS]; /* NULL: it is alone */
+	struct peers *log_peers; /* NULL: it is in no group */
 	struct loop *loops[SIM_STORE_LOOPS], *log_loop, *apply_loop, *commit_loop;
 	struct sim_disk *state;
 	struct sim_kv *index_kv;
@@ -85,6 +91,11 @@ struct sim_store {
 	unsigned restored_home; /* of the copy that it was made of; UINT_MAX: of the log alone */
 	struct index_state_hash replayed; /* what the log made of the index, before the start */
 	struct consensus *consensus;
+	struct consensus *raft; /* of a member; what is in front of it is consensus */
+	struct index_snapshots *snapshots; /* of a member */
+	struct snapshot_stage stage;
+	struct sim_kv *staged, *replaced; /* an index that arrives; one that has no name any more */
+	uint64_t installs; /* of snapshots, in all lives */
 	struct index *index;
 	struct index_reader *reader; /* of the test, outside the loops */
 	struct kv *kv;
@@ -105,6 +116,20 @@ void sim_store_fini(struct sim_store *rig);
  * and of what had to be proposed; ERR_TIMEOUT, nothing came of it in a minute. */
 MUST_USE enum err sim_store_start(struct sim_store *rig);
 
+/* Of a member of a group: opens everything and takes part. It serves later: when has_begun says so,
+ * and when sim_store_serve() was called. After an error sim_store_kill() it. Errors: of what is
+ * opened. */
+MUST_USE enum err sim_store_begin(struct sim_store *rig);
+
+/* Has it opened its session, or failed with opened_err? */
+bool sim_store_has_begun(const struct sim_store *rig);
+
+/* Begins to serve and to collect: all drives that are open have their numbers. */
+MUST_USE enum err sim_store_serve(struct sim_store *rig);
+
+/* Looks in the index for the number of a drive, by its place in the rig. Errors: of the index. */
+MUST_USE enum err sim_store_find_number(struct sim_store *rig, unsigned drive);
+
 /* Stops in order, and closes. No operation is in flight. Everything that was lent has to be back.
  * One among several cannot start again then: others would find what it had served with.
  * Errors: ERR_TIMEOUT, something did not stop. */
@@ -114,7 +139,8 @@ MUST_USE enum err sim_store_stop(struct sim_store *rig);
  * failed. */
 void sim_store_kill(struct sim_store *rig, bool is_power_cut);
 
-/* The state disk is another one, which is empty. Between lives. */
+/* The state disk is another one, which is empty, but for the log of a member, which is a new one.
+ * Between lives. */
 void sim_store_lose_state(struct sim_store *rig);
 
 /* Of sim_store.c, in sim_store_log.c: open the log, mirrored or not, or what is instead of it;
@@ -122,6 +148,14 @@ void sim_store_lose_state(struct sim_store *rig);
 struct log_setup sim_store_log_setup(struct sim_store *rig);
 MUST_USE enum err sim_store_open_consensus(struct sim_store *rig);
 MUST_USE enum err sim_store_restore_index(struct sim_store *rig);
+
+/* Of sim_store_raft.c: a member of a group. */
+void sim_store_found(struct sim_store *rig);
+MUST_USE enum err sim_store_open_raft(struct sim_store *rig);
+void sim_store_attach_raft(struct sim_store *rig);
+void sim_store_close_raft(struct sim_store *rig); /* before the kv */
+void sim_store_bury_raft(struct sim_store *rig);
+
 void sim_store_committed(void *arg, uint64_t log_index);
 
 /* Plans a ring over the drives of several nodes, which have started, and proposes it at the first.

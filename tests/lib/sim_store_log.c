@@ -48,6 +48,8 @@ static enum err open_mirror(struct sim_store *rig)
 
 enum err sim_store_open_consensus(struct sim_store *rig)
 {
+	if (rig->options.watch)
+		return sim_store_open_raft(rig);
 	if (rig->options.order) {
 		rig->consensus = sim_order_open(rig->options.order, rig->node, rig->apply_loop);
 		return ERR_OK;
@@ -103,4 +105,8 @@ void sim_store_lose_state(struct sim_store *rig)
 	sim_disk_free(rig->state);
 	rig->state = sim_disk_new(rig->node, "state", 0);
 	rig->index_kv = sim_kv_new(rig->node, 0);
+	if (rig->options.watch) {
+		rig->options.is_founder = false;
+		sim_store_found(rig);
+	}
 }

@@ -285,7 +285,8 @@ static void begin_put(struct client *client)
 static uint64_t since(struct client *client)
 {
 	struct client_world *world = client->world;
-	return world->rig->options.order ? client->since : store_model_now(world->model);
+	bool is_alone = !world->rig->options.order && !world->rig->options.watch;
+	return is_alone ? store_model_now(world->model) : client->since;
 }
 
 /* Reads what the key is, under a view. Errors: ERR_NOT_FOUND; of the machine. */

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/lib/sim_seeds.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "tests/lib/sim.h"
+#include "tests/lib/test.h"
+
+enum { BATCHES_MAX = 100000 };
+
+struct shared {
+	uint64_t done;
+	uint64_t running[BATCHES_MAX]; /* the seed that each batch is at; 0: it is over */
+};
+
+static const struct sim_seeds *setup;
+static struct shared *shared;
+static uint64_t first = 1, count, minutes;
+static time_t began;
+
+void *sim_seeds_share(size_t len)
+{
+	void *memory = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return sim_must(memory == MAP_FAILED ? NULL : memory);
+}
+
+static bool is_time_over(void)
+{
+	return minutes > 0 && time(NULL) - began >= (time_t)(60 * minutes);
+}
+
+START_TEST(every_seed_keeps_the_promises)
+{
+	for (uint64_t i = 0; i < setup->batch && !is_time_over(); i++) {
+		uint64_t seed = first + (uint64_t)_i * setup->batch + i;
+		if (seed >= first + count)
+			break;
+		shared->running[_i] = seed;
+		uint64_t hash = setup->run(seed);
+		if (setup->twice_every > 0 && seed % setup->twice_every == 0)
+			ck_assert_uint_eq(setup->run(seed), hash);
+		shared->done++;
+	}
+	shared->running[_i] = 0;
+}
+END_TEST
+
+START_TEST(everything_that_may_befall_did)
+{
+	if (shared->done >= setup->enough)
+		setup->check();
+}
+END_TEST
+
+static void parse(int argc, char **argv)
+{
+	count = setup->count;
+	for (int i = 1; i < argc; i++) {
+		if (strncmp(argv[i], "--seeds=", 8) == 0)
+			count = strtoull(argv[i] + 8, NULL, 10);
+		if (strncmp(argv[i], "--from=", 7) == 0)
+			first = strtoull(argv[i] + 7, NULL, 10);
+		if (strncmp(argv[i], "--minutes=", 10) == 0)
+			minutes = strtoull(argv[i] + 10, NULL, 10);
+	}
+	if (minutes > 0)
+		count = (uint64_t)BATCHES_MAX * setup->batch;
+	uint64_t seed = sim_seed_of(argc, argv, 0);
+	if (seed > 0) {
+		first = seed;
+		count = 1;
+	}
+}
+
+int sim_seeds_main(const struct sim_seeds *seeds, int argc, char **argv)
+{
+	setup = seeds;
+	shared = sim_seeds_share(sizeof *shared);
+	began = time(NULL);
+	parse(argc, argv);
+	uint64_t batches = (count + setup->batch - 1) / setup->batch;
+	if (batches > BATCHES_MAX)
+		return EXIT_FAILURE;
+	Suite *suite = suite_create(setup->name);
+	TCase *tcase = tcase_create("seeds");
+	tcase_set_timeout(tcase, setup->timeout_s);
+	tcase_add_loop_test(tcase, every_seed_keeps_the_promises, 0, batches);
+	tcase_add_test(tcase, everything_that_may_befall_did);
+	suite_add_tcase(suite, tcase);
+	int status = test_run(suite);
+	printf("seeds %lu\n", (unsigned long)shared->done);
+	setup->print();
+	for (unsigned i = 0; i < batches; i++)
+		if (shared->running[i] != 0)
+			printf("seed %lu did not pass: --seed=%lu\n",
+				(unsigned long)shared->running[i],
+				(unsigned long)shared->running[i]);
+	return status;
+}

@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A whole cluster: nodes whose logs agree by libraft, with the index, drives, shards on each other,
+ * collectors and menders, used by clients on all of them while nodes are killed, paused, cut off
+ * and lose their power, alone and all at once; judged by one model.
+ *
+ * Nothing is promised to answer while faults last. What was answered holds:
+ *
+ * (O1) every key has a history that is linearizable across all nodes, those of conditional writes
+ *      and listings among them, and every byte is one that its version was written with;
+ * (O2) no member applies another command at a log index, or has another state after it, than any
+ *      other, in any life; a term has one leader (tests/lib/sim_watch.h).
+ *
+ * Then faults end, and within a bounded time
+ *
+ * (O3) the group has the members and votes that it should, all nodes serve, and every operation
+ *      has come to an end;
+ * (O4) every key reads as its last value at every node, and what is put is done;
+ * (O5) what was deleted is collected on all drives, nothing is left over, and everything is where
+ *      it should be: the ledger over all nodes is right, and hashes are those of the rows;
+ * (O6) nothing is lent any more, and all nodes stop in order.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/lib/ledger.h"
+#include "tests/lib/sim_cluster.h"
+#include "tests/lib/sim_seeds.h"
+#include "tests/lib/store_clients.h"
+#include "tests/lib/test.h"
+
+#ifdef __SANITIZE_ADDRESS__
+enum { SEEDS = 6 };
+#else
+enum { SEEDS = 100 };
+#endif
+
+enum {
+	BATCH = 10,
+	TWICE_EVERY = 50,
+	ENOUGH = 100, /* seeds, to meet everything */
+	CLIENTS_MAX = 8,
+	FORM_MS = 120000,
+	ENDS_MS = 300000, /* by when everything has to be over */
+};
+
+enum befall {
+	KILL,
+	POWER_CUT,
+	HOUSE_CUT, /* the power of all */
+	START,
+	PAUSE,
+	GO_ON,
+	ONE_WAY,
+	PARTITION,
+	BREAK,
+	ODDS,
+	HEAL,
+	JUMP,
+	LEADER_CUT, /* the leader is cut off, or killed */
+	LEADER_KILL,
+	STATE_SLOW,
+	STATE_EIO,
+	INDEX_EIO,
+	BEFALLS,
+};
+static const char *const befall_names[BEFALLS] = {"kill", "power_cut", "house_cut", "start",
+	"pause", "go_on", "one_way", "partition", "break", "odds", "heal", "jump", "leader_cut",
+	"leader_kill", "state_slow", "state_eio", "index_eio"};
+
+/* What all seeds did together. */
+static struct totals {
+	uint64_t befell[BEFALLS];
+	uint64_t net_faults[SIM_NET_FAULTS];
+	uint64_t lives, failures, replaced, installs, leads, groups, states, entries;
+	uint64_t degraded_reads, narrowed, missing, census_freed, collected;
+	uint64_t virtual_ms;
+	struct client_stats clients;
+} * totals;
+
+struct run {
+	uint64_t seed, random;
+	struct sim_cluster cluster;
+	struct store_model model;
+	struct client_world worlds[SIM_CLUSTER_NODES_MAX];
+	struct store_clients clients;
+	bool may_reads_fail;
+	bool is_harsh; /* faults follow each other quickly */
+};
+
+static uint64_t below(struct run *run, uint64_t n)
+{
+	return test_random(&run->random) % n;
+}
+
+static bool chance(struct run *run, unsigned percent)
+{
+	return below(run, 100) < percent;
+}
+
+static struct sim_cluster_node *any_node(struct run *run)
+{
+	return &run->cluster.nodes[below(run, run->cluster.node_count)];
+}
+
+/* --- clients ---------------------------------------------------------------------------------- */
+
+static uint64_t choose_len(struct run *run)
+{
+	static const uint64_t lens[] = {0, 100, 4096, 4097, 20000, 60 << 10, 128 << 10,
+		(128 << 10) + 1, 200 << 10, 300 << 10};
+	return lens[below(run, chance(run, 80) ? 6 : ARRAY_COUNT(lens))];
+}
+
+static void start_client(struct run *run)
+{
+	static const enum client_kind kinds[] = {CLIENT_PUT, CLIENT_PUT, CLIENT_PUT, CLIENT_PUT,
+		CLIENT_CREATE, CLIENT_CREATE, CLIENT_GET, CLIENT_GET, CLIENT_GET, CLIENT_DELETE,
+		CLIENT_DELETE, CLIENT_COPY, CLIENT_UPLOAD, CLIENT_LIST};
+	struct sim_cluster_node *node = any_node(run);
+	if (run->clients.count == CLIENTS_MAX || node->state != SIM_NODE_SERVING ||
+		!store_clients_have_room(&run->model))
+		return;
+	enum client_kind kind = kinds[below(run, ARRAY_COUNT(kinds))];
+	unsigned key = below(run, chance(run, 70) ? 3 : STORE_MODEL_KEYS);
+	store_clients_start(
+		&run->clients, &run->worlds[node->number], kind, key, choose_len(run), false);
+}
+
+/* What has to go well. */
+static void do_one(
+	struct run *run, unsigned node, enum client_kind kind, unsigned key, uint64_t len)
+{
+	enum err err = store_clients_do(&run->clients, &run->worlds[node], kind, key, len, ENDS_MS);
+	ck_assert_msg(err == ERR_OK || err == ERR_CANCELED,
+		"seed %lu: kind %u of key %u on node %u: %s", (unsigned long)run->seed, kind, key,
+		node, err_name(err));
+}
+
+static void count_life(const struct sim_cluster_node *node)
+{
+	const struct sim_store_life *life = node->rig.life;
+	for (unsigned i = 0; i < life->loop_count; i++) {
+		totals->degraded_reads += life->loops[i].counters.degraded_reads;
+		totals->narrowed += life->loops[i].counters.narrowed;
+	}
+	totals->census_freed += life->collector.counters.census_freed;
+	totals->collected += life->collector.counters.bodies;
+}
+
+static void process_ended(void *arg, struct sim_cluster_node *node)
+{
+	struct run *run = arg;
+	count_life(node);
+	store_clients_bury(&run->clients, &run->worlds[node->number]);
+}
+
+/* --- faults ----------------------------------------------------------------------------------- */
+
+static void cut_off(struct run *run, struct sim_cluster_node *node)
+{
+	sim_net_partition(run->cluster.net, 1u << node->number);
+}
+
+static void kill(struct sim_cluster_node *node, bool is_power_cut)
+{
+	if (node->state != SIM_NODE_DOWN)
+		sim_cluster_kill(node, is_power_cut);
+}
+
+static void start_all(struct run *run)
+{
+	for (unsigned i = 0; i < run->cluster.node_count; i++) {
+		struct sim_cluster_node *node = &run->cluster.nodes[i];
+		sim_cluster_pause(node, false);
+		if (node->state == SIM_NODE_DOWN)
+			node->is_wanted = true;
+	}
+}
+
+static void be_slow(struct run *run, struct sim_disk *disk)
+{
+	unsigned per_mille = 1 + below(run, 300);
+	for (unsigned call = 0; call < SIM_CALLS; call++)
+		sim_disk_per_mille(disk)[call][SIM_SLOW] = per_mille;
+}
+
+static void cut_house(struct run *run)
+{
+	for (unsigned i = 0; i < run->cluster.node_count; i++)
+		kill(&run->cluster.nodes[i], true);
+	start_all(run);
+}
+
+static void befall_net(struct run *run, enum befall what, struct sim_cluster_node *node)
+{
+	struct sim_net *net = run->cluster.net;
+	struct sim_cluster_node *other = any_node(run);
+	switch (what) {
+	case ONE_WAY:
+		if (node != other)
+			sim_net_cut(net, node->rig.node, other->rig.node, true);
+		break;
+	case PARTITION:
+		sim_net_partition(net, below(run, 1u << run->cluster.node_count));
+		break;
+	case BREAK:
+		sim_net_break(net, node->rig.node, other->rig.node);
+		break;
+	case ODDS:
+		*sim_net_odds(net) = (struct sim_net_odds){
+			below(run, 100), below(run, 30), below(run, 15)};
+		break;
+	default:
+		sim_net_heal(net);
+		break;
+	}
+}
+
+static void befall_disk(struct run *run, enum befall what, struct sim_cluster_node *node)
+{
+	if (what == STATE_SLOW)
+		be_slow(run, node->rig.state);
+	else if (what == STATE_EIO)
+		sim_disk_fail_nth(node->rig.state, chance(run, 70) ? SIM_WRITE : SIM_ANY_CALL,
+			1 + below(run, 30), SIM_EIO);
+	else
+		sim_kv_fail_nth(node->rig.index_kv, below(run, SIM_KV_FAULTS), 1 + below(run, 40));
+}
+
+static void befall(struct run *run, enum befall what)
+{
+	struct sim_cluster_node *node = any_node(run);
+	struct sim_cluster_node *leader = sim_cluster_leader(&run->cluster);
+	if (what == LEADER_CUT || what == LEADER_KILL) {
+		if (!leader)
+			return;
+		node = leader;
+	}
+	totals->befell[what]++;
+	switch (what) {
+	case KILL:
+	case POWER_CUT:
+		kill(node, what == POWER_CUT);
+		break;
+	case HOUSE_CUT:
+		cut_house(run);
+		break;
+	case START:
+		start_all(run);
+		break;
+	case PAUSE:
+	case GO_ON:
+		sim_cluster_pause(node, what == PAUSE);
+		break;
+	case JUMP:
+		sim_node_jump_wall(node->rig.node, (int64_t)below(run, 7200000) - 3600000);
+		break;
+	case LEADER_CUT:
+		cut_off(run, node);
+		break;
+	case LEADER_KILL:
+		kill(node, chance(run, 50));
+		break;
+	case STATE_SLOW:
+	case STATE_EIO:
+	case INDEX_EIO:
+		befall_disk(run, what, node);
+		break;
+	default:
+		befall_net(run, what, node);
+		break;
+	}
+}
+
+static void heal_all(struct run *run)
+{
+	sim_net_heal(run->cluster.net);
+	for (unsigned i = 0; i < run->cluster.node_count; i++) {
+		sim_disk_heal(run->cluster.nodes[i].rig.state);
+		sim_kv_heal(run->cluster.nodes[i].rig.index_kv);
+	}
+	start_all(run);
+}
+
+static enum befall choose(struct run *run)
+{
+	static const enum befall common[] = {KILL, POWER_CUT, START, START, START, PAUSE, GO_ON,
+		GO_ON, ONE_WAY, PARTITION, BREAK, ODDS, HEAL, HEAL, HEAL, LEADER_CUT, LEADER_KILL};
+	static const enum befall rare[] = {HOUSE_CUT, JUMP, STATE_SLOW, STATE_EIO, INDEX_EIO};
+	return chance(run, 85) ? common[below(run, ARRAY_COUNT(common))]
+			       : rare[below(run, ARRAY_COUNT(rare))];
+}
+
+static void be_busy(struct run *run)
+{
+	run->may_reads_fail = true;
+	for (uint64_t left = 20 + below(run, 40); left > 0; left--) {
+		store_clients_reap(&run->clients);
+		for (uint64_t n = below(run, 4); n > 0; n--)
+			start_client(run);
+		if (chance(run, run->is_harsh ? 45 : 20))
+			befall(run, choose(run));
+		if (chance(run, 25))
+			sim_cluster_run_ms(
+				&run->cluster, below(run, chance(run, 20) ? 8000 : 1500));
+		else
+			sim_cluster_run_ms(&run->cluster, below(run, 50));
+	}
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+static bool are_clients_over(void *arg)
+{
+	struct run *run = arg;
+	store_clients_reap(&run->clients);
+	return run->clients.count == 0;
+}
+
+static bool are_linked(void *arg)
+{
+	struct run *run = arg;
+	for (unsigned i = 0; i < run->cluster.node_count; i++)
+		for (unsigned j = 0; j < run->cluster.node_count; j++)
+			for (unsigned l = 0; l < SIM_STORE_LOOPS; l++) {
+				struct peer_info info;
+				peer_info(run->cluster.nodes[i].rig.peers[l],
+					run->cluster.nodes[j].rig.options.node_id, &info);
+				if (!info.is_linked)
+					return false;
+			}
+	return true;
+}
+
+static bool has_settled(void *arg)
+{
+	struct run *run = arg;
+	return sim_cluster_is_settled(&run->cluster) && are_linked(run);
+}
+
+static bool is_quiet(void *arg)
+{
+	struct run *run = arg;
+	for (unsigned i = 0; i < run->cluster.node_count; i++) {
+		struct sim_store *rig = &run->cluster.nodes[i].rig;
+		const struct collector *collector = &rig->life->collector;
+		if (collector->census_due_ms != 0 ||
+			collector->census_asked != rig->life->store.census_index ||
+			rig->life->store.missed.count > 0)
+			return false;
+		for (unsigned l = 0; l < SIM_STORE_LOOPS; l++)
+			if (rig->life->services[l].owed.count > 0)
+				return false;
+		if (!sim_store_is_collected(rig))
+			return false;
+	}
+	return sim_store_is_whole(&run->cluster.nodes[0].rig) && has_settled(run);
+}
+
+static void want(struct run *run, bool (*predicate)(void *arg), const char *what)
+{
+	if (sim_cluster_run_until(&run->cluster, predicate, run, ENDS_MS))
+		return;
+	sim_cluster_print(&run->cluster);
+	for (unsigned i = 0; i < run->clients.count; i++)
+		fprintf(stderr, "client of kind %u on node %u, put state %u, proposed %u\n",
+			run->clients.all[i]->kind,
+			(unsigned)(run->clients.all[i]->world - run->worlds),
+			run->clients.all[i]->put.state, run->clients.all[i]->is_proposed);
+	ck_abort_msg("seed %lu: never: %s", (unsigned long)run->seed, what);
+}
+
+static void read_all(struct run *run)
+{
+	for (unsigned i = 0; i < run->cluster.node_count; i++)
+		do_one(run, i, CLIENT_LIST, 0, 0);
+	for (unsigned key = 0; key < STORE_MODEL_KEYS; key++)
+		for (unsigned i = 0; i < 2; i++)
+			do_one(run, below(run, run->cluster.node_count), CLIENT_GET, key, 0);
+}
+
+static void check_orders(struct run *run)
+{
+	for (unsigned key = 0; key < STORE_MODEL_KEYS; key++) {
+		if (store_model_is_linearizable(&run->model, key))
+			continue;
+		store_model_print(&run->model, key);
+		ck_abort_msg("seed %lu: key %u has no order", (unsigned long)run->seed, key);
+	}
+}
+
+static void check_ledger(struct run *run)
+{
+	struct sim_store *nodes[SIM_CLUSTER_NODES_MAX];
+	bool is_excused[SIM_CLUSTER_NODES_MAX * SIM_STORE_DRIVES_MAX] = {false};
+	struct ledger_counts counts;
+	for (unsigned i = 0; i < run->cluster.node_count; i++)
+		nodes[i] = &run->cluster.nodes[i].rig;
+	ledger_check_all(nodes, run->cluster.node_count, is_excused, run->seed % 8 == 0, &counts);
+	totals->missing += counts.missing;
+}
+
+static void finish(struct run *run)
+{
+	heal_all(run);
+	want(run, are_clients_over, "all operations end");
+	want(run, has_settled, "all nodes serve as they should");
+	store_model_restart(&run->model);
+	run->may_reads_fail = false;
+	read_all(run);
+	for (unsigned i = 0; i < run->cluster.node_count && i < STORE_MODEL_KEYS; i++)
+		do_one(run, i, chance(run, 50) ? CLIENT_PUT : CLIENT_DELETE, i, 20000);
+	want(run, is_quiet, "quiet");
+	read_all(run);
+	check_orders(run);
+	check_ledger(run);
+	for (unsigned i = 0; i < run->cluster.node_count; i++) {
+		count_life(&run->cluster.nodes[i]);
+		totals->installs += run->cluster.nodes[i].rig.installs;
+		ck_assert_ok(sim_cluster_stop(&run->cluster.nodes[i]));
+	}
+}
+
+/* --- one seed --------------------------------------------------------------------------------- */
+
+static void make_nodes(struct run *run)
+{
+	struct sim_store_options options = {
+		.put_pool_len = chance(run, 50) ? 1 << 20 : 3 << 20,
+		.get_pool_len = 1 << 20,
+		.decode_pool_len = 1 << 20,
+		.extent_len_max = chance(run, 30) ? 96 << 10 : 0,
+		.has_mender = true,
+		.log_keep_len = chance(run, 50) ? 1 : 4 * SIM_STORE_LOG_LEN,
+	};
+	unsigned count = chance(run, 50) ? 3 : 4 + below(run, chance(run, 70) ? 2 : 6);
+	for (unsigned i = 0; i < count; i++) {
+		options.drive_count = 1 + chance(run, 30);
+		struct sim_cluster_node *node = sim_cluster_add(&run->cluster, &options);
+		node->is_admitted = node->is_wanted = true;
+	}
+}
+
+static void make_bucket(struct run *run)
+{
+	struct sim_store *nodes[SIM_CLUSTER_NODES_MAX];
+	for (unsigned i = 0; i < run->cluster.node_count; i++)
+		nodes[i] = &run->cluster.nodes[i].rig;
+	ck_assert_ok(sim_store_propose_ring(nodes, run->cluster.node_count));
+	struct command command = {.type = COMMAND_BUCKET_CREATE};
+	command.bucket_create.name = bytes_of("bucket");
+	command.bucket_create.owner = bytes_of("owner");
+	command.bucket_create.versioning = run->seed % 4 == 0 ? BUCKET_ENABLED : BUCKET_UNVERSIONED;
+	struct command_result result;
+	ck_assert_ok(sim_store_propose(nodes[0], &command, &result));
+	for (unsigned i = 0; i < run->cluster.node_count; i++)
+		run->worlds[i] = (struct client_world){.rig = nodes[i],
+			.model = &run->model,
+			.bucket = result.id,
+			.random = run->seed ^ 0x5eed ^ i,
+			.seed = run->seed,
+			.may_reads_fail = &run->may_reads_fail,
+			.stats = &totals->clients};
+}
+
+static void set_up(struct run *run, uint64_t seed)
+{
+	memset(run, 0, sizeof *run);
+	run->seed = run->random = seed;
+	run->is_harsh = chance(run, 40);
+	sim_cluster_init(&run->cluster, seed);
+	run->cluster.ended = process_ended;
+	run->cluster.ended_arg = run;
+	store_model_init(&run->model, seed);
+	make_nodes(run);
+	want(run, has_settled, "the cluster forms");
+	make_bucket(run);
+	want(run, has_settled, "all see the ring");
+}
+
+static void count_run(const struct run *run)
+{
+	const struct sim_cluster *cluster = &run->cluster;
+	struct sim_watch_counts counts;
+	sim_watch_counts(cluster->watch, &counts);
+	totals->leads += counts.leads;
+	totals->groups += counts.groups;
+	totals->states += counts.states;
+	totals->entries += counts.last;
+	totals->lives += cluster->counts.lives;
+	totals->failures += cluster->counts.failures;
+	totals->replaced += cluster->counts.replaced;
+	totals->virtual_ms += sim_now_ns(cluster->sim) / 1000000;
+	for (unsigned fault = 0; fault < SIM_NET_FAULTS; fault++)
+		totals->net_faults[fault] += sim_net_stats(cluster->net)->faults[fault];
+}
+
+static uint64_t run_seed(uint64_t seed)
+{
+	static struct run run;
+	set_up(&run, seed);
+	be_busy(&run);
+	finish(&run);
+	count_run(&run);
+	uint64_t hash = sim_trace_hash(run.cluster.sim);
+	sim_cluster_fini(&run.cluster);
+	return hash;
+}
+
+/* --- the program ------------------------------------------------------------------------------ */
+
+static void check_totals(void)
+{
+	for (unsigned what = 0; what < BEFALLS; what++)
+		ck_assert_msg(totals->befell[what] > 0, "never: %s", befall_names[what]);
+	for (unsigned fault = 0; fault < SIM_NET_FAULTS; fault++)
+		ck_assert_msg(totals->net_faults[fault] > 0 || fault == SIM_NET_FULL, "never: %s",
+			sim_net_fault_name(fault));
+	for (unsigned kind = 0; kind < CLIENT_KINDS; kind++)
+		ck_assert_uint_gt(totals->clients.done[kind], 0);
+	ck_assert_uint_gt(totals->clients.unknown, 0);
+	ck_assert_uint_gt(totals->failures, 0);
+	ck_assert_uint_gt(totals->replaced, 0);
+	ck_assert_uint_gt(totals->groups, 0);
+	ck_assert_uint_gt(totals->states, 0);
+	ck_assert_uint_gt(totals->degraded_reads, 0);
+	ck_assert_uint_gt(totals->narrowed, 0);
+	ck_assert_uint_gt(totals->census_freed, 0);
+	ck_assert_uint_gt(totals->collected, 0);
+}
+
+static void print_totals(void)
+{
+	static const char *const kinds[CLIENT_KINDS] = {
+		"put", "create", "get", "delete", "copy", "upload", "list"};
+	printf("befell");
+	for (unsigned what = 0; what < BEFALLS; what++)
+		printf(" %s %lu", befall_names[what], totals->befell[what]);
+	printf("\nnet");
+	for (unsigned fault = 0; fault < SIM_NET_FAULTS; fault++)
+		printf(" %s %lu", sim_net_fault_name(fault), totals->net_faults[fault]);
+	printf("\nlives %lu failures %lu replaced %lu installs %lu leads %lu entries %lu "
+	       "groups_compared %lu states_compared %lu virtual_s %lu\n",
+		totals->lives, totals->failures, totals->replaced, totals->installs, totals->leads,
+		totals->entries, totals->groups, totals->states, totals->virtual_ms / 1000);
+	printf("clients");
+	for (unsigned kind = 0; kind < CLIENT_KINDS; kind++)
+		printf(" %s %lu/%lu", kinds[kind], totals->clients.done[kind],
+			totals->clients.ops[kind]);
+	printf(" refused %lu failed %lu unknown %lu canceled %lu get_errors %lu\n",
+		totals->clients.refused, totals->clients.failed, totals->clients.unknown,
+		totals->clients.canceled, totals->clients.get_errors);
+	printf("degraded_reads %lu narrowed %lu missing_shards %lu census_freed %lu collected "
+	       "%lu\n",
+		totals->degraded_reads, totals->narrowed, totals->missing, totals->census_freed,
+		totals->collected);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct sim_seeds seeds = {
+		.name = "cluster",
+		.run = run_seed,
+		.count = SEEDS,
+		.batch = BATCH,
+		.twice_every = TWICE_EVERY,
+		.timeout_s = 300,
+		.enough = ENOUGH,
+		.check = check_totals,
+		.print = print_totals,
+	};
+	totals = sim_seeds_share(sizeof *totals);
+	return sim_seeds_main(&seeds, argc, argv);
+}
