@@ -25,6 +25,9 @@ static void look_at(struct task_search *found, const struct row_task *row)
 		if (bytes_is_equal(row->name, found->name)) {
 			found->is_open = true;
 			found->open = *row;
+			/* What it was read from is borrowed until the search goes on. */
+			found->open.name = found->name;
+			found->open.text = bytes_make(NULL, 0);
 		}
 		return;
 	}
