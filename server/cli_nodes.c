@@ -51,6 +51,7 @@ static const struct cli_column cluster_columns[] = {
 	{"safe to fill", "safe", CLI_KIND_LEN},
 	{"in extents", "stored", CLI_KIND_LEN},
 	{"still fits", "left", CLI_KIND_LEN},
+	{"slowest drive", "slowest_text", CLI_KIND_TEXT},
 	{"shards missing", "missing", CLI_KIND_COUNT},
 	{"shards elsewhere", "elsewhere", CLI_KIND_COUNT},
 	{"under profile", "under_profile", CLI_KIND_COUNT},
@@ -82,6 +83,9 @@ void cli_print_cluster(struct cli *cli, const json_t *cluster)
 			(int)number_at(shown, "voters"), (int)number_at(shown, "voters_needed")));
 	json_object_set_new(shown, "elsewhere",
 		json_integer(number_at(shown, "exceptions") - number_at(shown, "missing")));
+	json_t *slowest = json_object_get(json_object_get(shown, "slowest"), "text");
+	if (slowest)
+		json_object_set(shown, "slowest_text", slowest);
 	cli_print_fields(cli, cluster_columns, ARRAY_COUNT(cluster_columns), shown);
 	fputc('\n', cli->out);
 	cli_print_table(cli, cluster_node_columns, ARRAY_COUNT(cluster_node_columns),

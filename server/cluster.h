@@ -26,7 +26,7 @@
  * answer is fine: what is behind is of a newer version. */
 #define CLUSTER_STATUS_LEN_MIN 16
 #define CLUSTER_STATUS_LEN 24
-#define CLUSTER_STATUS_DRIVE_LEN 27
+#define CLUSTER_STATUS_DRIVE_LEN 35
 
 struct node;
 
@@ -34,6 +34,7 @@ struct cluster_drive {
 	uint16_t number;
 	bool is_up;
 	uint64_t total, used, free; /* bytes */
+	uint64_t flush_ns; /* that a flush takes; 0: none yet */
 };
 
 /* A node of the book, with what it said of itself when it was asked last. */

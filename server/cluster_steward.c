@@ -19,12 +19,15 @@ static size_t put_drives(const struct node *node, uint8_t *at)
 	for (unsigned i = 0; i < node->store.drive_count; i++) {
 		const struct store_drive *own = &node->store.drives[i];
 		struct drive_space space;
+		struct drive_counters counters;
 		node_drive_space(node, i, &space);
+		drive_counters(own->drive, &counters);
 		put_le16(at + len, own->number);
 		at[len + 2] = drive_state(own->drive) == DRIVE_UP;
 		put_le64(at + len + 3, space.total);
 		put_le64(at + len + 11, space.used);
 		put_le64(at + len + 19, space.free);
+		put_le64(at + len + 27, counters.flush_ns);
 		len += CLUSTER_STATUS_DRIVE_LEN;
 	}
 	return len;
@@ -58,7 +61,8 @@ static void take_drives(struct cluster_node *node, struct bytes bytes)
 			.is_up = bytes.data[2] == 1,
 			.total = get_le64(bytes.data + 3),
 			.used = get_le64(bytes.data + 11),
-			.free = get_le64(bytes.data + 19)};
+			.free = get_le64(bytes.data + 19),
+			.flush_ns = get_le64(bytes.data + 27)};
 		bytes = bytes_from(bytes, CLUSTER_STATUS_DRIVE_LEN);
 	}
 }

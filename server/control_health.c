@@ -239,6 +239,24 @@ static json_t *durability_json(const struct facts *facts)
 		"%s; the index that of %u of its %u voters", data, spare, facts->voters_there);
 }
 
+/* Writes wait for the drive whose flushes take longest. */
+static json_t *slowest_json(const struct facts *facts)
+{
+	const struct fact_drive *slowest = NULL;
+	for (size_t i = 0; i < facts->drive_count; i++) {
+		const struct fact_drive *drive = &facts->drives[i];
+		if (drive->is_up && drive->node && drive->space.flush_ns > 0 &&
+			(!slowest || drive->space.flush_ns > slowest->space.flush_ns))
+			slowest = drive;
+	}
+	if (!slowest)
+		return json_null(); /* nothing was written yet */
+	return json_pack("{s:i, s:s, s:f, s:o}", "drive", (int)slowest->number, "node",
+		slowest->node->name, "flush_ms", slowest->space.flush_ns / 1e6, "text",
+		json_sprintf("drive %u of %s: a flush takes %.1f ms", slowest->number,
+			slowest->node->name, slowest->space.flush_ns / 1e6));
+}
+
 static json_t *status_json(const struct facts *facts, const struct findings *findings)
 {
 	const struct fact_node *leader = facts_leader(facts);
@@ -255,13 +273,14 @@ static json_t *status_json(const struct facts *facts, const struct findings *fin
 	const struct index_status *index = &facts->index;
 	uint64_t commit = facts->info.commit_index;
 	json_t *left = facts->spaces ? json_integer(summary->left_len) : json_null();
-	return json_pack("{s:o, s:o, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:o, s:o, s:I, s:I, "
-			 "s:I, s:I, s:I, s:I, s:I, s:I}",
-		"durability", durability_json(facts), "left", left, "state", state, "why",
-		is_ok || !why ? "" : why, "next", is_ok || !next ? "" : next, "leader",
-		leader ? leader->name : "", "term", (json_int_t)facts->info.term, "voters",
-		(int)facts->voters, "voters_there", (int)facts->voters_there, "voters_needed",
-		(int)facts->voters_needed, "nodes", nodes, "profile",
+	return json_pack(
+		"{s:o, s:o, s:o, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:o, s:o, s:I, s:I, "
+		"s:I, s:I, s:I, s:I, s:I, s:I}",
+		"durability", durability_json(facts), "slowest", slowest_json(facts), "left", left,
+		"state", state, "why", is_ok || !why ? "" : why, "next", is_ok || !next ? "" : next,
+		"leader", leader ? leader->name : "", "term", (json_int_t)facts->info.term,
+		"voters", (int)facts->voters, "voters_there", (int)facts->voters_there,
+		"voters_needed", (int)facts->voters_needed, "nodes", nodes, "profile",
 		ring ? json_sprintf("%u+%u", ring->profile.k, ring->profile.m) : json_string(""),
 		"usable", (json_int_t)summary->usable_after, "safe", (json_int_t)summary->safe_len,
 		"stored", (json_int_t)facts->stored_len, "missing", (json_int_t)facts->missing,

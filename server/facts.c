@@ -120,13 +120,19 @@ static void find_own_space(const struct node *node, struct fact_drive *drive)
 	for (unsigned i = 0; i < node->store.drive_count; i++) {
 		const struct store_drive *own = &node->store.drives[i];
 		struct drive_space space;
+		struct drive_counters counters;
 		if (own->number != drive->number)
 			continue;
 		node_drive_space(node, i, &space);
+		drive_counters(own->drive, &counters);
 		drive->is_up = drive_state(own->drive) == DRIVE_UP;
 		drive->has_space = true;
-		drive->space = (struct cluster_drive){
-			drive->number, drive->is_up, space.total, space.used, space.free};
+		drive->space = (struct cluster_drive){.number = drive->number,
+			.is_up = drive->is_up,
+			.total = space.total,
+			.used = space.used,
+			.free = space.free,
+			.flush_ns = counters.flush_ns};
 	}
 }
 

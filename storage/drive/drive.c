@@ -101,6 +101,7 @@ void drive_counters(const struct drive *drive, struct drive_counters *ret_counte
 {
 	*ret_counters = (struct drive_counters){
 		.flushes = atomic_load(&drive->counters.flushes),
+		.flush_ns = atomic_load(&drive->counters.flush_ns),
 		.sealed = atomic_load(&drive->counters.sealed),
 		.commits = atomic_load(&drive->counters.commits),
 		.segments_made = atomic_load(&drive->counters.segments_made),

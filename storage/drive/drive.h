@@ -50,7 +50,8 @@ struct drive_identity {
 	struct id cluster;
 	struct id drive;
 	struct id node;
-	uint64_t mount; /* number of this mounting; each is greater than the last */
+	uint64_t mount; /* number of the newest mounting that is known to have been claimed */
+	uint64_t claim; /* of one that may have been since; 0: none */
 	enum drive_class class;
 };
 
@@ -85,6 +86,7 @@ struct shard_info {
 /* What a drive has done since it was opened. */
 struct drive_counters {
 	uint64_t flushes; /* of segment files, on the path of seals */
+	uint64_t flush_ns; /* that one of them takes, smoothed; 0: none yet */
 	uint64_t sealed; /* shards */
 	uint64_t commits; /* of the location table */
 	uint64_t segments_made;
@@ -134,11 +136,16 @@ MUST_USE enum err drive_format(struct disk *disk, const struct drive_identity *i
 MUST_USE enum err drive_identify(struct disk *disk, struct drive_identity *ret_identity);
 
 /* Opens a drive: takes its lock, checks who it is, scans what was written after the last commit of
- * the location table, and raises the mount number in the superblock. Blocks; before the loops run.
+ * the location table. Blocks; before the loops run.
  * Errors: ERR_FOREIGN, another cluster; ERR_VERSION; ERR_BUSY, mounted by another process;
  * ERR_CORRUPT; ERR_NOT_FOUND; those of the disk. */
 MUST_USE enum err drive_open(
 	const struct drive_setup *setup, struct id cluster, struct drive **ret_drive);
+
+/* Writes into the superblock which mounting this is, and which one is about to be claimed. Blocks;
+ * by one thread at a time. Errors: those of the disk; the drive is not to be used then. */
+MUST_USE enum err drive_set_mount(
+	struct drive *drive, struct id node, uint64_t mount, uint64_t claim);
 
 /* Commits what is uncommitted and closes. Blocks; after the loops have stopped. */
 void drive_close(struct drive *drive);

@@ -542,10 +542,6 @@ enum err drive_open(const struct drive_setup *setup, struct id cluster, struct d
 	if (err == ERR_OK)
 		err = recover(&opening);
 	if (err == ERR_OK) {
-		drive->superblock.identity.mount++;
-		err = superblock_store(drive->superblock_file, &drive->superblock);
-	}
-	if (err == ERR_OK) {
 		find_reserve(drive);
 		err = table_open(drive, opening.mark);
 	}
@@ -556,4 +552,13 @@ enum err drive_open(const struct drive_setup *setup, struct id cluster, struct d
 	}
 	*ret_drive = drive;
 	return ERR_OK;
+}
+
+enum err drive_set_mount(struct drive *drive, struct id node, uint64_t mount, uint64_t claim)
+{
+	struct drive_identity *identity = &drive->superblock.identity;
+	identity->node = node;
+	identity->mount = mount;
+	identity->claim = claim;
+	return superblock_store(drive->superblock_file, &drive->superblock);
 }

@@ -84,6 +84,7 @@ struct segment {
 	struct shard_write *sealing, **sealing_tail; /* for the next flush */
 	struct shard_write *flushing; /* for the one in flight */
 	struct disk_op sync_op;
+	uint64_t sync_ns; /* when it began */
 };
 
 /* What was freed and may be punched. */
@@ -150,6 +151,7 @@ struct drive {
 	atomic_uint_fast64_t total_len, free_len; /* of the file system, as last seen */
 	atomic_uint client_ios;
 	struct {
+		atomic_uint_fast64_t flush_ns; /* of a typical one; smoothed */
 		atomic_uint_fast64_t flushes, sealed, commits, segments_made, segments_recycled;
 		atomic_uint_fast64_t segments_compacted, moved, punched_len, reread, bad_blocks;
 		atomic_uint_fast64_t scanned, unreadable_len;

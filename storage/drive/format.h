@@ -77,7 +77,8 @@ struct superblock_block {
 		uint64_t len;
 		uint64_t log_index;
 	} archive;
-	uint8_t unused[FORMAT_SUM_OFFSET - 136];
+	uint64_t claim; /* of mount: about to be proposed; 0: none */
+	uint8_t unused[FORMAT_SUM_OFFSET - 144];
 	uint64_t sum; /* seed 0 */
 };
 static_assert(offsetof(struct superblock_block, sequence) == 16, "on disk");
@@ -85,7 +86,8 @@ static_assert(offsetof(struct superblock_block, cluster) == 24, "on disk");
 static_assert(offsetof(struct superblock_block, mount) == 72, "on disk");
 static_assert(offsetof(struct superblock_block, in_sync_set) == 96, "on disk");
 static_assert(offsetof(struct superblock_block, archive) == 104, "on disk");
-static_assert(offsetof(struct superblock_block, unused) == 136, "on disk");
+static_assert(offsetof(struct superblock_block, claim) == 136, "on disk");
+static_assert(offsetof(struct superblock_block, unused) == 144, "on disk");
 static_assert(offsetof(struct superblock_block, sum) == FORMAT_SUM_OFFSET, "on disk");
 static_assert(sizeof(struct superblock_block) == FORMAT_BLOCK_LEN, "on disk");
 

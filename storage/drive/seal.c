@@ -8,6 +8,8 @@
  * what was written before it began. After the flush the record goes into the location table, and
  * then the writer is told: so what was acknowledged is durable and found. */
 
+#define FLUSH_SMOOTHED 8 /* one flush counts for an eighth of what is usual */
+
 static void flush_start(struct segment *segment);
 
 static void insert_later(struct drive *drive, struct shard_write *write)
@@ -33,10 +35,19 @@ static void give_up_list(struct shard_write *write)
 	}
 }
 
+/* Only the owner counts. */
+static void count_time(struct drive *drive, uint64_t ns)
+{
+	uint64_t usual = atomic_load(&drive->counters.flush_ns);
+	atomic_store(&drive->counters.flush_ns,
+		usual == 0 ? ns : usual - usual / FLUSH_SMOOTHED + ns / FLUSH_SMOOTHED);
+}
+
 static void flushed(struct disk_op *op)
 {
 	struct segment *segment = CONTAINER_OF(op, struct segment, sync_op);
 	struct drive *drive = segment->drive;
+	count_time(drive, clock_mono_ns(drive->setup.clock) - segment->sync_ns);
 	struct shard_write *write = segment->flushing;
 	segment->flushing = NULL;
 	segment->is_flushing = false;
@@ -67,6 +78,7 @@ static void flush_start(struct segment *segment)
 	segment->sealing_tail = &segment->sealing;
 	drive->sealing_count++;
 	atomic_fetch_add(&drive->counters.flushes, 1);
+	segment->sync_ns = clock_mono_ns(drive->setup.clock);
 	segment->sync_op.loop = drive->setup.owner;
 	segment->sync_op.done = flushed;
 	disk_sync(&segment->sync_op, segment->direct);

@@ -12,6 +12,7 @@ void superblock_encode(const struct superblock *superblock, uint8_t block[FORMAT
 		.class = htole32(identity->class),
 		.sequence = htole64(superblock->sequence),
 		.mount = htole64(identity->mount),
+		.claim = htole64(identity->claim),
 		.segment_len = htole64(superblock->segment_len),
 		.epoch = htole64(superblock->epoch),
 		.in_sync_set = htole64(superblock->in_sync_set),
@@ -44,7 +45,9 @@ enum err superblock_decode(const uint8_t block[FORMAT_BLOCK_LEN], struct superbl
 		return ERR_CORRUPT;
 
 	struct superblock s = {
-		.identity = {.mount = le64toh(b.mount), .class = le32toh(b.class)},
+		.identity = {.mount = le64toh(b.mount),
+			.claim = le64toh(b.claim),
+			.class = le32toh(b.class)},
 		.sequence = le64toh(b.sequence),
 		.segment_len = le64toh(b.segment_len),
 		.epoch = le64toh(b.epoch),

@@ -118,11 +118,28 @@ START_TEST(a_directory_is_formatted_once)
 	ck_assert_mem_eq(identity.cluster.bytes, sim_drive_cluster.bytes, ID_LEN);
 	ck_assert_uint_eq(identity.mount, 0);
 	ck_assert_err(drive_format(sim_disk_base(rig.disk), &identity, &small), ERR_EXISTS);
+	sim_drive_fini(&rig);
+}
+END_TEST
+
+START_TEST(a_mounting_and_its_claim_are_kept)
+{
+	static const struct id node = {.bytes = {9, 8, 7}};
+	struct sim_drive rig;
+	sim_drive_init(&rig, 1, 0, &small);
 	reopen(&rig);
-	ck_assert_uint_eq(drive_identity(rig.drive)->mount, 1);
+	ck_assert_uint_eq(drive_identity(rig.drive)->mount, 0);
+	ck_assert_ok(drive_set_mount(rig.drive, node, 0, 1));
 	sim_drive_close(&rig);
 	reopen(&rig);
-	ck_assert_uint_eq(drive_identity(rig.drive)->mount, 2);
+	ck_assert_uint_eq(drive_identity(rig.drive)->mount, 0);
+	ck_assert_uint_eq(drive_identity(rig.drive)->claim, 1);
+	ck_assert(id_is_equal(drive_identity(rig.drive)->node, node));
+	ck_assert_ok(drive_set_mount(rig.drive, node, 1, 0));
+	sim_drive_close(&rig);
+	reopen(&rig);
+	ck_assert_uint_eq(drive_identity(rig.drive)->mount, 1);
+	ck_assert_uint_eq(drive_identity(rig.drive)->claim, 0);
 	sim_drive_close(&rig);
 	sim_drive_fini(&rig);
 }
@@ -252,6 +269,7 @@ int main(void)
 	tcase_add_test(tc, a_start_reads_only_what_came_after_the_last_commit);
 	tcase_add_test(tc, a_lost_table_is_rebuilt_from_the_segments);
 	tcase_add_test(tc, a_directory_is_formatted_once);
+	tcase_add_test(tc, a_mounting_and_its_claim_are_kept);
 	tcase_add_test(tc, what_is_not_empty_is_not_formatted);
 	tcase_add_test(tc, a_format_cut_off_anywhere_can_be_done_again);
 	tcase_add_test(tc, a_drive_of_another_cluster_is_refused);

@@ -9,7 +9,7 @@
 static struct superblock sample(uint64_t sequence)
 {
 	struct superblock superblock = {
-		.identity = {.mount = 7, .class = DRIVE_HDD},
+		.identity = {.mount = 7, .claim = 8, .class = DRIVE_HDD},
 		.sequence = sequence,
 		.segment_len = DRIVE_SEGMENT_LEN_DEFAULT,
 		.epoch = 3,
@@ -76,6 +76,7 @@ START_TEST(what_is_encoded_is_decoded)
 	ck_assert_ok(superblock_decode(block, &decoded));
 	assert_same(&superblock, &decoded);
 	ck_assert_uint_eq(decoded.identity.mount, 7);
+	ck_assert_uint_eq(decoded.identity.claim, 8);
 	ck_assert_uint_eq(decoded.in_sync_set, 11);
 	ck_assert_uint_eq(decoded.archive_log_index, 678);
 }
