@@ -10,6 +10,7 @@
 #include "server/cluster.h"
 #include "server/layout.h"
 #include "server/loop_call.h"
+#include "server/node_claims.h"
 #include "server/node_priv.h"
 
 #define SETTING_ROOT_KEY "root-key-made"
@@ -121,6 +122,8 @@ enum err node_introduce_drive(struct node *node, unsigned index, uint64_t weight
 {
 	struct node_drive *drive = &node->drives[index];
 	enum err err = add_drive(node, drive, weight);
+	if (!err)
+		err = node_claim_drive(node, index);
 	if (err)
 		return err;
 	unsigned at = node->store.drive_count;
@@ -200,6 +203,15 @@ static enum err make_root(struct node *node, char *message)
 	return err;
 }
 
+/* The others go on without it. */
+static void refuse_drive(struct node *node, struct node_drive *drive, enum err err)
+{
+	node_close_drive(drive);
+	snprintf(drive->why, sizeof drive->why, "drive %.300s %s", drive->path,
+		err == ERR_FENCED ? NODE_OLD_COPY : "cannot be written; replace it");
+	trace_event(node->trace, TRACE_ERROR, 0, "%s", drive->why);
+}
+
 enum err node_bootstrap(struct node *node, char *message)
 {
 	enum err err = node->cluster ? cluster_seal_recovery(node->cluster, message) : ERR_OK;
@@ -215,6 +227,10 @@ enum err node_bootstrap(struct node *node, char *message)
 				"drive %s was given up or removed, and is not used; empty it and "
 				"add it anew: rubus drive add",
 				drive->path);
+			err = ERR_OK;
+		}
+		if (err == ERR_FENCED || err == ERR_IO) {
+			refuse_drive(node, drive, err);
 			err = ERR_OK;
 		}
 		if (err)

@@ -14,6 +14,7 @@
 #include "server/loop.h"
 #include "server/loop_call.h"
 #include "server/metrics.h"
+#include "server/node_claims.h"
 #include "server/secret_box.h"
 #include "server/tls.h"
 #include "server/worker_threads.h"
@@ -118,6 +119,7 @@ struct node {
 	struct mender mender;
 	struct fare fare; /* of clients, for the mender */
 	bool is_mending;
+	struct node_claims claims;
 
 	struct gateway gateway;
 	struct gateway_loop gateway_loops[NODE_LOOPS_MAX];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What runs beside the clients, on the first of their loops: the collector, and the mender. */
+/* What runs beside the clients, on the first of their loops: the collector, the mender, and who
+ * looks after the claims of drives. */
 #include <string.h>
 
 #include "server/http_hub.h"
@@ -42,6 +43,7 @@ static enum err start(void *arg)
 			.load = see_clients,
 			.load_arg = node});
 	node->is_mending = true;
+	node_claims_start(&node->claims, node);
 	return ERR_OK;
 }
 
@@ -89,8 +91,17 @@ static void stop_one(struct node *node, bool *is_running, enum err (*begin)(void
 	err_ignore(completion_wait(&stopped));
 }
 
+static enum err stop_claims(void *arg)
+{
+	struct node *node = arg;
+	node_claims_stop(&node->claims);
+	return ERR_OK;
+}
+
 void node_stop_background(struct node *node)
 {
+	if (node->is_mending)
+		err_ignore(loop_call(server_loop_base(node->loops[0]), stop_claims, node));
 	stop_one(node, &node->is_mending, stop_mender);
 	stop_one(node, &node->is_collecting, stop_collector);
 }

@@ -187,11 +187,6 @@ static enum err open_new(struct node *node, unsigned index, uint64_t weight, cha
 	enum err err = node_open_drive(node, index);
 	if (err)
 		return node_refuse(message, err, "%.600s", drive->why);
-	if (!id_is_equal(drive_identity(drive->drive)->node, node->identity.node))
-		return node_refuse(message, ERR_FOREIGN,
-			"drive %.300s belongs to another node of the cluster; name an empty "
-			"directory",
-			drive->path);
 	err = node_introduce_drive(node, index, weight);
 	if (err == ERR_DENIED)
 		return node_refuse(message, ERR_CONFLICT,
@@ -199,6 +194,9 @@ static enum err open_new(struct node *node, unsigned index, uint64_t weight, cha
 			"it "
 			"as a new one",
 			drive->path);
+	if (err == ERR_FENCED)
+		return node_refuse(
+			message, ERR_CONFLICT, "drive %.300s " NODE_OLD_COPY, drive->path);
 	if (err)
 		return node_refuse(message, err, "drive %.300s could not be added: %s; try again",
 			drive->path, err_text(err));

@@ -35,6 +35,7 @@
 #   nodes     three nodes that are killed and paused while clients race on them
 #   join      nodes that join one whose log has forgotten how it began
 #   grow      drives and nodes that come and go under load
+#   claims    an older copy of a drive, and a drive that moves to another node
 #   recover   a majority that is lost for ever, and what goes on without it
 #   partition three nodes that are cut off from one another; needs root
 #   histories what racing clients were answered, held against the rules of a register
@@ -62,6 +63,7 @@ nodes      1200 shared tests/crash/nodes.py $release
 away       1200 shared tests/crash/away.py $release
 partition  1200 shared tests/crash/partition.py $release
 grow       1200 shared tests/crash/grow.py $release
+claims      600 shared tests/crash/claims.py $release
 recover    1200 shared tests/crash/recover.py $release
 full        900 shared tests/s3/full.py $release
 drives     1200 shared tests/crash/drives.py $release
