@@ -216,6 +216,7 @@ static const struct cli_column status_columns[] = {
 	{"profile", "profile_text", CLI_KIND_TEXT},
 	{"durability", "durability", CLI_KIND_TEXT},
 	{"index", "index_copies", CLI_KIND_TEXT},
+	{"index archive", "index_archive", CLI_KIND_TEXT},
 	{"drives", "drives_text", CLI_KIND_TEXT},
 	{"index size", "index_bytes", CLI_KIND_LEN},
 	{"free for it", "index_free", CLI_KIND_LEN},

@@ -7,6 +7,10 @@ static const struct cli_option option_config = {
 	"config", "FILE", "The configuration file; /etc/rubus/rubus.yaml if none is named."};
 static const struct cli_option option_from_drives = {"from-drives", NULL,
 	"Make a lost state directory anew of what the node kept on its drives."};
+static const struct cli_option option_of_drives = {
+	"from-drives", NULL, "Of the newest complete archive on the drives of the configuration."};
+static const struct cli_option option_dry = {
+	"dry-run", NULL, "Say what would be brought back, and change nothing."};
 static const struct cli_option option_dir = {"dir", "DIR", "The directory of a rubus demo."};
 static const struct cli_option option_demo_dir = {
 	"dir", "DIR", "Where everything is; made if it is not there."};
@@ -77,6 +81,18 @@ const struct cli_command cli_commands[] = {
 			   "are not touched. An init that was interrupted is run again.",
 		.options = {&option_config, &option_from_drives, &option_json},
 		.run = cli_run_init},
+	{.noun = "index",
+		.verb = "rebuild",
+		.summary = "Make a lost index anew of its archive on the drives",
+		.details =
+			"For when the state of every node is lost. The node must not run, and have "
+			"no state directory. Every node archives the index on its own drives: try "
+			"--dry-run on each and take the one that is complete up to the latest "
+			"time; the others join it anew. What was changed since the end of the "
+			"archive is not in the index, and what no row names stays on the drives "
+			"until rubus cluster confirm. One that was interrupted is run again.",
+		.options = {&option_of_drives, &option_dry, &option_config, &option_json},
+		.run = cli_run_index_rebuild},
 	{.noun = "serve",
 		.summary = "Run the node of this machine",
 		.details = "Runs in the foreground and tells systemd when it is ready. SIGTERM or "

@@ -19,6 +19,8 @@
 #define SEGMENT_MIB_MIN 96 /* a whole extent with its header */
 #define SEGMENT_MIB_MAX 1024
 #define RESERVE_MIB_MAX 65536
+#define ARCHIVE_SECONDS_MIN 1
+#define ARCHIVE_SECONDS_MAX 86400
 
 /* --- the file --------------------------------------------------------------------------------- */
 
@@ -111,6 +113,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	NUMBER(segment_mib),
 	NUMBER(reserve_mib),
 	NUMBER(log_copies),
+	NUMBER(archive_seconds),
 	SWITCH(accept_damaged_index),
 	SWITCH(accept_older_index),
 	CHOICE(log_format, log_format_names),
@@ -323,6 +326,8 @@ static bool fill_in(struct config *config)
 		config->upload_memory_mib = 48;
 	if (config->download_memory_mib == 0)
 		config->download_memory_mib = 24;
+	if (config->archive_seconds == 0)
+		config->archive_seconds = 300;
 	if (config->segment_mib == 0)
 		config->segment_mib = 256;
 	if (config->loops == 0) {
@@ -411,6 +416,9 @@ static enum err check_numbers(const struct config *config, const char *path, cha
 	if (!err)
 		err = check_range(
 			path, "log_copies", config->log_copies, 0, LOG_COPIES_MAX, message);
+	if (!err)
+		err = check_range(path, "archive_seconds", config->archive_seconds,
+			ARCHIVE_SECONDS_MIN, ARCHIVE_SECONDS_MAX, message);
 	return err;
 }
 

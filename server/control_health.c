@@ -10,6 +10,7 @@
 #include "server/facts.h"
 #include "server/health_codes.h"
 #include "server/node_drives.h"
+#include "server/node_priv.h"
 
 #define DETAIL_LEN 512
 #define CLOCK_SKEW_MS 1000
@@ -118,6 +119,9 @@ static void judge_self(const struct facts *facts, struct findings *findings)
 		log_mirror_status(node->mirror, &log);
 	if (log.in_sync < log.wanted)
 		find(findings, HEALTH_INDEX_COPIES, "%u of %u copies", log.in_sync, log.wanted);
+	char trouble[128];
+	if (node_archive_trouble(node, trouble, sizeof trouble))
+		find(findings, HEALTH_INDEX_ARCHIVE, "%s", trouble);
 	for (unsigned i = 0; i < node->drive_count; i++)
 		if (!node->drives[i].drive &&
 			node_drive_state(facts->node, &node->drives[i]) < DRIVE_ROW_GONE)

@@ -51,6 +51,11 @@
 		"A forced recovery was made: until it is confirmed, the space of what was " \
 		"deleted, and of what no index row names, is not given back.", \
 		"See that all is there that should be, then: rubus cluster confirm") \
+	X(INDEX_ARCHIVE, WARNING, \
+		"The archive of the index on this node's drives is missing, too old, or on fewer " \
+		"drives than it should be.", \
+		"Look at this node's log and drives; the archive is all that is left when the " \
+		"state of every node is lost.") \
 	X(SHARDS_ELSEWHERE, NOTICE, "Shards are on other drives than the ring says.", \
 		"Nothing: they are found there.") \
 	X(DRIVE_UNUSED, NOTICE, "A drive is in service, and the ring gives it nothing to hold.", \

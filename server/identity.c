@@ -304,7 +304,7 @@ static bool is_ours_or_empty(const char *state_dir)
 {
 	static const char *const ours[] = {".", "..", "cluster.key", "node.key", "root.key",
 		"cluster.secret", "machine", "identity.begun", "tls.crt", "tls.key", "index", "log",
-		"log-state", "log-set", "nodes", "epoch", "lock", "lost+found"};
+		"log-state", "log-set", "nodes", "epoch", "lock", "lost+found", "rebuilt.json"};
 	DIR *dir = opendir(state_dir);
 	if (!dir)
 		return false;

@@ -15,6 +15,7 @@
 #include "server/random_real.h"
 #include "server/tls.h"
 #include "storage/meta/log.h"
+#include "storage/meta/log_mirror.h"
 
 #define JOIN_TIMEOUT_MS 10000 /* for each address of the token */
 
@@ -234,6 +235,38 @@ static enum err check_drive(
 		drive->path);
 }
 
+/* Only a log on a drive brings back everything. */
+static enum err check_log(const struct config *config, char *message)
+{
+	bool is_there = false;
+	for (unsigned i = 0; i < config->drives_count && !is_there; i++) {
+		struct log_home home = {0};
+		if (server_disk_new(config->drives[i].path, NULL, &home.disk) != ERR_OK)
+			continue;
+		is_there = log_mirror_is_there(&home, 1);
+		server_disk_free(home.disk);
+	}
+	if (is_there)
+		return ERR_OK;
+	return refuse(message, ERR_NOT_FOUND,
+		"no drive has a copy of the index's log; a node of a cluster that is still there "
+		"joins it anew with rubus join, and when nothing else is left: rubus index rebuild "
+		"--from-drives");
+}
+
+enum err init_restore_identity(const struct config *config, const char *drive,
+	struct identity *ret_identity, char *message)
+{
+	return identity_restore(config->state_dir, drive, ret_identity, message);
+}
+
+enum err init_finish_identity(
+	const struct config *config, const struct identity *identity, char *message)
+{
+	enum err err = make_certificate(config, message);
+	return err ? err : identity_finish(config->state_dir, identity, message);
+}
+
 enum err init_from_drives(const struct config *config, char *message)
 {
 	struct identity identity = {0};
@@ -245,9 +278,9 @@ enum err init_from_drives(const struct config *config, char *message)
 	for (unsigned i = 0; !err && i < config->drives_count; i++)
 		err = check_drive(&config->drives[i], &identity, message);
 	if (!err)
-		err = make_certificate(config, message);
+		err = check_log(config, message);
 	if (!err)
-		err = identity_finish(config->state_dir, &identity, message);
+		err = init_finish_identity(config, &identity, message);
 	if (err && !message[0])
 		refuse(message, err, "%.300s: %s", config->state_dir, err_text(err));
 	identity_fini(&identity);

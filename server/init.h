@@ -32,4 +32,11 @@ MUST_USE enum err init_drive(const struct config *config, const struct config_dr
  * nodes; those of files. */
 MUST_USE enum err init_from_drives(const struct config *config, char *message);
 
+/* The two ends of making a state directory of a drive's copy: who the node is and its keys; and,
+ * when all else is there, a certificate and "identity". Errors: as init_from_drives(). */
+MUST_USE enum err init_restore_identity(const struct config *config, const char *drive,
+	struct identity *ret_identity, char *message);
+MUST_USE enum err init_finish_identity(
+	const struct config *config, const struct identity *identity, char *message);
+
 #endif

@@ -56,6 +56,8 @@ static enum err open_loops(struct node *node)
 	enum err err = worker_threads_new("worker", NODE_WORKERS, &node->workers);
 	if (!err)
 		err = worker_threads_new("copy", 1, &node->copier);
+	if (!err)
+		err = worker_threads_new("archive", 1, &node->archivist);
 	unsigned index = 0;
 	for (; !err && index < node->config->loops; index++) {
 		char name[16];
@@ -157,6 +159,8 @@ static enum err begin_service(struct node *node, char *message)
 	enum err err = run_loops(node);
 	if (err)
 		return node_refuse(message, err, "threads could not be started: %s", err_text(err));
+	if (node->archive)
+		index_archive_start(node->archive);
 	if (node->cluster)
 		err = cluster_listen(node->cluster, message);
 	if (!err)
@@ -424,6 +428,12 @@ static enum err do_nothing(void *arg)
 	return ERR_OK;
 }
 
+static uint64_t wait_workers(struct node *node)
+{
+	return worker_threads_wait(node->workers) + worker_threads_wait(node->copier) +
+		worker_threads_wait(node->archivist);
+}
+
 /* Lets the workers end what they do, and the loops learn of it: what is still made beside the
  * serving, such as a segment, uses what is closed next. It may go on with another piece, so this is
  * done again until nothing new came of it; what never ends is cut off after some rounds. */
@@ -432,13 +442,13 @@ static void settle(struct node *node)
 	struct server_loop *loops[NODE_LOOPS_MAX + 4];
 	unsigned count = list_loops(node, loops);
 	uint64_t before = 0;
-	uint64_t after = worker_threads_wait(node->workers) + worker_threads_wait(node->copier);
+	uint64_t after = wait_workers(node);
 	for (unsigned round = 0; round < NODE_SETTLE_ROUNDS && before != after; round++) {
 		before = after;
 		for (unsigned i = 0; i < count; i++)
 			err_ignore(loop_call(
 				server_loop_base(loops[i]), do_nothing, NULL)); /* never fails */
-		after = worker_threads_wait(node->workers) + worker_threads_wait(node->copier);
+		after = wait_workers(node);
 	}
 }
 
@@ -458,6 +468,8 @@ static void end_service(struct node *node)
 	node_stop_services(node);
 	stop_drives(node);
 	index_copies_cancel(&node->copies);
+	if (node->archive)
+		index_archive_cancel(node->archive);
 	if (node->is_index_started) {
 		struct completion stopped;
 		completion_init(&stopped);
@@ -491,6 +503,7 @@ void node_stop(struct node *node)
 	node->is_ready = false;
 	end_service(node);
 	worker_threads_free(node->copier);
+	worker_threads_free(node->archivist);
 	worker_threads_free(node->workers);
 	http_listener_free(node->s3_listener);
 	http_listener_free(node->admin_listener);
@@ -508,6 +521,7 @@ void node_stop(struct node *node)
 	consensus_close(node->consensus);
 	index_snapshots_free(node->snapshots);
 	log_mirror_close(node->mirror);
+	index_archive_free(node->archive);
 	kv_close(node->index_kv);
 	for (unsigned i = 0; i < node->drive_count; i++)
 		node_close_disk(&node->drives[i].disk);

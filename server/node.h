@@ -19,6 +19,7 @@
 #include "server/tls.h"
 #include "server/worker_threads.h"
 #include "storage/meta/consensus.h"
+#include "storage/meta/index_archive.h"
 #include "storage/meta/index_copy.h"
 #include "storage/meta/index_snapshot.h"
 #include "storage/meta/log_mirror.h"
@@ -37,6 +38,7 @@
  *	locate		commits of the drives' tables of locations
  *	worker-0 …	calls that block; digests of lone streams
  *	copy-0		copies of the index, where the log is mirrored
+ *	archive-0	the archive of the index on the drives
  *	main		starts, waits for signals, stops; the control socket has a thread of its own
  *
  * Where other nodes are, the loops for clients and that of the log speak to theirs, each by links
@@ -95,6 +97,8 @@ struct node {
 	struct index_copies copies;
 	struct worker_threads *copier; /* makes them */
 	struct kv *index_kv;
+	struct index_archive *archive; /* NULL: no drive is there for one */
+	struct worker_threads *archivist; /* writes it */
 	struct snapshot_stage stage;
 	struct index_snapshots *snapshots; /* NULL: this node is alone */
 	struct consensus *consensus;

@@ -63,6 +63,8 @@ static size_t list_limits(const struct node *node, struct limit *limits)
 	limits[count++] = (struct limit){"read buffer",
 		(uint64_t)BUFFER_ARENAS * BUFFER_ARENA_LEN_DEFAULT,
 		"rows of the index that are not committed yet"};
+	limits[count++] = (struct limit){"archive", ARCHIVE_QUEUE_LEN_MAX,
+		"rows of the index that are not in its archive yet; beyond that it has a gap"};
 	limits[count++] = (struct limit){"drives",
 		(uint64_t)BUFFER_ARENAS * DRIVE_ARENA_LEN * node->drive_count,
 		"rows of the drives' tables that are not committed yet"};

@@ -202,8 +202,7 @@ enum err node_open_log(struct node *node, char *message)
 		return node_refuse(message, err, "the log in %.300s/log: %s",
 			node->mirror ? node->drives[0].path : node->config->state_dir,
 			err_text(err));
-	if (node->mirror)
-		copy_identity(node);
+	copy_identity(node);
 	return ERR_OK;
 }
 

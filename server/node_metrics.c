@@ -302,6 +302,7 @@ void node_metrics_collect(void *arg, struct metrics_text *text)
 	write_store(node, text);
 	write_pools(node, text);
 	write_index(node, text);
+	node_archive_metrics(node, text);
 	write_cluster(node, text);
 	write_loops(node, text);
 	write_disks(node, text, "rubus_disk_flushes_total",

@@ -44,6 +44,18 @@ void node_close_services(struct node *node);
 MUST_USE enum err node_open_log(struct node *node, char *message);
 MUST_USE enum err node_open_map(struct node *node, const char *path, char *message);
 
+/* node_archive.c: the archive of the index, when its map is open. */
+MUST_USE enum err node_open_archive(struct node *node);
+
+/* What is wrong with it, in a few words; false: nothing. */
+bool node_archive_trouble(const struct node *node, char *text, size_t cap);
+
+/* What there is to say of it: one line, JSON, metrics. */
+struct metrics_text;
+void node_archive_text(const struct node *node, char *text, size_t cap);
+struct json_t *node_archive_json(const struct node *node);
+void node_archive_metrics(const struct node *node, struct metrics_text *text);
+
 /* node_snapshot.c: what snapshots of the index go through, before the log is opened. */
 #define NODE_INDEX_MAP_LEN (UINT64_C(1) << 38) /* address space: 256 GiB */
 MUST_USE enum err node_open_snapshots(struct node *node);

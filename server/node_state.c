@@ -78,10 +78,12 @@ enum err node_open_index(struct node *node, char *message)
 		err = node_open_log(node, message);
 	if (!err)
 		err = node_open_map(node, path, message);
+	if (!err)
+		err = node_open_archive(node);
 	if (err)
 		return err;
 	struct index_setup setup = {
-		.kv = node->index_kv,
+		.kv = node->archive ? index_archive_kv(node->archive) : node->index_kv,
 		.disk = node->state_disk.disk,
 		.log_disk = node->mirror ? log_mirror_disk(node->mirror) : NULL,
 		.consensus = node->consensus,
@@ -102,6 +104,8 @@ enum err node_open_index(struct node *node, char *message)
 	err = index_open(&setup, &node->index);
 	if (err)
 		return node_refuse(message, err, "the index in %.300s: %s", path, err_text(err));
+	if (node->archive)
+		index_archive_attach(node->archive, node->index);
 	if (node->snapshots)
 		index_snapshots_attach(node->snapshots, node->index_kv, node->index);
 	return index_reader_open(node->index, &node->reader);

@@ -6,6 +6,7 @@
 
 #include "server/control_health.h"
 #include "server/node_drives.h"
+#include "server/node_priv.h"
 #include "server/node_space.h"
 #include "server/version.h"
 
@@ -152,19 +153,22 @@ enum err node_status(struct node *node, const json_t *request, json_t **ret_resu
 	tls_fingerprint(node->tls, fingerprint);
 	char promise[256];
 	format_durability(node, ring, wanted - up, promise, sizeof promise);
-	char full[512], copies[256];
+	char full[512], copies[256], archive[256];
 	node_format_full(node, &index, full, sizeof full);
 	format_index(node, copies, sizeof copies);
+	node_archive_text(node, archive, sizeof archive);
 	const char *state = node->has_failed ? "failed"
 		: index.is_space_low         ? "full"
 		: up < wanted                ? "degraded"
 		: is_log_short(node)         ? "degraded"
 					     : "ok";
 	*ret_result = json_pack(
-		"{s:s, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:s, s:{s:i, s:i}, "
+		"{s:s, s:o, s:s, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:s, "
+		"s:{s:i, s:i}, "
 		"s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:o}",
-		"index_copies", copies, "log", log_json(node), "state", state, "why", full,
-		"version", RUBUS_VERSION, "s3_address", node->config->s3_address, "admin_address",
+		"index_archive", archive, "archive", node_archive_json(node), "index_copies",
+		copies, "log", log_json(node), "state", state, "why", full, "version",
+		RUBUS_VERSION, "s3_address", node->config->s3_address, "admin_address",
 		node->config->admin_address, "region", node->config->region, "tls_fingerprint",
 		fingerprint, "started_ms", (json_int_t)node->started_ms, "drives_up", (int)up,
 		"drives", (int)wanted, "durability", promise, "profile", "k",

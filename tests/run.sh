@@ -23,6 +23,7 @@
 #   census    what lies on the drives, read without the product's code
 #   drives    every set of drives that may be lost, and one more
 #   mirror    a log on several drives, and what is lost of it and of the index
+#   archive   every state directory is lost, and the index comes back from the drives
 #   bitflip   bytes that change on the drives
 #   maps      damaged files of LMDB
 #   cluster_cli
@@ -73,6 +74,7 @@ bitflip    1200 shared tests/crash/bitflip.py $release
 boto        900 shared tests/s3/boto.py $release
 pause       600 shared tests/crash/pause.py $release
 mirror     1200 shared tests/crash/mirror.py $release
+archive    1200 shared tests/crash/archive.py $release
 s3cmd      1200 shared tests/s3/clients.py $release s3cmd
 maps       1200 shared tests/crash/maps.py $release
 histories  1200 shared tests/crash/histories.py $release
