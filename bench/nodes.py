@@ -14,6 +14,7 @@ import machine
 from machine import Peak, drop_caches, fio, say
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "s3"))
+from cases import wait_until  # noqa: E402
 from cluster import Cluster, ClusterNode  # noqa: E402
 
 started = []
@@ -276,6 +277,75 @@ def memory(build, parent):
     cluster.stop()
 
 
-ROWS = {"nodes_put_large": put_large, "nodes_get_large": get_large, "nodes_put_small": put_small,
+REBUILD_LEN = 256 << 20  # of bodies, in the one size or the other
+
+
+def is_whole(node):
+    cluster = node.run("status").get("cluster", {})
+    return cluster.get("missing") == 0 and cluster.get("exceptions") == 0 and \
+        not node.run("layout", "diff")["changes"]
+
+
+def is_done(node, *words):
+    try:
+        node.run(*words)
+        return True
+    except AssertionError:
+        return False
+
+
+def lose_drive(node, other):
+    """Its node is started without it, and it is given up."""
+    path = f"{node.dir}/drive1"
+    drives = node.run("drive", "list")["drives"]
+    number = str(next(drive["number"] for drive in drives if drive["path"] == path))
+    node.kill()
+    shutil.rmtree(path)
+    node.spawn()
+    node.wait_ready()
+    wait_until(lambda: is_done(other, "drive", "gone", number), 30, lambda: "the drive is not given up")
+
+
+def rebuild_of(build, parent, size):
+    """One of six drives is lost, and the other of its node takes its shards. Gives the bytes that were
+    made anew, how fast the middle nine tenths of them were, and when all was whole."""
+    cluster = BenchCluster(build, parent, 3, drives=2)
+    node, other = cluster.nodes[1], cluster.nodes[0]
+    count = REBUILD_LEN // size
+    cluster.load("put", size, 64 if size < 1 << 20 else 4, count=count, keys=count)
+    held = node.metric("rubus_drive_used_bytes")
+    lose_drive(node, other)
+    begin = time.monotonic()
+    written = [(begin, node.metric("rubus_disk_written_bytes_total"))]
+    kept = node.metric("rubus_drive_used_bytes")
+    while not written[-1][0] > written[0][0] + 1 or written[-1][1] > written[-10][1] or \
+            node.metric("rubus_drive_used_bytes") < 0.98 * held:
+        time.sleep(0.03)
+        written.append((time.monotonic(), node.metric("rubus_disk_written_bytes_total")))
+        assert written[-1][0] < begin + 60, "the drive does not come back"
+    wait_until(lambda: is_whole(other), 60, lambda: other.run("status"))
+    whole = time.monotonic() - begin
+    first, last = written[0][1], written[-1][1]
+
+    def reached(share):
+        return next(at for at, len_ in written if len_ >= first + share * (last - first))
+    len_ = node.metric("rubus_drive_used_bytes") - kept
+    rate = 0.9 * len_ / (reached(0.95) - reached(0.05))
+    cluster.stop()
+    return len_, rate, whole
+
+
+def rebuild(build, parent):
+    """3 nodes of 2 drives, 2+1: a drive is lost and what it held is made anew, small and large."""
+    rates = {}
+    for name, size in (("64m", 64 << 20), ("8k", 8 << 10)):
+        len_, rates[name], whole = rebuild_of(build, parent, size)
+        say(f"nodes3_rebuild_{name}_bytes", len_ / 1e6, "MB")
+        say(f"nodes3_rebuild_{name}", rates[name] / 1e6, "MB/s", 200)
+        say(f"nodes3_rebuild_{name}_whole_after", whole, "s")
+    say("nodes3_rebuild_8k_time_of_64m", rates["64m"] / rates["8k"], "ratio", 2, most=True)
+
+
+ROWS = {"nodes_rebuild": rebuild, "nodes_put_large": put_large, "nodes_get_large": get_large, "nodes_put_small": put_small,
         "nodes_put_flush": put_flush, "nodes_costs": costs, "nodes_degraded": degraded,
         "nodes_failover": failover, "nodes_memory": memory}

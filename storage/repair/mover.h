@@ -24,10 +24,10 @@
  * (V4) The state is the index's. Two movers that both think that they are the one do work twice; a
  *      step of the slower one is STALE.
  */
-#define MOVER_LANES 8
-#define MOVER_BATCH 128 /* extents of a lane */
-#define MOVER_PENDING_MAX 32 /* moves begun; each costs readers a second look */
-#define MOVER_BEGIN_MAX 16 /* by one command */
+#define MOVER_LANES 32
+#define MOVER_BATCH 32 /* extents of a lane */
+#define MOVER_PENDING_MAX 64 /* moves begun; each costs readers a second look */
+#define MOVER_BEGIN_MAX 32 /* by one command */
 #define MOVER_REST_MS 2000
 #define MOVER_REFUSED_MAX 64 /* begins that were refused, and are not asked again soon */
 
