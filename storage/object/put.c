@@ -79,8 +79,8 @@ static unsigned shards_alive(const struct put *put)
 void put_fail_shard(struct put *put, struct put_shard *shard, enum err err)
 {
 	shard->is_failed = true;
-	if (err == ERR_NO_SPACE)
-		put->was_full = true;
+	if (err == ERR_NO_SPACE && put->full_count < CODE_UNITS_MAX)
+		put->full[put->full_count++] = shard->drive;
 	if (err != ERR_REFUSED && put->state != PUT_UNWINDING)
 		reach_failed(put->setup.store, shard->drive);
 	if (put->state == PUT_OPENING || shards_alive(put) >= put_shards_needed(put))
@@ -88,7 +88,7 @@ void put_fail_shard(struct put *put, struct put_shard *shard, enum err err)
 	if (put_may_try_again(put))
 		put->is_short = true;
 	else
-		fail(put, put->was_full ? ERR_NO_SPACE : ERR_QUORUM);
+		fail(put, put->full_count > 0 ? ERR_NO_SPACE : ERR_QUORUM);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
@@ -271,7 +271,7 @@ static void extent_opened(struct put *put)
 	} else if (put_may_try_again(put)) {
 		try_again(put);
 	} else {
-		fail(put, put->was_full ? ERR_NO_SPACE : ERR_QUORUM);
+		fail(put, put->full_count > 0 ? ERR_NO_SPACE : ERR_QUORUM);
 		advance_soon(put);
 	}
 }

@@ -103,7 +103,8 @@ struct put {
 	enum put_state state;
 	struct put_setup setup;
 	enum err err; /* the first thing that went wrong */
-	bool was_full; /* a drive had no space */
+	uint16_t full[CODE_UNITS_MAX]; /* drives that had no space */
+	unsigned full_count;
 	bool is_discarded;
 	struct index_hold hold; /* keeps the extents from being taken for garbage */
 	size_t extents_len;

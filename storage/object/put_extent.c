@@ -35,6 +35,16 @@ static void shard_sealed(struct site_write *write, enum err err)
 	put_advance(shard->put);
 }
 
+/* Would the put rather do without the drive? Of another node, because that failed of late; of this
+ * one, because it had no space. */
+static bool is_unwanted(struct put *put, uint16_t number)
+{
+	for (unsigned i = 0; i < put->full_count; i++)
+		if (put->full[i] == number)
+			return true;
+	return reach_is_avoided(put->setup.store, number);
+}
+
 static void open_shard(struct put *put, unsigned index, uint16_t drive_number)
 {
 	struct put_shard *shard = &put->shards[index];
@@ -43,8 +53,7 @@ static void open_shard(struct put *put, unsigned index, uint16_t drive_number)
 	shard->drive = drive_number;
 	struct site site;
 	reach_find(put->setup.store, drive_number, &site);
-	if (!site_is_there(&site) ||
-		(put->is_choosy && reach_is_avoided(put->setup.store, drive_number))) {
+	if (!site_is_there(&site) || (put->is_choosy && is_unwanted(put, drive_number))) {
 		shard->is_failed = true;
 		return;
 	}
@@ -77,8 +86,7 @@ static bool is_available(struct put *put, uint16_t number)
 {
 	struct site site;
 	reach_find(put->setup.store, number, &site);
-	return site_is_there(&site) &&
-		!(put->is_choosy && reach_is_avoided(put->setup.store, number));
+	return site_is_there(&site) && !(put->is_choosy && is_unwanted(put, number));
 }
 
 /* The drives of a slot that can be written to. */

@@ -31,7 +31,7 @@ MUST_USE enum err put_extent_begin(struct put *put);
 /* May the extent be begun anew if it fails as it is? */
 static inline bool put_may_try_again(const struct put *put)
 {
-	return put->has_remote && put->tries + 1 < PUT_TRIES_MAX &&
+	return (put->has_remote || put->full_count > 0) && put->tries + 1 < PUT_TRIES_MAX &&
 		(put->state == PUT_OPENING || put->kept);
 }
 
