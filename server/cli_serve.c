@@ -131,6 +131,16 @@ static void stop(struct node *node, const sigset_t *signals)
 	node_stop(node);
 }
 
+/* A node that was removed has no part in anything any more: what it still proposes has no end, and
+ * what is on its disks is nobody's. It ends as if it were killed. */
+static _Noreturn void leave(struct cli *cli, const struct node *node)
+{
+	enum cli_exit status = cli_fail(cli, CLI_DENIED, "%s", node->failure_text);
+	fflush(cli->out);
+	fflush(cli->err);
+	_exit(status);
+}
+
 /* Serves until a signal; each time the index is replaced, with a node made anew. */
 static enum err run(struct cli *cli, const struct cli_service *service, struct logger *logger,
 	const sigset_t *signals, char *message)
@@ -152,6 +162,8 @@ static enum err run(struct cli *cli, const struct cli_service *service, struct l
 			is_announced = true;
 		}
 		err = node_wait(node);
+		if (err == ERR_DENIED && identity_is_removed(service->config->state_dir))
+			leave(cli, node);
 		if (err != ERR_END) {
 			stop(node, signals);
 			return err;

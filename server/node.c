@@ -42,8 +42,10 @@ void node_fail(struct node *node, enum err err, const char *format, ...)
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
 	trace_event(node->trace, TRACE_ERROR, 0, "%s", text);
-	if (!node->has_failed)
+	if (!node->has_failed) {
 		node->failure = err;
+		memcpy(node->failure_text, text, sizeof text);
+	}
 	node->has_failed = true;
 	kill(getpid(), SIGTERM);
 }

@@ -108,6 +108,7 @@ struct node {
 	struct index_reader *reader; /* of the main thread */
 	_Atomic bool has_failed; /* the index stopped: the node leaves service */
 	enum err failure; /* written before */
+	char failure_text[NODE_MESSAGE_LEN]; /* likewise, by node_fail() */
 
 	/* Those of the configuration, then those that were added (node_drives.h); only the control
 	 * thread adds any, and counts what is ready to be used. */

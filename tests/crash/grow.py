@@ -247,7 +247,7 @@ def replace_node(cases, cluster, load):
         load.nodes.remove(first)
         wait_until(lambda: ask(second, "node", "remove", "node1")[0] == 0, 60,
                    lambda: (ask(second, "node", "remove", "node1"), tell(cluster.nodes)()))
-        assert first.process.wait(timeout=30) != 0
+        equal(first.process.wait(timeout=30), 4)
         assert "this node was removed from its cluster" in first.log_tail(), first.log_tail()
         first.spawn()
         equal(first.process.wait(timeout=30), 4)
