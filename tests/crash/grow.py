@@ -27,11 +27,11 @@ from ledger import ABSENT, Ledger, Model, body_of
 from wire import Wire
 
 CLIENTS = 3
-KEYS = 60  # of each client
+KEYS = 20  # of each client; slots that hold something take turns
 BUCKET = "grow"
 LOST = (OSError, http.client.HTTPException)
 SIZES = (10, 5000, 100000, 300000, 1 << 20, 5 << 20)
-PACE_S = 0.05  # the nodes and the clients share two cores
+PACE_S = 0.1  # the nodes and the clients share two cores
 
 
 def ask(node, *words, seconds=60):
@@ -145,9 +145,10 @@ def nothing_moves(node):
 
 
 def is_whole(node):
-    """Nothing moves, and nothing is missing."""
+    """Nothing moves, nothing is missing, and all is coded as the ring says."""
     cluster = ask(node, "status")[1].get("cluster", {})
-    return nothing_moves(node) and cluster.get("missing") == 0 and cluster.get("exceptions") == 0
+    return nothing_moves(node) and \
+        [cluster.get(name) for name in ("missing", "exceptions", "under_profile")] == [0, 0, 0]
 
 
 def tell(nodes):
@@ -230,6 +231,12 @@ def replace_node(cases, cluster, load):
         cluster.wait_voters(4)
         load.nodes.append(fourth)
         load.goes_on()
+    with cases.case("it takes its share, and all is coded for four nodes"):
+        plan = ask(second, "layout", "plan")[1]
+        equal((plan["profile_before"], plan["profile"]), ("2+1", "2+2"))
+        equal(ask(second, "layout", "apply", plan["plan"])[0], 0)
+        settle(second, "grown to four nodes", 120)
+        load.goes_on()
     with cases.case("a node that works and holds shards is not removed"):
         equal(ask(second, "node", "remove", "node1")[0], 6)
     with cases.case("a plan of other drives is refused"):
@@ -239,9 +246,9 @@ def replace_node(cases, cluster, load):
         assert nothing_moves(second)
     with cases.case("the first node is drained while clients are served"):
         status, plan = ask(second, "layout", "plan")
-        equal((status, plan["profile_before"], plan["profile"]), (0, "2+1", "2+1"))
+        equal((status, plan["profile_before"], plan["profile"]), (0, "2+2", "2+1"))
         equal(ask(second, "layout", "apply", plan["plan"])[0], 0)
-        settle(second, "drained", 90)
+        settle(second, "drained", 120)
         load.goes_on()
     with cases.case("it is removed, ends by itself, and does not start again"):
         load.nodes.remove(first)
