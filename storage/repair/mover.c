@@ -428,9 +428,13 @@ static void begin_answered(struct index_proposal *proposal)
 	bool is_answer = proposal->err == ERR_OK;
 	if (is_answer && proposal->result.code != COMMAND_OK &&
 		proposal->result.id < mover->begin_count) {
-		/* What stands before the one that could not be is begun now, and that one later. */
-		note_refused(mover, &mover->begins[proposal->result.id]);
-		mover->begin_count = proposal->result.id;
+		/* The others are begun now, and the one that could not be later: mostly it waits
+		 * for one of them. */
+		struct command_ring_move *refused = &mover->begins[proposal->result.id];
+		note_refused(mover, refused);
+		mover->begin_count--;
+		memmove(refused, refused + 1,
+			(mover->begin_count - proposal->result.id) * sizeof *refused);
 	} else {
 		if (!is_answer)
 			mover->begin_after_ms = now_ms(mover) + MOVER_REST_MS;
