@@ -60,6 +60,12 @@ static const struct cli_option option_role = {"role", "ROLE",
 static const struct cli_option option_description = {
 	"description", "TEXT", "What the key is for, at most 256 characters."};
 
+static const struct cli_option option_all = {"all", NULL, "Those that ended, too."};
+static const struct cli_option option_scrub_drive = {
+	"drive", "N", "Only the drive of that number."};
+static const struct cli_option option_scrub_node = {
+	"node", "NAME", "Only the drives of that node."};
+
 #define NODE_OPTIONS &option_config, &option_dir, &option_json
 
 static const char root_note[] =
@@ -279,6 +285,92 @@ const struct cli_command cli_commands[] = {
 			   "notices alone; else with 1.",
 		.options = {NODE_OPTIONS},
 		.run = cli_run_health},
+	{.noun = "tasks",
+		.verb = "follow",
+		.summary = "Show how far a task is until it ends",
+		.details =
+			"Ends with the verdict: 0 if all is well, else 1. Ctrl-C ends the command "
+			"and leaves the task alone.",
+		.arguments = {{"ID", "Its number, as rubus tasks shows it.", false}},
+		.options = {NODE_OPTIONS},
+		.run = cli_run_tasks_follow},
+	{.noun = "tasks",
+		.summary = "List the work in the background",
+		.details = "Repairs, moves of shards to where the ring wants them, and scrubs that "
+			   "somebody asked for, of all nodes, with what is left and when it would "
+			   "be done.",
+		.options = {&option_all, NODE_OPTIONS},
+		.run = cli_run_tasks},
+	{.noun = "repair",
+		.verb = "status",
+		.summary = "Show what is being made whole",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_repair_status},
+	{.noun = "repair",
+		.verb = "pause",
+		.summary = "Begin no repair and no move until told otherwise",
+		.details =
+			"Holds for all nodes, also after they were started again. What was begun "
+			"is written to its end.",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_repair_pause},
+	{.noun = "repair",
+		.verb = "resume",
+		.summary = "Let repairs and moves go on",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_repair_resume},
+	{.noun = "repair",
+		.verb = "speed",
+		.summary = "Say how fast repairs and moves may be",
+		.details = "Slower they are by themselves, when clients would wait for them.",
+		.arguments = {{"MIB",
+			"MiB a second that a node reads and writes; 0: as clients "
+			"allow.",
+			false}},
+		.options = {NODE_OPTIONS},
+		.run = cli_run_repair_speed},
+	{.noun = "repair",
+		.verb = "report",
+		.summary = "Show the verdicts of what ended",
+		.details = "The last 32, of repairs, moves and scrubs; they survive restarts.",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_repair_report},
+	{.noun = "scrub",
+		.verb = "start",
+		.summary = "Read and check all that is stored, now",
+		.details =
+			"All blocks of all shards, and whether those are there that the index "
+			"knows of. What is damaged is made anew from others. The same happens by "
+			"itself within the period.",
+		.options = {&option_scrub_drive, &option_scrub_node, NODE_OPTIONS},
+		.run = cli_run_scrub_start},
+	{.noun = "scrub",
+		.verb = "status",
+		.summary = "Show how far the scrub of each drive is",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_scrub_status},
+	{.noun = "scrub",
+		.verb = "pause",
+		.summary = "Look for no damage until told otherwise",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_scrub_pause},
+	{.noun = "scrub",
+		.verb = "resume",
+		.summary = "Let the scrub go on",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_scrub_resume},
+	{.noun = "scrub",
+		.verb = "speed",
+		.summary = "Say how fast the scrub may read",
+		.arguments = {{"MIB", "MiB a second of a node; 0: as clients allow.", false}},
+		.options = {NODE_OPTIONS},
+		.run = cli_run_scrub_speed},
+	{.noun = "scrub",
+		.verb = "period",
+		.summary = "Say within which time everything is read",
+		.arguments = {{"DAYS", "1 to 365, or never; 14 if nothing was said.", false}},
+		.options = {NODE_OPTIONS},
+		.run = cli_run_scrub_period},
 	{.noun = "df",
 		.summary = "Show how much is stored and still fits",
 		.options = {NODE_OPTIONS},

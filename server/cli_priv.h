@@ -247,6 +247,19 @@ enum cli_exit cli_run_cluster_recover(struct cli *cli);
 enum cli_exit cli_run_cluster_confirm(struct cli *cli);
 enum cli_exit cli_run_net_test(struct cli *cli);
 enum cli_exit cli_run_time_check(struct cli *cli);
+enum cli_exit cli_run_tasks(struct cli *cli);
+enum cli_exit cli_run_tasks_follow(struct cli *cli);
+enum cli_exit cli_run_repair_status(struct cli *cli);
+enum cli_exit cli_run_repair_report(struct cli *cli);
+enum cli_exit cli_run_repair_pause(struct cli *cli);
+enum cli_exit cli_run_repair_resume(struct cli *cli);
+enum cli_exit cli_run_repair_speed(struct cli *cli);
+enum cli_exit cli_run_scrub_start(struct cli *cli);
+enum cli_exit cli_run_scrub_status(struct cli *cli);
+enum cli_exit cli_run_scrub_pause(struct cli *cli);
+enum cli_exit cli_run_scrub_resume(struct cli *cli);
+enum cli_exit cli_run_scrub_speed(struct cli *cli);
+enum cli_exit cli_run_scrub_period(struct cli *cli);
 
 /* Prints how a cluster is (borrowed), above the status of the node. */
 void cli_print_cluster(struct cli *cli, const json_t *cluster);

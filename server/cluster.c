@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "gateway/digest/hex.h"
+#include "server/background.h"
 #include "server/loop_call.h"
 #include "server/node.h"
 #include "storage/bytes.h"
@@ -324,6 +325,8 @@ enum err cluster_open(struct node *node, struct cluster **ret_cluster, char *mes
 	err = channel_new(&options, &cluster->channel);
 	if (!err)
 		err = add_peers(cluster);
+	if (!err)
+		background_serve(cluster);
 	if (!err)
 		cluster_steward_init(cluster);
 	return err;

@@ -16,6 +16,7 @@
 #include "server/control_layout.h"
 #include "server/control_leave.h"
 #include "server/control_node.h"
+#include "server/control_tasks.h"
 #include "server/control_recovery.h"
 #include "server/node.h"
 #include "server/node_space.h"
@@ -461,6 +462,19 @@ static const struct {
 	{"layout.simulate", control_layout_simulate},
 	{"layout.plan", control_layout_plan},
 	{"layout.apply", control_layout_apply},
+	{"tasks", control_tasks},
+	{"task.show", control_task_show},
+	{"repair.status", control_repair_status},
+	{"repair.report", control_repair_report},
+	{"repair.pause", control_repair_pause},
+	{"repair.resume", control_repair_resume},
+	{"repair.speed", control_repair_speed},
+	{"scrub.start", control_scrub_start},
+	{"scrub.status", control_scrub_status},
+	{"scrub.pause", control_scrub_pause},
+	{"scrub.resume", control_scrub_resume},
+	{"scrub.speed", control_scrub_speed},
+	{"scrub.period", control_scrub_period},
 	{"layout.diff", control_layout_diff},
 	{"layout.revert", control_layout_revert},
 	{"layout.history", control_layout_history},

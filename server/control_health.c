@@ -59,6 +59,29 @@ static void judge_nodes(const struct facts *facts, struct findings *findings)
 	}
 }
 
+static void judge_scrub(const struct fact_drive *drive, const char *name, struct findings *findings)
+{
+	const struct scrub_counts *counts = &drive->scrub.counts;
+	if (scrub_counts_is_bad(counts))
+		find(findings, HEALTH_DAMAGE_FOUND,
+			"drive %u of node %s: %llu shards damaged, %llu of them mended, %llu not "
+			"readable",
+			drive->number, name, (unsigned long long)counts->bad,
+			(unsigned long long)counts->mended, (unsigned long long)counts->unread);
+	else if (counts->bad > 0 || counts->missing > 0)
+		find(findings, HEALTH_DAMAGE_MENDED,
+			"drive %u of node %s: %llu shards damaged, %llu not there", drive->number,
+			name, (unsigned long long)counts->bad, (unsigned long long)counts->missing);
+}
+
+static void judge_steering(const struct facts *facts, struct findings *findings)
+{
+	if (facts->steering.is_repair_paused)
+		find(findings, HEALTH_REPAIR_PAUSED, "rubus repair pause was run");
+	if (facts->steering.is_scrub_paused)
+		find(findings, HEALTH_SCRUB_PAUSED, "rubus scrub pause was run");
+}
+
 static void judge_drives(const struct facts *facts, struct findings *findings)
 {
 	for (size_t i = 0; i < facts->drive_count; i++) {
@@ -67,6 +90,7 @@ static void judge_drives(const struct facts *facts, struct findings *findings)
 		if (!drive->is_up && drive->node && drive->node->is_up)
 			find(findings, HEALTH_DRIVE_DOWN, "drive %u of node %s", drive->number,
 				name);
+		judge_scrub(drive, name, findings);
 		if (facts->ring && drive->state == DRIVE_ROW_IN && drive->weight > 0 &&
 			ring_count_drive(facts->ring, drive->number) == 0)
 			find(findings, HEALTH_DRIVE_UNUSED, "drive %u of node %s", drive->number,
@@ -154,6 +178,7 @@ static void judge(const struct facts *facts, struct findings *findings)
 	judge_nodes(facts, findings);
 	judge_data(facts, findings);
 	judge_drives(facts, findings);
+	judge_steering(facts, findings);
 	findings->list = sort_findings(findings->list);
 }
 

@@ -226,6 +226,16 @@ static enum err read_slots(struct facts *facts)
 	return ERR_OK;
 }
 
+/* What is wanted of work in the background, and what the scrub said. */
+static enum err read_work(struct facts *facts)
+{
+	enum err err = steering_read_settings(facts->node->reader, &facts->steering);
+	for (size_t i = 0; !err && i < facts->drive_count; i++)
+		err = scrub_record_read(
+			facts->node->reader, facts->drives[i].number, &facts->drives[i].scrub);
+	return err;
+}
+
 static enum err read_rows(struct facts *facts)
 {
 	enum err err = index_view_begin(facts->node->reader);
@@ -238,6 +248,8 @@ static enum err read_rows(struct facts *facts)
 		err = read_nodes(facts);
 	if (!err)
 		err = read_drives(facts);
+	if (!err)
+		err = read_work(facts);
 	if (!err && facts->ring)
 		err = read_slots(facts);
 	index_view_end(facts->node->reader);

@@ -36,6 +36,7 @@ struct fact_drive {
 	bool is_up; /* its node is up and says so */
 	bool has_space;
 	struct cluster_drive space; /* as its node said last */
+	struct scrub_record scrub; /* its pass, or the last one */
 };
 
 struct facts {
@@ -57,6 +58,7 @@ struct facts {
 	uint64_t *slot_lens;
 	uint64_t stored_len, extents, missing, exceptions;
 	uint64_t under_profile; /* extents with fewer parity units than the ring says */
+	struct steering steering; /* of work in the background; settings alone */
 	struct ring_outlook outlook; /* with the drives that are not up now */
 	struct ring_summary summary; /* how things are */
 	struct ring_drive_summary *drive_summaries;

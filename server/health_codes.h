@@ -40,6 +40,9 @@
 		"Objects were written with fewer parity units than the profile has, since drives " \
 		"were away.", \
 		"Keep drives and nodes in service until they are made anew.") \
+	X(DAMAGE_FOUND, WARNING, \
+		"The scrub found shards on a drive that are damaged and could not be mended.", \
+		"Bring back what is away, then: rubus scrub start --drive N") \
 	X(CLOCK_SKEW, WARNING, \
 		"The wall clock of a node differs from this one's by more than a second: " \
 		"signatures may be refused, dates are wrong.", \
@@ -56,6 +59,12 @@
 		"drives than it should be.", \
 		"Look at this node's log and drives; the archive is all that is left when the " \
 		"state of every node is lost.") \
+	X(DAMAGE_MENDED, NOTICE, \
+		"The scrub found damaged or missing shards on a drive, and had them made anew.", \
+		"Once is chance; a drive that does it again should be replaced.") \
+	X(REPAIR_PAUSED, NOTICE, "Nothing is repaired or moved, on no node.", \
+		"rubus repair resume") \
+	X(SCRUB_PAUSED, NOTICE, "Damage is not looked for, on no node.", "rubus scrub resume") \
 	X(SHARDS_ELSEWHERE, NOTICE, "Shards are on other drives than the ring says.", \
 		"Nothing: they are found there.") \
 	X(DRIVE_UNUSED, NOTICE, "A drive is in service, and the ring gives it nothing to hold.", \

@@ -123,7 +123,7 @@ struct node {
 	bool is_collecting;
 	struct mender mender;
 	struct fare fare; /* of clients, for the mender */
-	bool is_mending;
+	_Atomic bool is_mending;
 	struct node_claims claims;
 
 	struct gateway gateway;

@@ -81,11 +81,10 @@ static enum err stop_collector(void *arg)
 	return ERR_OK;
 }
 
-static void stop_one(struct node *node, bool *is_running, enum err (*begin)(void *arg))
+static void stop_one(struct node *node, bool is_running, enum err (*begin)(void *arg))
 {
-	if (!*is_running)
+	if (!is_running)
 		return;
-	*is_running = false;
 	completion_init(&stopped);
 	err_ignore(loop_call(server_loop_base(node->loops[0]), begin, node)); /* never fails */
 	err_ignore(completion_wait(&stopped));
@@ -102,6 +101,7 @@ void node_stop_background(struct node *node)
 {
 	if (node->is_mending)
 		err_ignore(loop_call(server_loop_base(node->loops[0]), stop_claims, node));
-	stop_one(node, &node->is_mending, stop_mender);
-	stop_one(node, &node->is_collecting, stop_collector);
+	stop_one(node, atomic_exchange(&node->is_mending, false), stop_mender);
+	stop_one(node, node->is_collecting, stop_collector);
+	node->is_collecting = false;
 }

@@ -296,10 +296,54 @@ static void write_loops(const struct node *node, struct metrics_text *text)
 		metrics_text_value(text, loops[i].name, loops[i].stats.wakeups);
 }
 
+/* Work in the background: what this node's mender did, and what it knows to be left for all. */
+static void write_background(struct node *node, struct metrics_text *text)
+{
+	struct mender_status status;
+	if (!node->is_mending)
+		return;
+	mender_status(&node->mender, &status);
+	const struct scrub_counts *scrub = &status.scrub.counts;
+	const struct {
+		const char *name, *help;
+		enum metrics_kind kind;
+		uint64_t value;
+	} rows[] = {
+		{"rubus_scrub_read_bytes_total", "Bytes of shards that the scrub read.",
+			METRICS_COUNTER, scrub->bytes},
+		{"rubus_scrub_damaged_total", "Shards with damaged blocks that the scrub found.",
+			METRICS_COUNTER, scrub->bad},
+		{"rubus_scrub_mended_total", "Of them, those that were made anew.", METRICS_COUNTER,
+			scrub->mended},
+		{"rubus_scrub_missing_total", "Shards that were not there.", METRICS_COUNTER,
+			scrub->missing},
+		{"rubus_scrub_unread_total", "Shards that could not be read or mended.",
+			METRICS_COUNTER, scrub->unread},
+		{"rubus_scrub_passes_total", "Drives that were scrubbed to their end.",
+			METRICS_COUNTER, status.scrub.passes},
+		{"rubus_repair_is_responsible",
+			"1: this node repairs and moves for all; the others say 0 of what is left.",
+			METRICS_GAUGE, status.is_responsible},
+		{"rubus_repair_left_shards", "Shards to be repaired.", METRICS_GAUGE,
+			status.works[BOOK_REPAIR].shards_left},
+		{"rubus_repair_left_bytes", "Bytes to be repaired.", METRICS_GAUGE,
+			status.works[BOOK_REPAIR].bytes_left},
+		{"rubus_move_left_bytes", "Bytes to be moved to where the ring wants them.",
+			METRICS_GAUGE, status.works[BOOK_MOVE].bytes_left},
+		{"rubus_repair_lost_extents", "Extents of which too few shards can be read.",
+			METRICS_GAUGE, status.lost},
+		{"rubus_background_paused", "1: repairs and moves are paused.", METRICS_GAUGE,
+			status.is_paused},
+	};
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+		write_one(text, rows[i].name, rows[i].help, rows[i].kind, rows[i].value);
+}
+
 void node_metrics_collect(void *arg, struct metrics_text *text)
 {
-	const struct node *node = arg;
+	struct node *node = arg;
 	write_store(node, text);
+	write_background(node, text);
 	write_pools(node, text);
 	write_index(node, text);
 	node_archive_metrics(node, text);

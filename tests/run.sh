@@ -25,6 +25,8 @@
 #   mirror    a log on several drives, and what is lost of it and of the index
 #   archive   every state directory is lost, and the index comes back from the drives
 #   bitflip   bytes that change on the drives
+#   scrub     damage that a scrub finds and mends, and a node that is left alone
+#   wipe      a node of three whose drives and state are lost
 #   maps      damaged files of LMDB
 #   cluster_cli
 #             the commands that show a cluster, on three nodes
@@ -71,6 +73,8 @@ drives     1200 shared tests/crash/drives.py $release
 backup      900 shared tests/crash/backup.py $release
 join       1200 shared tests/crash/join.py $release
 bitflip    1200 shared tests/crash/bitflip.py $release
+scrub       600 shared tests/crash/scrub.py $release
+wipe        600 shared tests/crash/wipe.py $release
 boto        900 shared tests/s3/boto.py $release
 pause       600 shared tests/crash/pause.py $release
 mirror     1200 shared tests/crash/mirror.py $release

@@ -476,7 +476,6 @@ static void finish(struct mender *mender)
 	timer_cancel(mender->setup.store->loop, &mender->throttle_timer);
 	crew_rest(&mender->crew);
 	recode_rest(&mender->recode);
-	pthread_mutex_destroy(&mender->lock);
 	mender->stopped(mender);
 }
 

@@ -140,7 +140,8 @@ struct mender {
 /* Begins, on the loop of setup->store, whose reader and decode_pool it uses. */
 void mender_start(struct mender *mender, const struct mender_setup *setup);
 
-/* Ends when nothing is in flight; stopped() follows, never inside the call. On its loop. */
+/* Ends when nothing is in flight; stopped() follows, never inside the call. On its loop. Its status
+ * may still be asked for, as long as it is there. */
 void mender_stop(struct mender *mender, void (*stopped)(struct mender *mender));
 
 void mender_status(struct mender *mender, struct mender_status *ret_status); /* any thread */

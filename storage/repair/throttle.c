@@ -13,6 +13,21 @@ static uint64_t clamp(const struct throttle *throttle, uint64_t rate)
 	return rate > cap ? cap : rate;
 }
 
+/* (T1) */
+static void bound_tokens(struct throttle *throttle)
+{
+	int64_t burst = throttle->rate * THROTTLE_BURST_MS / 1000;
+	if (throttle->tokens > burst)
+		throttle->tokens = burst;
+}
+
+/* What was collected at a higher rate is not to be had at a lower one. */
+static void set_rate(struct throttle *throttle, uint64_t rate)
+{
+	throttle->rate = clamp(throttle, rate);
+	bound_tokens(throttle);
+}
+
 static void fill(struct throttle *throttle)
 {
 	uint64_t now_ms = loop_now_ms(throttle->loop);
@@ -21,9 +36,7 @@ static void fill(struct throttle *throttle)
 	if (ms > THROTTLE_BURST_MS)
 		ms = THROTTLE_BURST_MS;
 	throttle->tokens += throttle->rate * ms / 1000;
-	int64_t burst = throttle->rate * THROTTLE_BURST_MS / 1000;
-	if (throttle->tokens > burst)
-		throttle->tokens = burst; /* (T1) */
+	bound_tokens(throttle);
 }
 
 void throttle_init(struct throttle *throttle, struct loop *loop, uint64_t cap)
@@ -61,7 +74,7 @@ void throttle_look(struct throttle *throttle, struct throttle_load load)
 		rate = (used < rate ? used : rate) / 2;
 	else
 		rate += load.is_any ? rate / 8 : rate;
-	throttle->rate = clamp(throttle, rate);
+	set_rate(throttle, rate);
 }
 
 bool throttle_is_at_floor(const struct throttle *throttle)
@@ -73,5 +86,5 @@ void throttle_set(struct throttle *throttle, uint64_t cap, bool is_paused)
 {
 	throttle->cap = cap;
 	throttle->is_paused = is_paused;
-	throttle->rate = clamp(throttle, throttle->rate);
+	set_rate(throttle, throttle->rate);
 }

@@ -42,6 +42,12 @@ START_TEST(no_more_is_given_than_the_cap_allows)
 	uint64_t taken = take_for(&rig, 10000, 256 << 10);
 	ck_assert_uint_le(taken, 103 * MIB);
 	ck_assert_uint_ge(taken, 90 * MIB);
+	throttle_set(&rig.throttle, 0, false); /* it collects without a bound */
+	throttle_look(&rig.throttle, (struct throttle_load){0});
+	sim_run_ms(rig.sim, 1000);
+	ck_assert_uint_gt(take_for(&rig, 1, 256 << 10), 0);
+	throttle_set(&rig.throttle, 4 * MIB, false);
+	ck_assert_uint_le(take_for(&rig, 1000, 64 << 10), 5 * MIB);
 	sim_free(rig.sim);
 }
 END_TEST
@@ -100,6 +106,7 @@ START_TEST(it_is_slow_within_a_second_also_when_it_had_no_bound)
 		throttle_look(&rig.throttle, (struct throttle_load){true, true});
 	}
 	ck_assert_uint_le(rig.throttle.rate, 26 * MIB);
+	ck_assert_uint_le(take_for(&rig, 1000, 64 << 10), 30 * MIB);
 	sim_free(rig.sim);
 }
 END_TEST
