@@ -34,7 +34,7 @@ const struct background_node *background_find_scrub(
 	const struct background *background, uint16_t drive);
 
 /* A status as it is sent: fields of 8 bytes, little-endian, in an order that only grows. */
-#define BACKGROUND_LEN (8 * 40)
+#define BACKGROUND_LEN (8 * (18 + 8 * BOOK_WORKS))
 size_t background_encode(const struct mender_status *status, uint8_t *buf);
 void background_decode(struct bytes bytes, struct mender_status *ret_status);
 

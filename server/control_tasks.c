@@ -274,6 +274,7 @@ static const char *repair_state(const struct task_view *view)
 	static const char *const states[] = {[MENDER_NOTHING] = "whole",
 		[MENDER_REPAIRING] = "repairing",
 		[MENDER_MOVING] = "moving",
+		[MENDER_RECODING] = "recoding",
 		[MENDER_BLOCKED] = "waiting",
 		[MENDER_ELSEWHERE] = "unknown"};
 	const struct background_node *by = view->background->responsible;

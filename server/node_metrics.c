@@ -330,6 +330,8 @@ static void write_background(struct node *node, struct metrics_text *text)
 			status.works[BOOK_REPAIR].bytes_left},
 		{"rubus_move_left_bytes", "Bytes to be moved to where the ring wants them.",
 			METRICS_GAUGE, status.works[BOOK_MOVE].bytes_left},
+		{"rubus_recode_left_bytes", "Bytes to be coded anew by the ring's profile.",
+			METRICS_GAUGE, status.works[BOOK_RECODE].bytes_left},
 		{"rubus_repair_lost_extents", "Extents of which too few shards can be read.",
 			METRICS_GAUGE, status.lost},
 		{"rubus_background_paused", "1: repairs and moves are paused.", METRICS_GAUGE,

@@ -81,7 +81,8 @@ static bool is_busy(const struct mender *mender)
 
 static bool is_at_floor(const struct mender *mender)
 {
-	return (mender->crew.in_flight == 0 || throttle_is_at_floor(&mender->throttle)) &&
+	bool has_jobs = mender->crew.in_flight > 0 || mender->recode.in_flight > 0;
+	return (!has_jobs || throttle_is_at_floor(&mender->throttle)) &&
 		(!scrub_is_busy(&mender->scrub) || throttle_is_at_floor(&mender->scrub.throttle));
 }
 
