@@ -81,8 +81,6 @@ void cli_print_cluster(struct cli *cli, const json_t *cluster)
 	json_object_set_new(shown, "voters_text",
 		json_sprintf("%d of %d there, %d needed", (int)number_at(shown, "voters_there"),
 			(int)number_at(shown, "voters"), (int)number_at(shown, "voters_needed")));
-	json_object_set_new(shown, "elsewhere",
-		json_integer(number_at(shown, "exceptions") - number_at(shown, "missing")));
 	json_t *slowest = json_object_get(json_object_get(shown, "slowest"), "text");
 	if (slowest)
 		json_object_set(shown, "slowest_text", slowest);

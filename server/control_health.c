@@ -124,9 +124,9 @@ static void judge_data(const struct facts *facts, struct findings *findings)
 	if (facts->under_profile > 0)
 		find(findings, HEALTH_UNDER_PROFILE, "%llu extents",
 			(unsigned long long)facts->under_profile);
-	if (facts->exceptions > facts->missing)
+	if (facts->exceptions > facts->missing_exceptions)
 		find(findings, HEALTH_SHARDS_ELSEWHERE, "%llu shards",
-			(unsigned long long)(facts->exceptions - facts->missing));
+			(unsigned long long)(facts->exceptions - facts->missing_exceptions));
 }
 
 static void judge_self(const struct facts *facts, struct findings *findings)
@@ -206,7 +206,7 @@ static const char *state_of(const struct facts *facts)
 {
 	const struct ring_outlook *outlook = &facts->outlook;
 	bool is_whole = facts->voters_there == facts->voters && facts->missing == 0 &&
-		!facts->is_held && facts->under_profile == 0;
+		!facts->has_gone && !facts->is_held && facts->under_profile == 0;
 	for (size_t i = 0; i < facts->node_count; i++)
 		is_whole &= facts->nodes[i].is_up;
 	for (size_t i = 0; i < facts->drive_count; i++)
@@ -304,7 +304,7 @@ static json_t *status_json(const struct facts *facts, const struct findings *fin
 	json_t *left = facts->spaces ? json_integer(summary->left_len) : json_null();
 	return json_pack(
 		"{s:o, s:o, s:o, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:o, s:o, s:I, s:I, "
-		"s:I, s:I, s:I, s:I, s:I, s:I}",
+		"s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 		"durability", durability_json(facts), "slowest", slowest_json(facts), "left", left,
 		"state", state, "why", is_ok || !why ? "" : why, "next", is_ok || !next ? "" : next,
 		"leader", leader ? leader->name : "", "term", (json_int_t)facts->info.term,
@@ -313,7 +313,8 @@ static json_t *status_json(const struct facts *facts, const struct findings *fin
 		ring ? json_sprintf("%u+%u", ring->profile.k, ring->profile.m) : json_string(""),
 		"usable", (json_int_t)summary->usable_after, "safe", (json_int_t)summary->safe_len,
 		"stored", (json_int_t)facts->stored_len, "missing", (json_int_t)facts->missing,
-		"exceptions", (json_int_t)facts->exceptions, "under_profile",
+		"exceptions", (json_int_t)facts->exceptions, "elsewhere",
+		(json_int_t)(facts->exceptions - facts->missing_exceptions), "under_profile",
 		(json_int_t)facts->under_profile, "applied", (json_int_t)index->applied,
 		"applied_lag", (json_int_t)(commit > index->applied ? commit - index->applied : 0));
 }

@@ -280,9 +280,13 @@ static const char *repair_state(const struct task_view *view)
 	const struct background_node *by = view->background->responsible;
 	if (!by)
 		return "unknown";
-	if (view->facts->steering.is_repair_paused && by->status.task != MENDER_NOTHING)
+	bool is_whole = by->status.task == MENDER_NOTHING && !view->facts->is_moving &&
+		!view->facts->has_gone && view->facts->exceptions == 0;
+	if (view->facts->steering.is_repair_paused && !is_whole)
 		return "paused";
-	return states[by->status.task];
+	if (by->status.task != MENDER_NOTHING || is_whole)
+		return states[by->status.task];
+	return view->facts->is_moving ? "moving" : "waiting"; /* it has not looked yet */
 }
 
 enum err control_repair_status(
@@ -302,8 +306,8 @@ enum err control_repair_status(
 		repair_state(&view), "node", by ? by->node->name : "", "paused",
 		facts->steering.is_repair_paused, "speed_max",
 		(json_int_t)facts->steering.repair_speed, "missing", (json_int_t)facts->missing,
-		"elsewhere", (json_int_t)(facts->exceptions - facts->missing), "under_profile",
-		(json_int_t)facts->under_profile, "blocked",
+		"elsewhere", (json_int_t)(facts->exceptions - facts->missing_exceptions),
+		"under_profile", (json_int_t)facts->under_profile, "blocked",
 		(json_int_t)(by ? by->status.blocked : 0), "lost",
 		(json_int_t)(by ? by->status.lost : 0), "tasks", list);
 	task_view_close(&view);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/meta/index_ledger.h"
+
 #include "server/node_space.h"
 
 static void copy_text(char *to, size_t cap, struct bytes from)
@@ -205,6 +207,39 @@ static void look_at_drives(struct facts *facts)
 
 /* --- what is stored --------------------------------------------------------------------------- */
 
+/* What is on its way, and what drives took along that were given up. */
+static enum err read_gone(struct facts *facts)
+{
+	size_t moves, gone;
+	struct ring_snapshot *target;
+	struct index_span span;
+	const uint16_t *numbers = ring_snapshot_gone(facts->snapshot, &gone);
+	(void)ring_snapshot_moves(facts->snapshot, &moves);
+	enum err err = index_ring_target(facts->node->reader, &target);
+	if (err == ERR_OK)
+		ring_snapshot_unref(target);
+	facts->is_moving = moves > 0 || err == ERR_OK;
+	facts->missing = facts->missing_exceptions;
+	if (err == ERR_NOT_FOUND)
+		err = ERR_OK;
+	for (size_t i = 0; i < gone; i++) {
+		facts->has_gone |= ring_count_drive(facts->ring, numbers[i]) > 0;
+		for (uint32_t slot = 0; !err && slot < facts->ring->slot_count; slot++) {
+			err = index_span_next(
+				facts->node->reader, numbers[i], (uint16_t)slot, &span);
+			if (err == ERR_OK && span.drive == numbers[i]) {
+				facts->missing += span.left;
+				slot = span.slot;
+			} else {
+				slot = facts->ring->slot_count; /* of this drive there is no more */
+			}
+		}
+		if (err == ERR_NOT_FOUND)
+			err = ERR_OK;
+	}
+	return err;
+}
+
 static enum err read_slots(struct facts *facts)
 {
 	const struct ring *ring = facts->ring;
@@ -218,12 +253,12 @@ static enum err read_slots(struct facts *facts)
 		facts->slot_lens[slot] = counts.len;
 		facts->stored_len += counts.len;
 		facts->extents += counts.extents;
-		facts->missing += counts.missing;
+		facts->missing_exceptions += counts.missing;
 		facts->exceptions += counts.exceptions;
 		for (unsigned m = 0; m < ring->profile.m && m < ROW_SHARDS_MAX; m++)
 			facts->under_profile += counts.codes[m].extents;
 	}
-	return ERR_OK;
+	return read_gone(facts);
 }
 
 /* What is wanted of work in the background, and what the scrub said. */

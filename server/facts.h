@@ -56,7 +56,11 @@ struct facts {
 	struct ring_snapshot *snapshot;
 	const struct ring *ring; /* NULL: there is none */
 	uint64_t *slot_lens;
-	uint64_t stored_len, extents, missing, exceptions;
+	uint64_t stored_len, extents, exceptions;
+	uint64_t missing; /* shards that are nowhere: by exceptions, and on drives that are gone */
+	uint64_t missing_exceptions;
+	bool is_moving; /* the ring has a target, or moves that are pending */
+	bool has_gone; /* it names a drive that was given up */
 	uint64_t under_profile; /* extents with fewer parity units than the ring says */
 	struct steering steering; /* of work in the background; settings alone */
 	struct ring_outlook outlook; /* with the drives that are not up now */

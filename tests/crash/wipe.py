@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A node of three loses everything: its drives and its state directory. It joins again with a new token,
+the old drives are given up, and what they held is made anew on the new ones. What was acknowledged is
+written down outside of the nodes and read back in full; the verdict is there after all were started again.
+
+usage: wipe.py BUILD [--rates] [--count N]
+  --rates   how long the same bytes take to come back, as many small objects and as large extents
+"""
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
+                os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
+from cases import Cases, equal, say, wait_until
+from cluster import Cluster
+from grow import ask
+from ledger import Ledger, Model, body_of
+from wire import Wire
+
+BUCKET = "wipe"
+WRITERS = 8
+SMALL = 8 << 10
+EXTENT = 64 << 20
+MIB = 1 << 20
+
+
+class Writer(threading.Thread):
+    """Puts objects of these sizes, and keeps a ledger of what it was told."""
+
+    def __init__(self, nodes, path, number, sizes):
+        super().__init__()
+        self.nodes, self.path, self.number, self.sizes = nodes, path, number, sizes
+        self.failed = None
+
+    def run(self):
+        ledger, wires = Ledger(self.path), [Wire(node, timeout=60) for node in self.nodes]
+        try:
+            for i, size in enumerate(self.sizes):
+                key, seed = f"{self.number}/{i}-{size}", self.number << 20 | i
+                body = body_of(size, seed)
+                ledger.ask(key, [size, seed, None])
+                equal(wires[i % len(wires)].put(BUCKET, key, body).status, 200)
+                ledger.outcome("ok")
+        except Exception as error:
+            self.failed = error
+
+
+def write(cluster, name, sizes):
+    """Returns the paths of the ledgers."""
+    paths = [os.path.join(cluster.parent, f"{name}-{i}") for i in range(WRITERS)]
+    offset = len(os.listdir(cluster.parent)) << 8
+    writers = [Writer(cluster.nodes, path, offset + i, sizes[i::WRITERS])
+               for i, path in enumerate(paths)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+        assert not writer.failed, writer.failed
+    return paths
+
+
+def read_back(node, paths):
+    """All that was acknowledged, byte by byte; how many objects."""
+    wire, count = Wire(node, timeout=60), 0
+    for path in paths:
+        model = Model()
+        model.read(path)
+        for key in model.present():
+            size, seed, _ = model.states[key][-1]
+            answer = wire.get(BUCKET, key)
+            assert answer.status == 200 and answer.body == body_of(size, seed), (key, answer)
+            count += 1
+    wire.close()
+    return count
+
+
+def drives_of(node, name):
+    """Numbers of the drives of the nodes with that name."""
+    zones = ask(node, "tree")[1]["zones"]
+    return {drive["number"] for zone in zones for one in zone["children"] if one["name"] == name
+            for drive in one["children"]}
+
+
+def log_of(node, number):
+    """The log of the node of that number."""
+    ids = {one["number"]: one["id"] for one in ask(node, "node", "list")[1]["nodes"]}
+    return next((member for member in ask(node, "quorum")[1]["members"] if member["node"] == ids[number]),
+                None)
+
+
+def numbers_of(node, name):
+    return {one["number"] for one in ask(node, "node", "list")[1]["nodes"] if one["name"] == name}
+
+
+def wipe(cluster, lost, other):
+    """Everything of the node goes, and it joins again. Numbers of its old and of its new drives."""
+    old = drives_of(other, lost.name)
+    lost.kill()
+    shutil.rmtree(os.path.join(lost.dir, "node"))
+    for name in os.listdir(lost.dir):
+        if name.startswith("drive"):
+            shutil.rmtree(os.path.join(lost.dir, name))
+    token = ask(other, "token", "create")[1]["token"]
+    lost.run("join", token)
+    lost.spawn()
+    lost.wait_ready()
+    wait_until(lambda: drives_of(other, lost.name) - old, 30, lambda: ask(other, "tree"))
+    return old, drives_of(other, lost.name) - old
+
+
+def give_up(other, drives):
+    for drive in drives:
+        wait_until(lambda: ask(other, "drive", "gone", str(drive))[0] == 0, 40,
+                   lambda: ask(other, "drive", "gone", str(drive)))
+
+
+def is_whole(node):
+    cluster = ask(node, "status")[1]["cluster"]
+    return cluster["missing"] == 0 and cluster["exceptions"] == 0 and \
+        ask(node, "repair", "status")[1]["state"] == "whole" and not ask(node, "tasks")[1]["tasks"]
+
+
+def tell(node):
+    return lambda: (ask(node, "status")[1]["cluster"], ask(node, "repair", "status")[1], node.log_tail())
+
+
+def verdicts(node):
+    return ask(node, "repair", "report")[1]["verdicts"]
+
+
+def lose_everything(cases, cluster):
+    other, lost = cluster.nodes[0], cluster.nodes[2]
+    paths = write(cluster, "kept", [10, 5000, SMALL, 140000, 300000, MIB, 3 * MIB] * 16 + [70 * MIB])
+    before = log_of(other, next(iter(numbers_of(other, lost.name))))
+    old_number = next(iter(numbers_of(other, lost.name)))
+    with cases.case("a wiped node joins again with a new token"):
+        old, new = wipe(cluster, lost, other)
+        equal(len(new), len(old))
+    with cases.case("the node that was wiped has no vote under its old id any more"):
+        def members():
+            return {member["log"]: member["duty"] for member in ask(other, "quorum")[1]["members"]}
+        wait_until(lambda: members().get(before["log"]) != "voter" and
+                   sum(duty == "voter" for duty in members().values()) == 3, 60, members)
+        new_number = next(iter(numbers_of(other, lost.name) - {old_number}))
+        assert log_of(other, new_number)["log"] != before["log"]
+    with cases.case("its old drives are given up and what they held is made anew"):
+        give_up(other, old)
+        wait_until(lambda: is_whole(other), 60, tell(other))
+        assert ask(other, "layout", "show")[1]["survives"]["nodes"] == 1
+        used = {drive["drive"]: drive["shards"] for drive in ask(other, "layout", "show")[1]["drives"]}
+        assert all(used[drive] > 0 for drive in new) and not used.keys() & old, (used, new, old)
+    with cases.case("the report has the verdict, on every node"):
+        found = [entry for entry in verdicts(other) if entry["kind"] in ("repair", "move", "drain")]
+        assert any(entry["verdict"] == "whole" and entry["bytes_done"] > 20 * MIB for entry in found), found
+        for node in cluster.nodes:
+            wait_until(lambda: verdicts(node) == verdicts(other), 10, lambda: verdicts(node))
+        for entry in found:
+            seconds = max(entry["ended_ms"] - entry["began_ms"], 1) / 1000
+            say(f"{entry['kind']}: {entry['shards_done']} shards, {entry['bytes_done'] / MIB:.0f} MiB in "
+                f"{seconds:.1f} s, {entry['bytes_done'] / MIB / seconds:.0f} MiB/s")
+    with cases.case("the old node is removed, and nothing is missed"):
+        wait_until(lambda: ask(other, "node", "remove", str(old_number))[0] == 0, 30,
+                   lambda: ask(other, "node", "remove", str(old_number)))
+        wait_until(lambda: ask(other, "status")[1]["cluster"]["state"] == "ok", 30, tell(other))
+    with cases.case("all is read back without another node"):
+        cluster.nodes[1].kill()
+        wait_until(lambda: Wire(lost, timeout=30).head(BUCKET, "none").status == 404, 30, "it reads")
+        say(f"{read_back(lost, paths)} objects read back from the wiped node and the first")
+        cluster.restart([cluster.nodes[1]])
+    with cases.case("the verdict is there when all nodes were started again"):
+        kept = verdicts(other)
+        for node in cluster.nodes:
+            node.kill()
+        cluster.restart(cluster.nodes)
+        for node in cluster.nodes:
+            wait_until(lambda: verdicts(node) == kept, 20, lambda: verdicts(node))
+
+
+def measure(build, name, sizes):
+    """Seconds that a wiped node's shards took, and how many bytes they were."""
+    with tempfile.TemporaryDirectory(prefix="wipe-") as parent, Cluster(build, parent) as cluster:
+        other, lost = cluster.nodes[0], cluster.nodes[2]
+        Wire(other).make_bucket(BUCKET)
+        paths = write(cluster, name, sizes)
+        old, _ = wipe(cluster, lost, other)
+        begin = time.monotonic()
+        give_up(other, old)
+        wait_until(lambda: is_whole(other), 300, tell(other))
+        seconds = time.monotonic() - begin
+        entry = [entry for entry in verdicts(other) if entry["verdict"] == "whole"][-1]
+        task_s = max(entry["ended_ms"] - entry["began_ms"], 1) / 1000
+        equal(read_back(lost, paths), len(sizes))
+        say(f"{name}: {entry['shards_done']} shards, {entry['bytes_done'] / MIB:.0f} MiB in {task_s:.1f} s, "
+            f"{entry['bytes_done'] / MIB / task_s:.1f} MiB/s; {seconds:.1f} s until the cluster says whole")
+        return task_s, entry["bytes_done"]
+
+
+def rates(cases, build, count):
+    with cases.case("small objects come back less than twice as slowly as large extents"):
+        small_s, _ = measure(build, "small", [SMALL] * count)
+        large, left = [], count * SMALL
+        while left > 0:
+            large.append(min(left, EXTENT))
+            left -= large[-1]
+        large_s, _ = measure(build, "large", large)
+        say(f"ratio {small_s / large_s:.2f}")
+        assert small_s < 2 * large_s, (small_s, large_s)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build")
+    parser.add_argument("--rates", action="store_true")
+    parser.add_argument("--count", type=int, default=10000)
+    options = parser.parse_args()
+    cases = Cases()
+    if options.rates:
+        rates(cases, options.build, options.count)
+        cases.end()
+        return
+    with tempfile.TemporaryDirectory(prefix="wipe-") as parent, Cluster(options.build, parent) as cluster:
+        try:
+            Wire(cluster.nodes[0]).make_bucket(BUCKET)
+            lose_everything(cases, cluster)
+        except BaseException:
+            for node in cluster.nodes:
+                print(f"#   {node.name}:\n#   " + node.log_tail().replace("\n", "\n#   "))
+            raise
+    cases.end()
+
+
+if __name__ == "__main__":
+    main()
