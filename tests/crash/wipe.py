@@ -4,8 +4,9 @@
 the old drives are given up, and what they held is made anew on the new ones. What was acknowledged is
 written down outside of the nodes and read back in full; the verdict is there after all were started again.
 
-usage: wipe.py BUILD [--rates] [--count N]
-  --rates   how long the same bytes take to come back, as many small objects and as large extents
+usage: wipe.py BUILD [--rates | --clients] [--count N]
+  --rates    how long the same bytes take to come back, as N small objects and as large extents
+  --clients  how long clients wait while a node's shards come back, and how fast these then do
 """
 import argparse
 import os
@@ -213,15 +214,81 @@ def rates(cases, build, count):
         assert small_s < 2 * large_s, (small_s, large_s)
 
 
+class Client(threading.Thread):
+    """Puts and gets in turn until it is told to end."""
+
+    def __init__(self, node, number):
+        super().__init__()
+        self.wire, self.number, self.has_ended, self.took = Wire(node, timeout=60), number, False, []
+
+    def run(self):
+        serial = 0
+        while not self.has_ended:
+            serial += 1
+            key, body = f"load/{self.number}-{serial % 20}", body_of(64 << 10, serial)
+            for step in (lambda: self.wire.put(BUCKET, key, body), lambda: self.wire.get(BUCKET, key)):
+                begin = time.monotonic()
+                equal(step().status, 200)
+                self.took.append(time.monotonic() - begin)
+
+
+def under_load(node, what):
+    """The 99th percentile of what requests took while something was done, in ms; and its result."""
+    clients = [Client(node, i) for i in range(4)]
+    for client in clients:
+        client.start()
+    try:
+        result = what()
+    finally:
+        for client in clients:
+            client.has_ended = True
+        for client in clients:
+            client.join()
+    took = sorted(one for client in clients for one in client.took)
+    return 1000 * took[len(took) * 99 // 100], 1000 * took[len(took) // 2], result
+
+
+def come_back(other, old):
+    """MiB per second that came back, as the verdict has it."""
+    known = {entry["id"] for entry in verdicts(other)}
+    give_up(other, old)
+    wait_until(lambda: is_whole(other), 300, tell(other))
+    moved = [entry for entry in verdicts(other) if entry["id"] not in known and entry["kind"] == "move"]
+    seconds = sum(entry["ended_ms"] - entry["began_ms"] for entry in moved) / 1000
+    return sum(entry["bytes_done"] for entry in moved) / MIB / max(seconds, 0.001)
+
+
+def clients(cases, build, count):
+    with tempfile.TemporaryDirectory(prefix="wipe-") as parent, Cluster(build, parent) as cluster:
+        other, lost = cluster.nodes[0], cluster.nodes[2]
+        Wire(other).make_bucket(BUCKET)
+        write(cluster, "kept", [MIB] * count)
+        with cases.case("clients wait little longer while shards come back, which then gives way"):
+            alone, alone_half, _ = under_load(other, lambda: time.sleep(8))
+            old, _ = wipe(cluster, lost, other)
+            free_rate = come_back(other, old)
+            old, _ = wipe(cluster, lost, other)
+            beside, beside_half, rate = under_load(other, lambda: come_back(other, old))
+            say(f"p99 {alone:.0f} ms alone, {beside:.0f} ms while shards come back; p50 {alone_half:.1f} and "
+                f"{beside_half:.1f} ms; they come back at {free_rate:.0f} MiB/s without clients, "
+                f"{rate:.0f} MiB/s beside them")
+            assert beside < 5 * alone + 100, (alone, beside)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
     parser.add_argument("--rates", action="store_true")
-    parser.add_argument("--count", type=int, default=10000)
+    parser.add_argument("--clients", action="store_true")
+    parser.add_argument("--count", type=int)
     options = parser.parse_args()
     cases = Cases()
+    if options.clients:
+        clients(cases, options.build, options.count or 400)
+        cases.end()
+        return
     if options.rates:
-        rates(cases, options.build, options.count)
+        rates(cases, options.build, options.count or 10000)
         cases.end()
         return
     with tempfile.TemporaryDirectory(prefix="wipe-") as parent, Cluster(options.build, parent) as cluster:
