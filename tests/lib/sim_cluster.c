@@ -308,7 +308,7 @@ bool sim_cluster_is_settled(void *arg)
 		if (!node->is_admitted)
 			continue;
 		admitted++;
-		if (node->state != SIM_NODE_SERVING)
+		if (node->state != SIM_NODE_SERVING || node->rig.failed != ERR_OK)
 			return false;
 		struct consensus_info info;
 		consensus_info(node->rig.raft, &info);

@@ -32,6 +32,9 @@ struct sim_cluster_node {
 	enum sim_cluster_state state;
 	bool is_wanted; /* down, it is started by sim_cluster_poll() */
 	bool is_admitted; /* to the cluster: the steward makes it a member */
+	bool is_in_ring; /* its drives should be */
+	bool is_lost; /* for good: it never starts again, and its drives are given up */
+	unsigned gone_count; /* of its drives that were given up */
 	bool is_paused;
 	struct sim_cluster_life *life;
 	uint64_t known_logs[SIM_CLUSTER_NODES_MAX]; /* as others said last; 0: not yet */

@@ -23,8 +23,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/lib/cluster_faults.h"
 #include "tests/lib/ledger.h"
-#include "tests/lib/sim_cluster.h"
+
 #include "tests/lib/sim_seeds.h"
 #include "tests/lib/store_clients.h"
 #include "tests/lib/test.h"
@@ -44,33 +45,10 @@ enum {
 	ENDS_MS = 300000, /* by when everything has to be over */
 };
 
-enum befall {
-	KILL,
-	POWER_CUT,
-	HOUSE_CUT, /* the power of all */
-	START,
-	PAUSE,
-	GO_ON,
-	ONE_WAY,
-	PARTITION,
-	BREAK,
-	ODDS,
-	HEAL,
-	JUMP,
-	LEADER_CUT, /* the leader is cut off, or killed */
-	LEADER_KILL,
-	STATE_SLOW,
-	STATE_EIO,
-	INDEX_EIO,
-	BEFALLS,
-};
-static const char *const befall_names[BEFALLS] = {"kill", "power_cut", "house_cut", "start",
-	"pause", "go_on", "one_way", "partition", "break", "odds", "heal", "jump", "leader_cut",
-	"leader_kill", "state_slow", "state_eio", "index_eio"};
-
 /* What all seeds did together. */
 static struct totals {
-	uint64_t befell[BEFALLS];
+	uint64_t befell[BEFALLS], losses[LOSSES];
+	uint64_t disk_faults[SIM_FAULTS], kv_faults[SIM_KV_FAULTS], targets, gone;
 	uint64_t net_faults[SIM_NET_FAULTS];
 	uint64_t lives, failures, replaced, installs, leads, groups, states, entries;
 	uint64_t degraded_reads, narrowed, missing, census_freed, collected;
@@ -81,6 +59,8 @@ static struct totals {
 struct run {
 	uint64_t seed, random;
 	struct sim_cluster cluster;
+	struct sim_admin admin;
+	struct cluster_faults faults;
 	struct store_model model;
 	struct client_world worlds[SIM_CLUSTER_NODES_MAX];
 	struct store_clients clients;
@@ -127,16 +107,6 @@ static void start_client(struct run *run)
 		&run->clients, &run->worlds[node->number], kind, key, choose_len(run), false);
 }
 
-/* What has to go well. */
-static void do_one(
-	struct run *run, unsigned node, enum client_kind kind, unsigned key, uint64_t len)
-{
-	enum err err = store_clients_do(&run->clients, &run->worlds[node], kind, key, len, ENDS_MS);
-	ck_assert_msg(err == ERR_OK || err == ERR_CANCELED,
-		"seed %lu: kind %u of key %u on node %u: %s", (unsigned long)run->seed, kind, key,
-		node, err_name(err));
-}
-
 static void count_life(const struct sim_cluster_node *node)
 {
 	const struct sim_store_life *life = node->rig.life;
@@ -155,143 +125,6 @@ static void process_ended(void *arg, struct sim_cluster_node *node)
 	store_clients_bury(&run->clients, &run->worlds[node->number]);
 }
 
-/* --- faults ----------------------------------------------------------------------------------- */
-
-static void cut_off(struct run *run, struct sim_cluster_node *node)
-{
-	sim_net_partition(run->cluster.net, 1u << node->number);
-}
-
-static void kill(struct sim_cluster_node *node, bool is_power_cut)
-{
-	if (node->state != SIM_NODE_DOWN)
-		sim_cluster_kill(node, is_power_cut);
-}
-
-static void start_all(struct run *run)
-{
-	for (unsigned i = 0; i < run->cluster.node_count; i++) {
-		struct sim_cluster_node *node = &run->cluster.nodes[i];
-		sim_cluster_pause(node, false);
-		if (node->state == SIM_NODE_DOWN)
-			node->is_wanted = true;
-	}
-}
-
-static void be_slow(struct run *run, struct sim_disk *disk)
-{
-	unsigned per_mille = 1 + below(run, 300);
-	for (unsigned call = 0; call < SIM_CALLS; call++)
-		sim_disk_per_mille(disk)[call][SIM_SLOW] = per_mille;
-}
-
-static void cut_house(struct run *run)
-{
-	for (unsigned i = 0; i < run->cluster.node_count; i++)
-		kill(&run->cluster.nodes[i], true);
-	start_all(run);
-}
-
-static void befall_net(struct run *run, enum befall what, struct sim_cluster_node *node)
-{
-	struct sim_net *net = run->cluster.net;
-	struct sim_cluster_node *other = any_node(run);
-	switch (what) {
-	case ONE_WAY:
-		if (node != other)
-			sim_net_cut(net, node->rig.node, other->rig.node, true);
-		break;
-	case PARTITION:
-		sim_net_partition(net, below(run, 1u << run->cluster.node_count));
-		break;
-	case BREAK:
-		sim_net_break(net, node->rig.node, other->rig.node);
-		break;
-	case ODDS:
-		*sim_net_odds(net) = (struct sim_net_odds){
-			below(run, 100), below(run, 30), below(run, 15)};
-		break;
-	default:
-		sim_net_heal(net);
-		break;
-	}
-}
-
-static void befall_disk(struct run *run, enum befall what, struct sim_cluster_node *node)
-{
-	if (what == STATE_SLOW)
-		be_slow(run, node->rig.state);
-	else if (what == STATE_EIO)
-		sim_disk_fail_nth(node->rig.state, chance(run, 70) ? SIM_WRITE : SIM_ANY_CALL,
-			1 + below(run, 30), SIM_EIO);
-	else
-		sim_kv_fail_nth(node->rig.index_kv, below(run, SIM_KV_FAULTS), 1 + below(run, 40));
-}
-
-static void befall(struct run *run, enum befall what)
-{
-	struct sim_cluster_node *node = any_node(run);
-	struct sim_cluster_node *leader = sim_cluster_leader(&run->cluster);
-	if (what == LEADER_CUT || what == LEADER_KILL) {
-		if (!leader)
-			return;
-		node = leader;
-	}
-	totals->befell[what]++;
-	switch (what) {
-	case KILL:
-	case POWER_CUT:
-		kill(node, what == POWER_CUT);
-		break;
-	case HOUSE_CUT:
-		cut_house(run);
-		break;
-	case START:
-		start_all(run);
-		break;
-	case PAUSE:
-	case GO_ON:
-		sim_cluster_pause(node, what == PAUSE);
-		break;
-	case JUMP:
-		sim_node_jump_wall(node->rig.node, (int64_t)below(run, 7200000) - 3600000);
-		break;
-	case LEADER_CUT:
-		cut_off(run, node);
-		break;
-	case LEADER_KILL:
-		kill(node, chance(run, 50));
-		break;
-	case STATE_SLOW:
-	case STATE_EIO:
-	case INDEX_EIO:
-		befall_disk(run, what, node);
-		break;
-	default:
-		befall_net(run, what, node);
-		break;
-	}
-}
-
-static void heal_all(struct run *run)
-{
-	sim_net_heal(run->cluster.net);
-	for (unsigned i = 0; i < run->cluster.node_count; i++) {
-		sim_disk_heal(run->cluster.nodes[i].rig.state);
-		sim_kv_heal(run->cluster.nodes[i].rig.index_kv);
-	}
-	start_all(run);
-}
-
-static enum befall choose(struct run *run)
-{
-	static const enum befall common[] = {KILL, POWER_CUT, START, START, START, PAUSE, GO_ON,
-		GO_ON, ONE_WAY, PARTITION, BREAK, ODDS, HEAL, HEAL, HEAL, LEADER_CUT, LEADER_KILL};
-	static const enum befall rare[] = {HOUSE_CUT, JUMP, STATE_SLOW, STATE_EIO, INDEX_EIO};
-	return chance(run, 85) ? common[below(run, ARRAY_COUNT(common))]
-			       : rare[below(run, ARRAY_COUNT(rare))];
-}
-
 static void be_busy(struct run *run)
 {
 	run->may_reads_fail = true;
@@ -299,8 +132,12 @@ static void be_busy(struct run *run)
 		store_clients_reap(&run->clients);
 		for (uint64_t n = below(run, 4); n > 0; n--)
 			start_client(run);
+		if (chance(run, 50))
+			sim_cluster_run_ms(&run->cluster, below(run, 15));
 		if (chance(run, run->is_harsh ? 45 : 20))
-			befall(run, choose(run));
+			cluster_faults_inject(&run->faults);
+		cluster_faults_extend_ring(&run->faults);
+		sim_admin_poll(&run->admin);
 		if (chance(run, 25))
 			sim_cluster_run_ms(
 				&run->cluster, below(run, chance(run, 20) ? 8000 : 1500));
@@ -318,19 +155,40 @@ static bool are_clients_over(void *arg)
 	return run->clients.count == 0;
 }
 
-static bool are_linked(void *arg)
+static bool is_linked(struct sim_cluster_node *from, struct sim_cluster_node *to)
 {
-	struct run *run = arg;
+	bool is_linked = true;
+	for (unsigned i = 0; i < SIM_STORE_LOOPS; i++) {
+		struct peer_info info;
+		peer_info(from->rig.peers[i], to->rig.options.node_id, &info);
+		is_linked &= info.is_linked;
+	}
+	return is_linked;
+}
+
+static bool are_linked(struct run *run)
+{
+	struct sim_cluster_node *nodes = run->cluster.nodes;
 	for (unsigned i = 0; i < run->cluster.node_count; i++)
 		for (unsigned j = 0; j < run->cluster.node_count; j++)
-			for (unsigned l = 0; l < SIM_STORE_LOOPS; l++) {
-				struct peer_info info;
-				peer_info(run->cluster.nodes[i].rig.peers[l],
-					run->cluster.nodes[j].rig.options.node_id, &info);
-				if (!info.is_linked)
-					return false;
-			}
+			if (cluster_node_is_there(&nodes[i]) && cluster_node_is_there(&nodes[j]) &&
+				!is_linked(&nodes[i], &nodes[j]))
+				return false;
 	return true;
+}
+
+static struct sim_cluster_node *first_there(struct run *run)
+{
+	struct sim_cluster_node *node = run->cluster.nodes;
+	while (!cluster_node_is_there(node))
+		node++;
+	return node;
+}
+
+static struct sim_cluster_node *any_there(struct run *run)
+{
+	struct sim_cluster_node *node = any_node(run);
+	return cluster_node_is_there(node) ? node : first_there(run);
 }
 
 static bool has_settled(void *arg)
@@ -342,12 +200,17 @@ static bool has_settled(void *arg)
 static bool is_quiet(void *arg)
 {
 	struct run *run = arg;
+	cluster_faults_extend_ring(&run->faults);
+	sim_admin_poll(&run->admin);
+	unsigned lost = run->admin.gone > 0; /* nobody can tell it any more */
 	for (unsigned i = 0; i < run->cluster.node_count; i++) {
 		struct sim_store *rig = &run->cluster.nodes[i].rig;
+		if (!cluster_node_is_there(&run->cluster.nodes[i]))
+			continue;
 		const struct collector *collector = &rig->life->collector;
 		if (collector->census_due_ms != 0 ||
 			collector->census_asked != rig->life->store.census_index ||
-			rig->life->store.missed.count > 0)
+			rig->life->store.missed.count > lost)
 			return false;
 		for (unsigned l = 0; l < SIM_STORE_LOOPS; l++)
 			if (rig->life->services[l].owed.count > 0)
@@ -355,7 +218,26 @@ static bool is_quiet(void *arg)
 		if (!sim_store_is_collected(rig))
 			return false;
 	}
-	return sim_store_is_whole(&run->cluster.nodes[0].rig) && has_settled(run);
+	return sim_admin_is_idle(&run->admin) && has_settled(run) &&
+		sim_store_is_whole(&first_there(run)->rig);
+}
+
+static void print_quiet(struct run *run)
+{
+	for (unsigned i = 0; i < run->cluster.node_count; i++) {
+		struct sim_store *rig = &run->cluster.nodes[i].rig;
+		if (run->cluster.nodes[i].state != SIM_NODE_SERVING)
+			continue;
+		const struct collector *collector = &rig->life->collector;
+		fprintf(stderr,
+			"node %u: collector in state %u, census %lu, missed %u, owed %u+%u, "
+			"collected %u, whole %u, crippled %u; admin idle %u\n",
+			i, collector->state, (unsigned long)collector->census_due_ms,
+			rig->life->store.missed.count, rig->life->services[0].owed.count,
+			rig->life->services[1].owed.count, sim_store_is_collected(rig),
+			sim_store_is_whole(rig), cluster_node_is_crippled(&run->cluster.nodes[i]),
+			sim_admin_is_idle(&run->admin));
+	}
 }
 
 static void want(struct run *run, bool (*predicate)(void *arg), const char *what)
@@ -368,16 +250,37 @@ static void want(struct run *run, bool (*predicate)(void *arg), const char *what
 			run->clients.all[i]->kind,
 			(unsigned)(run->clients.all[i]->world - run->worlds),
 			run->clients.all[i]->put.state, run->clients.all[i]->is_proposed);
+	print_quiet(run);
 	ck_abort_msg("seed %lu: never: %s", (unsigned long)run->seed, what);
+}
+
+/* What has to go well; but a member may lag so far that it takes a snapshot, or meet what a disk
+ * still had in store, and starts anew. */
+static void do_one(
+	struct run *run, unsigned number, enum client_kind kind, unsigned key, uint64_t len)
+{
+	struct sim_cluster_node *node = &run->cluster.nodes[number];
+	for (;;) {
+		enum err err = store_clients_do(
+			&run->clients, &run->worlds[number], kind, key, len, ENDS_MS);
+		if (err == ERR_OK || err == ERR_CANCELED)
+			return;
+		ck_assert_msg(node->rig.failed != ERR_OK,
+			"seed %lu: kind %u of key %u on node %u: %s", (unsigned long)run->seed,
+			kind, key, number, err_name(err));
+		want(run, has_settled, "a node is back");
+	}
 }
 
 static void read_all(struct run *run)
 {
+
 	for (unsigned i = 0; i < run->cluster.node_count; i++)
-		do_one(run, i, CLIENT_LIST, 0, 0);
+		if (cluster_node_is_there(&run->cluster.nodes[i]))
+			do_one(run, i, CLIENT_LIST, 0, 0);
 	for (unsigned key = 0; key < STORE_MODEL_KEYS; key++)
 		for (unsigned i = 0; i < 2; i++)
-			do_one(run, below(run, run->cluster.node_count), CLIENT_GET, key, 0);
+			do_one(run, any_there(run)->number, CLIENT_GET, key, 0);
 }
 
 static void check_orders(struct run *run)
@@ -395,29 +298,42 @@ static void check_ledger(struct run *run)
 	struct sim_store *nodes[SIM_CLUSTER_NODES_MAX];
 	bool is_excused[SIM_CLUSTER_NODES_MAX * SIM_STORE_DRIVES_MAX] = {false};
 	struct ledger_counts counts;
-	for (unsigned i = 0; i < run->cluster.node_count; i++)
-		nodes[i] = &run->cluster.nodes[i].rig;
-	ledger_check_all(nodes, run->cluster.node_count, is_excused, run->seed % 8 == 0, &counts);
+	unsigned count = 0;
+	for (unsigned i = 0; i < run->cluster.node_count; i++) {
+		struct sim_cluster_node *node = &run->cluster.nodes[i];
+		if (!cluster_node_is_there(node))
+			continue;
+		if (run->faults.loss == LOSS_OF_SHARDS && run->faults.loser == node)
+			memset(is_excused + count * SIM_STORE_DRIVES_MAX, true,
+				SIM_STORE_DRIVES_MAX);
+		nodes[count++] = &node->rig;
+	}
+	ledger_check_all(nodes, count, is_excused, run->seed % 8 == 0, &counts);
 	totals->missing += counts.missing;
 }
 
 static void finish(struct run *run)
 {
-	heal_all(run);
+	cluster_faults_heal(&run->faults);
 	want(run, are_clients_over, "all operations end");
 	want(run, has_settled, "all nodes serve as they should");
 	store_model_restart(&run->model);
 	run->may_reads_fail = false;
 	read_all(run);
-	for (unsigned i = 0; i < run->cluster.node_count && i < STORE_MODEL_KEYS; i++)
-		do_one(run, i, chance(run, 50) ? CLIENT_PUT : CLIENT_DELETE, i, 20000);
+
+	for (unsigned key = 0; key < STORE_MODEL_KEYS; key++)
+		do_one(run, any_there(run)->number, chance(run, 50) ? CLIENT_PUT : CLIENT_DELETE,
+			key, 20000);
 	want(run, is_quiet, "quiet");
 	read_all(run);
 	check_orders(run);
 	check_ledger(run);
 	for (unsigned i = 0; i < run->cluster.node_count; i++) {
-		count_life(&run->cluster.nodes[i]);
+
 		totals->installs += run->cluster.nodes[i].rig.installs;
+		if (!cluster_node_is_there(&run->cluster.nodes[i]))
+			continue;
+		count_life(&run->cluster.nodes[i]);
 		ck_assert_ok(sim_cluster_stop(&run->cluster.nodes[i]));
 	}
 }
@@ -435,19 +351,26 @@ static void make_nodes(struct run *run)
 		.log_keep_len = chance(run, 50) ? 1 : 4 * SIM_STORE_LOG_LEN,
 	};
 	unsigned count = chance(run, 50) ? 3 : 4 + below(run, chance(run, 70) ? 2 : 6);
-	for (unsigned i = 0; i < count; i++) {
+	unsigned joining = count < 7 && (chance(run, 40) || run->faults.loss == LOSS_OF_ALL)
+		? 1 + below(run, 2)
+		: 0;
+	for (unsigned i = 0; i < count + joining; i++) {
 		options.drive_count = 1 + chance(run, 30);
 		struct sim_cluster_node *node = sim_cluster_add(&run->cluster, &options);
-		node->is_admitted = node->is_wanted = true;
+		node->is_admitted = node->is_wanted = node->is_in_ring = i < count;
 	}
 }
 
 static void make_bucket(struct run *run)
 {
+
 	struct sim_store *nodes[SIM_CLUSTER_NODES_MAX];
-	for (unsigned i = 0; i < run->cluster.node_count; i++)
+	unsigned founders = 0;
+	for (unsigned i = 0; i < run->cluster.node_count; i++) {
 		nodes[i] = &run->cluster.nodes[i].rig;
-	ck_assert_ok(sim_store_propose_ring(nodes, run->cluster.node_count));
+		founders += run->cluster.nodes[i].is_in_ring;
+	}
+	ck_assert_ok(sim_store_propose_ring(nodes, founders));
 	struct command command = {.type = COMMAND_BUCKET_CREATE};
 	command.bucket_create.name = bytes_of("bucket");
 	command.bucket_create.owner = bytes_of("owner");
@@ -472,11 +395,25 @@ static void set_up(struct run *run, uint64_t seed)
 	sim_cluster_init(&run->cluster, seed);
 	run->cluster.ended = process_ended;
 	run->cluster.ended_arg = run;
+	sim_admin_init(&run->admin, &run->cluster, seed);
+	cluster_faults_init(&run->faults, &run->cluster, &run->admin, seed);
 	store_model_init(&run->model, seed);
 	make_nodes(run);
 	want(run, has_settled, "the cluster forms");
 	make_bucket(run);
 	want(run, has_settled, "all see the ring");
+}
+
+static void count_disks(const struct sim_store *rig)
+{
+	for (unsigned fault = 0; fault < SIM_FAULTS; fault++) {
+		totals->disk_faults[fault] += sim_disk_stats(rig->state)->faults[fault];
+		for (unsigned i = 0; i < rig->options.drive_count; i++)
+			totals->disk_faults[fault] +=
+				sim_disk_stats(rig->drives[i].disk)->faults[fault];
+	}
+	for (unsigned fault = 0; fault < SIM_KV_FAULTS; fault++)
+		totals->kv_faults[fault] += sim_kv_stats(rig->index_kv)->faults[fault];
 }
 
 static void count_run(const struct run *run)
@@ -492,8 +429,16 @@ static void count_run(const struct run *run)
 	totals->failures += cluster->counts.failures;
 	totals->replaced += cluster->counts.replaced;
 	totals->virtual_ms += sim_now_ns(cluster->sim) / 1000000;
+
+	totals->losses[run->faults.loser ? run->faults.loss : LOSS_NONE]++;
+	totals->targets += run->admin.targets;
+	totals->gone += run->admin.gone;
+	for (unsigned what = 0; what < BEFALLS; what++)
+		totals->befell[what] += run->faults.befell[what];
 	for (unsigned fault = 0; fault < SIM_NET_FAULTS; fault++)
 		totals->net_faults[fault] += sim_net_stats(cluster->net)->faults[fault];
+	for (unsigned i = 0; i < cluster->node_count; i++)
+		count_disks(&cluster->nodes[i].rig);
 }
 
 static uint64_t run_seed(uint64_t seed)
@@ -513,12 +458,16 @@ static uint64_t run_seed(uint64_t seed)
 static void check_totals(void)
 {
 	for (unsigned what = 0; what < BEFALLS; what++)
-		ck_assert_msg(totals->befell[what] > 0, "never: %s", befall_names[what]);
+		ck_assert_msg(totals->befell[what] > 0, "never: %s", befall_name(what));
 	for (unsigned fault = 0; fault < SIM_NET_FAULTS; fault++)
 		ck_assert_msg(totals->net_faults[fault] > 0 || fault == SIM_NET_FULL, "never: %s",
 			sim_net_fault_name(fault));
 	for (unsigned kind = 0; kind < CLIENT_KINDS; kind++)
 		ck_assert_uint_gt(totals->clients.done[kind], 0);
+	for (unsigned loss = 0; loss < LOSSES; loss++)
+		ck_assert_uint_gt(totals->losses[loss], 0);
+	ck_assert_uint_gt(totals->targets, 0);
+	ck_assert_uint_gt(totals->gone, 0);
 	ck_assert_uint_gt(totals->clients.unknown, 0);
 	ck_assert_uint_gt(totals->failures, 0);
 	ck_assert_uint_gt(totals->replaced, 0);
@@ -536,10 +485,19 @@ static void print_totals(void)
 		"put", "create", "get", "delete", "copy", "upload", "list"};
 	printf("befell");
 	for (unsigned what = 0; what < BEFALLS; what++)
-		printf(" %s %lu", befall_names[what], totals->befell[what]);
+		printf(" %s %lu", befall_name(what), totals->befell[what]);
 	printf("\nnet");
 	for (unsigned fault = 0; fault < SIM_NET_FAULTS; fault++)
 		printf(" %s %lu", sim_net_fault_name(fault), totals->net_faults[fault]);
+	printf("\ndisk");
+	for (unsigned fault = 0; fault < SIM_FAULTS; fault++)
+		printf(" %s %lu", sim_fault_name(fault), totals->disk_faults[fault]);
+	printf("\nindex_map");
+	for (unsigned fault = 0; fault < SIM_KV_FAULTS; fault++)
+		printf(" %lu", totals->kv_faults[fault]);
+	printf("\nlosses of_shards %lu of_state %lu of_all %lu; drives_given_up %lu targets %lu",
+		totals->losses[LOSS_OF_SHARDS], totals->losses[LOSS_OF_STATE],
+		totals->losses[LOSS_OF_ALL], totals->gone, totals->targets);
 	printf("\nlives %lu failures %lu replaced %lu installs %lu leads %lu entries %lu "
 	       "groups_compared %lu states_compared %lu virtual_s %lu\n",
 		totals->lives, totals->failures, totals->replaced, totals->installs, totals->leads,
