@@ -445,6 +445,8 @@ static enum err look(void *arg)
 		.is_linked = node->is_linked,
 		.silent_ms = node->silent_ms,
 		.applied = node->applied,
+		.differs = node->state.differs,
+		.differs_at = node->state.compared,
 		.changed_ms = loop_now_ms(look->cluster->loop) - node->changed_ms,
 		.rtt_us = node->rtt_us,
 		.has_time = node->has_time,

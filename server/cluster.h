@@ -25,7 +25,7 @@
  * up (1), bytes of its file system, bytes used, bytes that shards may still take (8 each). A longer
  * answer is fine: what is behind is of a newer version. */
 #define CLUSTER_STATUS_LEN_MIN 16
-#define CLUSTER_STATUS_LEN 24
+#define CLUSTER_STATUS_LEN 48
 #define CLUSTER_STATUS_DRIVE_LEN 35
 
 struct node;
@@ -46,6 +46,7 @@ struct cluster_node {
 	struct peer_call call; /* PEER_STATUS */
 	bool is_asked;
 	uint64_t log_id, applied;
+	struct state_peer state; /* its rows, of ours */
 	uint64_t silent_ms;
 	bool is_linked;
 	uint64_t changed_ms; /* of the loop: when is_linked became what it is */
@@ -69,6 +70,7 @@ struct cluster {
 	struct channel_join join;
 	struct cluster_admission *admissions; /* on their way */
 
+	_Atomic unsigned agrees_with; /* members that have this one's rows, itself among them */
 	struct loop *loop;
 	struct timer tick;
 	bool is_ticking;
@@ -147,6 +149,8 @@ MUST_USE enum err cluster_own_addresses(
 struct cluster_view {
 	bool is_known, is_linked;
 	uint64_t silent_ms, applied;
+	bool differs; /* its rows, from ours at the same log index */
+	uint64_t differs_at;
 	uint64_t changed_ms; /* for so long it is linked, or is not */
 	uint32_t rtt_us; /* 0: unknown */
 	bool has_time;

@@ -45,6 +45,10 @@ static void serve_status(void *arg, struct peer_request *request)
 	put_le64(head, info.id);
 	put_le64(head + 8, status.applied);
 	put_le64(head + 16, clock_wall_ms(node->clock));
+	struct state_mark mark = index_state_mark(node->index);
+	put_le64(head + 24, mark.log_index);
+	put_le64(head + 32, mark.digest);
+	put_le64(head + 40, atomic_load(&cluster->agrees_with));
 	size_t len = CLUSTER_STATUS_LEN;
 	if (node->is_ready)
 		len += put_drives(node, head + len);
@@ -94,6 +98,9 @@ static void answered(struct peer_call *call)
 	if (answer.len < CLUSTER_STATUS_LEN)
 		return;
 	take_time(node->cluster, node, get_le64(answer.data + 16));
+	struct state_mark mark = {get_le64(answer.data + 24), get_le64(answer.data + 32)};
+	uint64_t agrees_with = get_le64(answer.data + 40);
+	state_peer_tell(&node->state, &mark, agrees_with < ROW_NODES_MAX ? agrees_with : 0);
 	if (answer.len > CLUSTER_STATUS_LEN)
 		take_drives(node, bytes_from(answer, CLUSTER_STATUS_LEN));
 }
@@ -135,6 +142,37 @@ static bool has_majority(struct cluster *cluster)
 		there += info.is_linked;
 	}
 	return voters > 0 && there >= voters / 2 + 1;
+}
+
+/* --- do all have the same rows? --------------------------------------------------------------- */
+
+static void compare_states(struct cluster *cluster)
+{
+	struct node *own = cluster->node;
+	struct consensus_members members;
+	struct state_peer peers[ROW_NODES_MAX];
+	size_t count = 0;
+	for (size_t i = 0; i < cluster->node_count; i++) {
+		struct cluster_node *node = cluster->nodes[i];
+		if (id_is_equal(node->channel.id, cluster->self.node))
+			continue;
+		if (index_state_compare(own->index, &node->state))
+			trace_event(own->trace, TRACE_ERROR, 0,
+				"node %02x%02x%02x%02x has other rows than this one at log index "
+				"%llu: the index of one of them is damaged; see rubus health",
+				node->channel.id.bytes[0], node->channel.id.bytes[1],
+				node->channel.id.bytes[2], node->channel.id.bytes[3],
+				(unsigned long long)node->state.compared);
+		peers[count++] = node->state;
+	}
+	atomic_store(&cluster->agrees_with, state_agrees_with(peers, count));
+	consensus_raft_members(own->consensus, &members);
+	if (own->has_failed || !state_must_stop(peers, count, members.count))
+		return;
+	node_fail(own, ERR_CORRUPT,
+		"the index of this node differs from that of most others: it leaves service; move "
+		"%.300s away, and have the node join again with its drives: rubus join",
+		own->config->state_dir);
 }
 
 /* --- leaving ---------------------------------------------------------------------------------- */
@@ -209,6 +247,7 @@ void cluster_steward_tick(struct cluster *cluster)
 			.log_id = node->log_id,
 			.is_draining = node->is_draining};
 	}
+	compare_states(cluster);
 	atomic_store(&cluster->linked_count, linked);
 	atomic_store(&cluster->has_majority, has_majority(cluster));
 	steward_tick(&cluster->steward, nodes, cluster->node_count);

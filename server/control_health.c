@@ -51,6 +51,9 @@ static void judge_nodes(const struct facts *facts, struct findings *findings)
 	for (size_t i = 0; i < facts->node_count; i++) {
 		const struct fact_node *node = &facts->nodes[i];
 		int64_t ahead_ms = node->view.ahead_ms;
+		if (node->view.differs)
+			find(findings, HEALTH_STATE_DIFFERS, "node %s, at log index %llu",
+				node->name, (unsigned long long)node->view.differs_at);
 		if (!node->is_up)
 			find(findings, HEALTH_NODE_AWAY, "node %s is away", node->name);
 		else if (node->view.has_time && llabs(ahead_ms) > CLOCK_SKEW_MS)

@@ -12,6 +12,11 @@
 		"No leader, or fewer than a majority of the voters are there: nothing can be " \
 		"written, and nothing be read whose answer must be the newest.", \
 		"Start the nodes that are away; see rubus quorum.") \
+	X(STATE_DIFFERS, CRITICAL, \
+		"The index of a node has other rows than that of this one at the same place of " \
+		"the log: memory, a drive or the program did wrong on one of them.", \
+		"The one that differs from a majority leaves service; move its state directory " \
+		"away and have it join again. Of two, the one with a failing drive or memory.") \
 	X(NO_LAYOUT, CRITICAL, "There is no ring yet, so objects have no place.", \
 		"rubus layout plan, then rubus layout apply") \
 	X(DATA_UNREADABLE, CRITICAL, \

@@ -123,6 +123,7 @@ static void end_group(struct index *index)
 	if (index_err(index) == ERR_OK) {
 		atomic_store(&index->time_ms, group->time_ms);
 		atomic_store(&index->applied, group->index);
+		state_trail_add(&index->trail, group->index, &index->apply.hash);
 	}
 	group_applied(index->setup.consensus, group);
 	end_barriers(index);
@@ -229,6 +230,7 @@ static enum err replay_group(void *arg, const struct group *group)
 	}
 	atomic_store(&index->time_ms, group->time_ms);
 	atomic_store(&index->applied, group->index);
+	state_trail_add(&index->trail, group->index, &index->apply.hash);
 	return ERR_OK;
 }
 
@@ -303,6 +305,7 @@ static void index_free(struct index *index)
 	apply_fini(&index->apply);
 	ring_snapshot_unref(index->ring);
 	pthread_mutex_destroy(&index->lock);
+	state_trail_fini(&index->trail);
 	index->magic = 0;
 	free(index);
 }
@@ -316,6 +319,7 @@ enum err index_open(const struct index_setup *setup, struct index **ret_index)
 	index->magic = INDEX_MAGIC;
 	index->setup = *setup;
 	pthread_mutex_init(&index->lock, NULL);
+	state_trail_init(&index->trail);
 	index_propose_init(index);
 	enum err err = replay(index);
 	if (err != ERR_OK) {
@@ -397,6 +401,21 @@ void index_status(struct index *index, struct index_status *ret_status)
 		.space_free = atomic_load(&index->space.free),
 		.space_wanted = atomic_load(&index->space.wanted),
 	};
+}
+
+struct state_mark index_state_mark(struct index *index)
+{
+	return state_trail_last(&index->trail);
+}
+
+bool index_state_find(struct index *index, uint64_t log_index, uint64_t *ret_digest)
+{
+	return state_trail_find(&index->trail, log_index, ret_digest);
+}
+
+bool index_state_compare(struct index *index, struct state_peer *peer)
+{
+	return state_peer_compare(peer, &index->trail);
 }
 
 void index_state_hash(struct index *index, struct index_state_hash *ret_hash)

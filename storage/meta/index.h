@@ -9,6 +9,7 @@
 #include "storage/meta/consensus.h"
 #include "storage/meta/row_keys.h"
 #include "storage/meta/rows.h"
+#include "storage/meta/state_compare.h"
 #include "storage/random.h"
 #include "storage/ring/ring.h"
 #include "storage/trace.h"
@@ -417,6 +418,16 @@ struct index_state_hash {
 	uint64_t applied; /* log index */
 	uint64_t tables[256]; /* by table tag; LOCAL is 0 */
 };
+
+/* Where this member is, and the digest of the hash there; log index 0: nothing was applied yet. Any
+ * thread. */
+struct state_mark index_state_mark(struct index *index);
+
+/* The digest at a log index. false: it is not known any more, or not yet. Any thread. */
+bool index_state_find(struct index *index, uint64_t log_index, uint64_t *ret_digest);
+
+/* state_peer_compare() with this index. Any thread. */
+bool index_state_compare(struct index *index, struct state_peer *peer);
 
 /* The rolling hash, as of the last applied command. On the apply loop, or when the loops stand. */
 void index_state_hash(struct index *index, struct index_state_hash *ret_hash);

@@ -52,6 +52,7 @@ struct index {
 	struct index_barrier *barriers; /* waiting for an index to be applied */
 	struct timer barrier_timer; /* set while there are any */
 	_Atomic uint64_t applied; /* log index of the last complete group */
+	struct state_trail trail;
 	_Atomic uint64_t time_ms;
 	_Atomic uint64_t commands;
 	_Atomic uint64_t access_key_generation;
