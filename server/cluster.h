@@ -70,6 +70,7 @@ struct cluster {
 	struct channel_join join;
 	struct cluster_admission *admissions; /* on their way */
 
+	unsigned stop_ticks; /* for so many it was clear that this node's rows are wrong */
 	_Atomic unsigned agrees_with; /* members that have this one's rows, itself among them */
 	struct loop *loop;
 	struct timer tick;

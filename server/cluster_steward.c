@@ -9,6 +9,7 @@
 #include "storage/bytes.h"
 
 #define STATUS_DEADLINE_MS 2000
+#define STOP_TICKS 4 /* two seconds: so that the others learn which rows this node has */
 
 /* --- how a node is ---------------------------------------------------------------------------- */
 
@@ -167,7 +168,9 @@ static void compare_states(struct cluster *cluster)
 	}
 	atomic_store(&cluster->agrees_with, state_agrees_with(peers, count));
 	consensus_raft_members(own->consensus, &members);
-	if (own->has_failed || !state_must_stop(peers, count, members.count))
+	bool must_stop = state_must_stop(peers, count, members.count);
+	cluster->stop_ticks = must_stop ? cluster->stop_ticks + 1 : 0;
+	if (own->has_failed || cluster->stop_ticks < STOP_TICKS)
 		return;
 	node_fail(own, ERR_CORRUPT,
 		"the index of this node differs from that of most others: it leaves service; move "

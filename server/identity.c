@@ -410,14 +410,15 @@ enum err identity_begin(const char *state_dir, struct identity *ret_identity, ch
 	return err ? err : need_root(state_dir, message);
 }
 
-enum err identity_begin_join(
-	const char *state_dir, struct id cluster, struct identity *ret_identity, char *message)
+enum err identity_begin_join(const char *state_dir, struct id cluster, const struct id *node,
+	struct identity *ret_identity, char *message)
 {
 	enum err err = begin_dir(state_dir, message);
 	struct identity wanted = {.cluster = cluster, .is_joined = true};
 	if (err)
 		return err;
 	randombytes_buf(wanted.node.bytes, ID_LEN);
+	wanted.node = node ? *node : wanted.node;
 	err = begin_identity(state_dir, &wanted, ret_identity, message);
 	return err ? err : need_key(state_dir, "node.key", ret_identity->node_key, message);
 }
@@ -587,8 +588,7 @@ enum err identity_restore(
 	enum err err = identity_load(dir, ret_identity, message);
 	if (err == ERR_NOT_FOUND)
 		return refuse(err, message, "%.300s has no copy of a node's identity", drive);
-	if (!err)
-		err = begin_dir(state_dir, message);
+	err = err ? err : begin_dir(state_dir, message);
 	for (size_t i = 0; i + 1 < ARRAY_COUNT(kept_files) && !err; i++)
 		err = copy_file(dir, state_dir, kept_files[i], message);
 	return err;

@@ -51,10 +51,11 @@ MUST_USE enum err identity_begin(
 	const char *state_dir, struct identity *ret_identity, char *message);
 
 /* Begins an init of a node that joins a cluster: as identity_begin(), but the keys of the cluster
- * are to come and there is no root key. A join that is run again is of the same node. Errors too:
+ * are to come and there is no root key. node is who it is, NULL for a new one. A join that is run
+ * again is of the same node. Errors too:
  * ERR_FOREIGN, one was begun for another cluster, or as a cluster of its own. */
-MUST_USE enum err identity_begin_join(
-	const char *state_dir, struct id cluster, struct identity *ret_identity, char *message);
+MUST_USE enum err identity_begin_join(const char *state_dir, struct id cluster,
+	const struct id *node, struct identity *ret_identity, char *message);
 
 /* Writes the key of the cluster that identity has now. */
 MUST_USE enum err identity_put_key(

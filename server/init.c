@@ -200,11 +200,42 @@ static enum err ask(const struct config *config, const struct join_token *token,
 	return err;
 }
 
+/* A node whose state is lost and whose drives are not is the same node again: they know its keys,
+ * and the others its drives. */
+static enum err find_self(
+	const struct config *config, struct id cluster, struct id *ret_node, char *message)
+{
+	char dir[IDENTITY_PATH_LEN];
+	struct identity kept = {0};
+	enum err err = ERR_NOT_FOUND;
+	const char *drive = NULL;
+	for (unsigned i = 0; i < config->drives_count && err; i++) {
+		drive = config->drives[i].path;
+		if (identity_path(drive, "identity", dir) != ERR_OK ||
+			identity_load(dir, &kept, message) != ERR_OK ||
+			!id_is_equal(kept.cluster, cluster))
+			continue;
+		err = ERR_OK;
+	}
+	message[0] = '\0';
+	if (err)
+		return err;
+	err = identity_restore(config->state_dir, drive, &kept, message);
+	*ret_node = kept.node;
+	identity_fini(&kept);
+	return err;
+}
+
 enum err init_join(const struct config *config, const struct join_token *token, char *message)
 {
 	struct identity identity = {0};
 	message[0] = '\0';
-	enum err err = identity_begin_join(config->state_dir, token->cluster, &identity, message);
+	struct id node;
+	enum err found = find_self(config, token->cluster, &node, message);
+	if (found && found != ERR_NOT_FOUND)
+		return end_init(config, &identity, found, message);
+	enum err err = identity_begin_join(
+		config->state_dir, token->cluster, found ? NULL : &node, &identity, message);
 	if (!err)
 		err = ask(config, token, &identity, message);
 	if (!err)

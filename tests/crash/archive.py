@@ -235,10 +235,103 @@ def alone(build, parent):
         one.refuse()
 
 
+# --- several nodes ----------------------------------------------------------------------------------
+
+class Together:
+    """Three nodes, of which one differs, and which then lose everything but their drives."""
+
+    def __init__(self, build, parent):
+        self.plant = os.path.join(build, "tests", "plant")
+        self.cluster = Cluster(build, parent)
+        self.nodes = self.cluster.nodes
+        self.world = World()
+
+    def state(self, node):
+        return os.path.join(node.dir, "node")
+
+    def health(self, node):
+        run = subprocess.run([node.program, "health", "--config", node.config, "--json"],
+                             capture_output=True, text=True, timeout=60)
+        return {finding["code"]: finding["what"] for finding in json.loads(run.stdout)["findings"]}
+
+    def differ(self):
+        first, _, third = self.nodes
+        third.stop()
+        subprocess.run([self.plant, os.path.join(self.state(third), "index")], check=True)
+        third.spawn()
+        wait_until(lambda: third.process.poll() is not None, 30, "the one that differs ends")
+        equal(third.process.returncode != 0, True)
+        equal("differs from that of most others" in third.log_tail(), True)
+        for node in self.nodes[:2]:
+            equal("node3" in self.health(node)["STATE_DIFFERS"], True)
+            equal(node.process.poll(), None)
+        self.world.put(Wire(first), "meanwhile", 3000)
+
+    def rejoin(self, node):
+        shutil.rmtree(self.state(node), ignore_errors=True)
+        before = self.nodes[0].run("node", "list")["nodes"]
+        self.cluster.join(node)
+        self.cluster.give_key()
+        equal(len(self.nodes[0].run("node", "list")["nodes"]), len(before))
+
+    def heal(self):
+        self.rejoin(self.nodes[2])
+        self.cluster.wait_voters(3)
+        wait_until(lambda: "STATE_DIFFERS" not in self.health(self.nodes[0]), 30, "all agree")
+        self.world.check(Wire(self.nodes[2]))
+
+    def lose_all(self):
+        self.world.fill(Wire(self.nodes[1]), "a")
+        self.world.delete_some(Wire(self.nodes[1]), "a")
+        for node in self.nodes:
+            wait_until(lambda: archived(node.run, 1), 30, lambda: json.dumps(node.run("status")["archive"]))
+        root = open(os.path.join(self.state(self.nodes[0]), "root.key")).read()
+        for node in self.nodes:
+            node.kill()
+        for node in self.nodes:
+            shutil.rmtree(self.state(node))
+        second = self.nodes[1]  # did not found the cluster
+        report = rebuilt(second.program, second.config)
+        equal(report["epoch"] >= 1, True)
+        second.spawn()
+        second.wait_ready()
+        self.nodes[0], self.nodes[1] = second, self.nodes[0]
+        os.makedirs(self.state(second), exist_ok=True)
+        with open(os.path.join(self.state(second), "root.key"), "w") as file:
+            file.write(root)
+        equal("COLLECTION_HELD" in self.health(second), True)
+
+    def all_come_back(self):
+        for node in self.nodes[1:]:
+            self.rejoin(node)
+        self.cluster.wait_voters(3)
+        for node in self.nodes:
+            self.world.check(Wire(node))
+        self.nodes[0].run("cluster", "confirm")
+        wait_until(lambda: "COLLECTION_HELD" not in self.health(self.nodes[0]), 10, "confirmed")
+        self.world.put(Wire(self.nodes[2]), "after", 300000)
+        self.world.check(Wire(self.nodes[1]))
+
+
+def together(build, parent):
+    three = Together(build, parent)
+    with three.cluster:
+        Wire(three.nodes[0]).make_bucket(BUCKET)
+        with cases.case("a node whose rows differ leaves service, and the others name it"):
+            three.differ()
+        with cases.case("it joins again with its drives and is the same node"):
+            three.heal()
+        with cases.case("one of three nodes that lost their state is made anew of its drive"):
+            three.lose_all()
+        with cases.case("the others join it and all that was archived is there"):
+            three.all_come_back()
+
+
 def main():
     build = sys.argv[1]
     parent = tempfile.mkdtemp(prefix="archive-")
-    alone(build, parent)
+    alone(build, os.path.join(parent, "alone"))
+    together(build, os.path.join(parent, "together"))
     cases.end()
 
 

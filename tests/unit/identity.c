@@ -109,13 +109,13 @@ START_TEST(a_node_that_joins_has_the_keys_of_its_cluster)
 {
 	struct id cluster = {{7}}, other = {{8}};
 	struct identity loaded;
-	ck_assert_ok(identity_begin_join(state_dir, cluster, &identity, message));
+	ck_assert_ok(identity_begin_join(state_dir, cluster, NULL, &identity, message));
 	ck_assert_mem_eq(&identity.cluster, &cluster, sizeof cluster);
 	ck_assert_int_ne(access(path_of("root.key"), F_OK), 0);
 	struct id node = identity.node;
-	ck_assert_err(identity_begin_join(state_dir, other, &loaded, message), ERR_FOREIGN);
+	ck_assert_err(identity_begin_join(state_dir, other, NULL, &loaded, message), ERR_FOREIGN);
 	ck_assert_err(identity_begin(state_dir, &loaded, message), ERR_FOREIGN);
-	ck_assert_ok(identity_begin_join(state_dir, cluster, &identity, message));
+	ck_assert_ok(identity_begin_join(state_dir, cluster, NULL, &identity, message));
 	ck_assert_mem_eq(&identity.node, &node, sizeof node);
 	memset(identity.cluster_key, 1, IDENTITY_KEY_LEN);
 	ck_assert_ok(identity_put_key(state_dir, &identity, message));
