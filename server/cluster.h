@@ -20,10 +20,11 @@
  * Everything but what says otherwise happens on the first loop for clients. */
 #define CLUSTER_TICK_MS 500
 
-/* What a node says of itself when it is asked (PEER_STATUS): the id of its log, the log index that
- * is applied, its wall clock in ms, 8 bytes each; then for each of its drives the number (2), is it
- * up (1), bytes of its file system, bytes used, bytes that shards may still take (8 each). A longer
- * answer is fine: what is behind is of a newer version. */
+/* What a node says of itself when it is asked (PEER_STATUS): the id of its log, the log index
+ * that is applied, its wall clock in ms, a log index and the digest of its state hash there,
+ * with how many members it agrees (storage/meta/state_compare.h), 8 bytes each; then for each of
+ * its drives the number (2), is it up (1), bytes of its file system, bytes used, bytes that
+ * shards may still take (8 each). A longer answer is fine: what is behind is of a newer version. */
 #define CLUSTER_STATUS_LEN_MIN 16
 #define CLUSTER_STATUS_LEN 48
 #define CLUSTER_STATUS_DRIVE_LEN 35

@@ -330,8 +330,10 @@ def together(build, parent):
 def main():
     build = sys.argv[1]
     parent = tempfile.mkdtemp(prefix="archive-")
-    alone(build, os.path.join(parent, "alone"))
-    together(build, os.path.join(parent, "together"))
+    for part in (alone, together):
+        directory = os.path.join(parent, part.__name__)
+        os.mkdir(directory)
+        part(build, directory)
     cases.end()
 
 
