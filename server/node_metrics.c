@@ -267,7 +267,7 @@ static double drive_free(const struct node_drive *drive)
 static void write_loops(const struct node *node, struct metrics_text *text)
 {
 	struct {
-		char name[16];
+		char name[24];
 		struct server_loop_stats stats;
 	} loops[NODE_LOOPS_MAX + 4];
 	unsigned count = 0;
