@@ -247,10 +247,13 @@ static void propose(struct mender *mender, const struct command *command)
 	index_propose(index_of(mender), &mender->proposal);
 }
 
+/* Once for each look that found something new, unless there are more. */
 static void begin_spans(struct mender *mender)
 {
 	struct command command = {.type = COMMAND_SPAN_BEGIN};
 	size_t count = 0;
+	if (mender->applied != 0 && mender->applied == mender->spans_applied)
+		return;
 	struct ring_snapshot *ring = index_ring(index_of(mender));
 	if (ring)
 		(void)ring_snapshot_gone(ring, &count);
@@ -261,6 +264,8 @@ static void begin_spans(struct mender *mender)
 	index_view_end(reader_of(mender));
 	if (is_found)
 		propose(mender, &command);
+	else
+		mender->spans_applied = mender->applied;
 }
 
 /* --- work ------------------------------------------------------------------------------------- */

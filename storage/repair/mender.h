@@ -116,6 +116,7 @@ struct mender {
 
 	/* What the last look saw. */
 	uint64_t look_ms, doubts_ms, applied, nodes_sum;
+	uint64_t spans_applied; /* up to where no span was to be begun */
 	struct index_slot_sums sums;
 	struct move_sums moves;
 	struct index_profile_sums off; /* of other codes */
