@@ -45,11 +45,22 @@ static void progress(void *arg, uint64_t rows, uint64_t len)
 
 static void tell_what_next(struct cli *cli, const json_t *report, bool is_dry)
 {
-	char end[CLI_TEXT_LEN];
+	char end[CLI_TEXT_LEN], len[CLI_TEXT_LEN];
 	cli_format_time(json_integer_value(json_object_get(report, "end_ms")), end);
 	fprintf(cli->err,
 		"\nWhat was written, deleted or changed after %s is not in the index%s.\n", end,
 		is_dry ? " that this archive brings back" : "");
+	const json_t *late = json_object_get(report, "late");
+	json_int_t extents = json_integer_value(json_object_get(late, "extents"));
+	if (extents > 0) {
+		cli_format_len(json_integer_value(json_object_get(late, "bytes")), len);
+		fprintf(cli->err,
+			"Of what was written the drives have %s, of %zu%s objects, which no row "
+			"names; %s lists them.\n",
+			len, json_array_size(json_object_get(late, "keys")),
+			json_is_true(json_object_get(late, "more")) ? " or more" : "",
+			is_dry ? "--json" : RESCUE_REPORT_NAME " in the state directory");
+	}
 	if (is_dry)
 		return;
 	fprintf(cli->err,

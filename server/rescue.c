@@ -13,6 +13,7 @@
 #include "server/loop_call.h"
 #include "server/node.h"
 #include "server/random_real.h"
+#include "server/rescue_late.h"
 #include "server/rescue_list.h"
 #include "server/worker_threads.h"
 #include "storage/kv_lmdb.h"
@@ -155,6 +156,7 @@ struct rescue {
 	struct archive_found found;
 	struct archive_restored restored;
 	struct archive_end end;
+	json_t *late; /* what the drives have from behind the end */
 	struct kv *kv;
 	unsigned damaged; /* archives that could not be read to their end */
 };
@@ -226,11 +228,11 @@ static json_t *report_json(const struct rescue *rescue)
 	json_t *drives = json_array();
 	for (unsigned i = 0; i < rescue->list->count; i++)
 		json_array_append_new(drives, drive_json(&rescue->list->drives[i]));
-	return json_pack("{s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o}",
-		"dry_run", rescue->options->is_dry, "state_dir", rescue->config->state_dir,
-		"archive", rescue->source->path, "generation", (json_int_t)rescue->found.generation,
-		"full_ms", (json_int_t)rescue->found.full_ms, "end_ms",
-		(json_int_t)rescue->found.end_ms, "log_index",
+	return json_pack("{s:o, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o}",
+		"late", rescue->late, "dry_run", rescue->options->is_dry, "state_dir",
+		rescue->config->state_dir, "archive", rescue->source->path, "generation",
+		(json_int_t)rescue->found.generation, "full_ms", (json_int_t)rescue->found.full_ms,
+		"end_ms", (json_int_t)rescue->found.end_ms, "log_index",
 		(json_int_t)archive_log_index(rescue->found.sequence), "newest_known",
 		(json_int_t)rescue->list->newest, "rows", (json_int_t)rescue->restored.rows,
 		"bytes", (json_int_t)rescue->restored.bytes, "epoch", (json_int_t)rescue->end.epoch,
@@ -296,6 +298,8 @@ enum err rescue_index(const struct config *config, const struct rescue_options *
 		err = refuse_none(&rescue, message);
 	if (!err && !options->is_dry)
 		err = rescue_state(&rescue, message);
+	if (!err && !(rescue.late = rescue_late_look(rescue.list, &rescue.found)))
+		err = ERR_NO_MEMORY;
 	if (!err) {
 		*ret_report = report_json(&rescue);
 		if (!options->is_dry)

@@ -158,6 +158,9 @@ MUST_USE enum err archive_find(
 /* The log index up to which a state with that sequence is complete. */
 uint64_t archive_log_index(uint64_t sequence);
 
+/* Sessions with this id or a greater one were opened behind the log index of that sequence. */
+uint64_t archive_late_session(uint64_t sequence);
+
 struct archive_restored {
 	uint64_t rows, bytes; /* of the full copy, so far */
 	uint64_t sequence;

@@ -7,6 +7,7 @@
 #include "storage/meta/index_priv.h"
 #include "storage/meta/state_hash.h"
 
+#define ROW_ID_BITS 20 /* behind the log index in the ids of row_id_make() */
 #define COMMIT_LEN (8u << 20) /* of rows in one transaction */
 
 static const uint8_t applied_key[] = {INDEX_APPLIED_KEY};
@@ -14,6 +15,11 @@ static const uint8_t applied_key[] = {INDEX_APPLIED_KEY};
 uint64_t archive_log_index(uint64_t sequence)
 {
 	return place_complete(sequence);
+}
+
+uint64_t archive_late_session(uint64_t sequence)
+{
+	return row_id_make((struct version_id){.index = (sequence >> PLACE_BITS) + 1});
 }
 
 /* --- finding ---------------------------------------------------------------------------------- */
@@ -311,7 +317,7 @@ static enum err seal_rows(struct seal *seal, const struct archive_found *found, 
 	/* A commit may end inside a group: what the rest of it was is lost. */
 	uint64_t log_index = (found->sequence >> PLACE_BITS) + ARCHIVE_JUMP;
 	uint64_t epoch = 0;
-	if (log_index >= UINT64_C(1) << (64 - PLACE_BITS))
+	if (log_index >= UINT64_C(1) << (64 - ROW_ID_BITS))
 		return ERR_CORRUPT;
 	enum err err = read_hash(seal->reader, &seal->hash);
 	if (err == ERR_OK)

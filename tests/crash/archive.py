@@ -195,6 +195,26 @@ class Alone:
         self.world.check(Wire(self.node))
         equal(report["damaged"] >= 1 and report["archive"] != self.node.drive_paths()[0], True)
 
+    def tell_what_is_late(self):
+        """An archive that ends before the last writes: as if those five minutes went with the power."""
+        self.wait_archived()
+        archives = [os.path.join(path, "archive") for path in self.node.drive_paths()]
+        for archive in archives:
+            shutil.copytree(archive, archive + ".then")
+        wire, late = Wire(self.node), [f"late/{number}" for number in range(5)]
+        for key in late:
+            ok(wire.put(BUCKET, key, rng.randbytes(50000)))
+        self.node.stop()  # so that the tables of locations have them
+        self.node.start()
+        root = self.lose_state()
+        for archive in archives:
+            shutil.rmtree(archive)
+            os.rename(archive + ".then", archive)
+        report = self.start_rebuilt(root)
+        equal(sorted(report["late"]["keys"]), sorted(f"{BUCKET}/{key}" for key in late))
+        equal((report["late"]["bytes"], report["late"]["more"]), (5 * 50000, False))
+        self.world.check(Wire(self.node))
+
     def be_quiet(self):
         self.wait_archived()
         written = self.node.metric("rubus_index_archive_written_bytes_total")
@@ -229,6 +249,8 @@ def alone(build, parent):
         one.lose_drives_too()
     with cases.case("an archive that is damaged is passed by"):
         one.pass_damage_by()
+    with cases.case("what was written behind the end of an archive is told, and is not there"):
+        one.tell_what_is_late()
     with cases.case("nothing is written while nothing changes"):
         one.be_quiet()
     with cases.case("a rebuild that cannot be right is refused"):
