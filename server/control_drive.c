@@ -163,6 +163,15 @@ static enum err add_drive(
 			     node, argument(request, "path"), class, weight, ret_number, message);
 }
 
+/* Does the ring want shards there already? One that another node had brings them along. */
+static bool has_places(struct node *node, uint16_t number)
+{
+	struct ring_snapshot *snapshot = index_ring(node->index);
+	bool has = snapshot && ring_count_drive(ring_snapshot_ring(snapshot), number) > 0;
+	ring_snapshot_unref(snapshot);
+	return has;
+}
+
 enum err control_drive_add(
 	struct node *node, const json_t *request, json_t **ret_result, char *message)
 {
@@ -175,7 +184,9 @@ enum err control_drive_add(
 		*ret_result = json_pack("{s:i, s:s, s:s, s:s, s:I, s:s}", "drive", (int)number,
 			"path", argument(request, "path"), "node", node->config->node_name, "class",
 			class_names[row.class], "weight", (json_int_t)row.weight, "next",
-			"it holds nothing yet; have it take its share: rubus layout plan");
+			has_places(node, number) ? "what it holds is served here now"
+						 : "it holds nothing yet; have it take its share: "
+						   "rubus layout plan");
 	return err;
 }
 

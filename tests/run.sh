@@ -38,6 +38,7 @@
 #   nodes     three nodes that are killed and paused while clients race on them
 #   join      nodes that join one whose log has forgotten how it began
 #   grow      drives and nodes that come and go under load
+#   seven     one node that grows to seven
 #   claims    an older copy of a drive, and a drive that moves to another node
 #   recover   a majority that is lost for ever, and what goes on without it
 #   partition three nodes that are cut off from one another; needs root
@@ -66,6 +67,7 @@ nodes      1200 shared tests/crash/nodes.py $release
 away       1200 shared tests/crash/away.py $release
 partition  1200 shared tests/crash/partition.py $release
 grow       1200 shared tests/crash/grow.py $release
+seven       600 shared tests/crash/grow.py $release --slow
 claims      600 shared tests/crash/claims.py $release
 recover    1200 shared tests/crash/recover.py $release
 full        900 shared tests/s3/full.py $release

@@ -4,7 +4,9 @@
 a dead one is given up, and a fourth node takes the place of the first. What was acknowledged is written
 down outside of them and read back in full at the end, from every node that is left.
 
-usage: grow.py BUILD [--seed N]
+usage: grow.py BUILD [--seed N] [--slow]
+
+With --slow one node grows to seven, as docs/OPERATING.md has it.
 """
 import argparse
 import hashlib
@@ -292,12 +294,42 @@ def read_back(cases, cluster, load):
         f"{sum(client.reads for client in load.clients)} reads, {len(model.present())} objects at the end")
 
 
+def one_to_seven(cases, options):
+    with tempfile.TemporaryDirectory(prefix="seven-") as parent, \
+            Cluster(options.build, parent, count=1) as cluster:
+        first = cluster.nodes[0]
+        Wire(first).make_bucket(BUCKET)
+        load = Load(cluster.nodes, parent, options.seed)
+        time.sleep(3)
+        for count, profile in ((2, "1+1"), (3, "2+1"), (4, "2+2"), (5, "3+2"), (6, "4+2"), (7, "4+2")):
+            with cases.case(f"{count} nodes: what is stored is spread over all, as {profile}"):
+                node = ClusterNode(cluster.build, parent, f"node{count}")
+                node.key, node.secret = first.key, first.secret
+                cluster.nodes.append(node)
+                cluster.join(node)
+                cluster.wait_voters(count)
+                load.nodes.append(node)
+                plan = ask(first, "layout", "plan")[1]
+                equal((plan["profile"], plan["changes"]), (profile, True))
+                equal(ask(first, "layout", "apply", plan["plan"])[0], 0)
+                settle(first, f"{count} nodes", 180)
+                shards = [drive["shards"] for drive in ask(first, "layout", "show")[1]["drives"]]
+                assert len(shards) == count and min(shards) > 0, shards
+                load.goes_on()
+        read_back(cases, cluster, load)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
     parser.add_argument("--seed", type=int, default=20261121)
+    parser.add_argument("--slow", action="store_true")
     options = parser.parse_args()
     cases = Cases()
+    if options.slow:
+        one_to_seven(cases, options)
+        cases.end()
+        return
     with tempfile.TemporaryDirectory(prefix="grow-") as parent, \
             Cluster(options.build, parent, drives=2) as cluster:
         Wire(cluster.nodes[0]).make_bucket(BUCKET)
