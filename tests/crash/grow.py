@@ -6,7 +6,8 @@ down outside of them and read back in full at the end, from every node that is l
 
 usage: grow.py BUILD [--seed N] [--slow]
 
-With --slow one node grows to seven, as docs/OPERATING.md has it.
+With --slow one node grows to seven, as docs/OPERATING.md has it, and the last one is drained while restic
+backs up.
 """
 import argparse
 import hashlib
@@ -23,6 +24,7 @@ import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
+import backup
 from cases import Cases, equal, say, wait_until
 from cluster import Cluster, ClusterNode
 from ledger import ABSENT, Ledger, Model, body_of
@@ -294,6 +296,29 @@ def read_back(cases, cluster, load):
         f"{sum(client.reads for client in load.clients)} reads, {len(model.present())} objects at the end")
 
 
+def drain_under_backup(cases, cluster, parent):
+    node, last = cluster.nodes[1], cluster.nodes[-1]
+    Wire(node).make_bucket(backup.BUCKET)
+    tree, restic = os.path.join(parent, "tree"), backup.Restic(parent, node)
+    backup.make_tree(tree, 7, 48)
+    restic.run(node, "init")
+    with cases.case("a node is drained while restic backs up, and every byte can be read"):
+        running = restic.start(node, "backup", tree)
+        try:
+            wait_until(lambda: ask(node, "layout", "show")[1]["stored"] > 16 << 20, 60, "it has begun")
+            assert running.poll() is None, "the backup ended too soon"
+            equal(ask(node, "node", "drain", last.name, "--apply")[0], 0)
+            restic.end(running)
+        finally:
+            running.kill()
+        settle(node, f"{last.name} drained", 180)
+        restic.run(node, "check", "--read-data")
+        wait_until(lambda: ask(node, "node", "remove", last.name)[0] == 0, 60,
+                   lambda: ask(node, "node", "remove", last.name))
+        equal(last.process.wait(timeout=30), 4)
+        restic.run(node, "check", "--read-data")
+
+
 def one_to_seven(cases, options):
     with tempfile.TemporaryDirectory(prefix="seven-") as parent, \
             Cluster(options.build, parent, count=1) as cluster:
@@ -317,6 +342,7 @@ def one_to_seven(cases, options):
                 assert len(shards) == count and min(shards) > 0, shards
                 load.goes_on()
         read_back(cases, cluster, load)
+        drain_under_backup(cases, cluster, parent)
 
 
 def main():
