@@ -10,6 +10,7 @@ just-in-time linearization of Lowe, 2017). A history is wrong when no state is l
 
 usage: linear.py          checks the checker: right histories, and wrong ones that must be refused
 """
+import random
 import sys
 from dataclasses import dataclass
 
@@ -41,20 +42,34 @@ class Operation:
         return [state] if not holds and state is not None else []
 
 
-def close(configurations, open_operations):
-    """All that can be reached when open operations happen."""
-    reached, new = set(configurations), list(configurations)
+def reach(configurations, open_operations, ended):
+    """The ways in which the operation that ended has happened, just now if not before.
+
+    What has no known outcome stays open for ever, so that there would be ever more ways in which such
+    operations may have happened. Of two ways to the same state the one in which fewer of them did can go
+    on in all the ways of the other: only the least are kept."""
+    least = {}
+    new = [(*configuration, False) for configuration in configurations]
     while new:
-        state, done = new.pop()
+        state, done, late, was_overwritten = new.pop()
+        kept = least.setdefault((state, done), [])
+        if any(other <= late for other in kept):
+            continue
+        kept[:] = [other for other in kept if not late <= other] + [late]
+        if ended in done:
+            continue  # the others may happen later
         for number, operation in open_operations.items():
-            if number in done:
+            is_late = operation.end == INFINITE
+            overwrites = is_late and operation.kind in ("put", "delete")
+            if number in done or number in late or overwrites and was_overwritten:
                 continue
             for after in operation.happen(state):
-                configuration = (after, done | {number})
-                if configuration not in reached:
-                    reached.add(configuration)
-                    new.append(configuration)
-    return reached
+                if is_late:
+                    new.append((after, done, late | {number}, overwrites))
+                else:
+                    new.append((after, done | {number}, late, False))
+    return {(state, done - {ended}, late)
+            for (state, done), kept in least.items() if ended in done for late in kept}
 
 
 def first_wrong(operations, start=None):
@@ -62,18 +77,27 @@ def first_wrong(operations, start=None):
     useful = [o for o in operations if not (o.kind == "read" and o.outcome == "unknown")]
     events = sorted([(o.begin, 0, i) for i, o in enumerate(useful)] +
                     [(o.end, 1, i) for i, o in enumerate(useful) if o.end != INFINITE])
-    configurations = {(start, frozenset())}
+    configurations = {(start, frozenset(), frozenset())}
     open_operations = {}
     for _, is_end, number in events:
         if not is_end:
             open_operations[number] = useful[number]
             continue
-        configurations = {(state, done - {number}) for state, done in
-                          close(configurations, open_operations) if number in done}
+        configurations = reach(configurations, open_operations, number)
         if not configurations:
             return useful[number]
         del open_operations[number]
     return None
+
+
+def is_explained(operations, left, state=None):
+    """The same by trying all orders; for few operations."""
+    if all(operations[i].end == INFINITE for i in left):
+        return True
+    first_end = min(operations[i].end for i in left)
+    return any(is_explained(operations, left - {i}, after)
+               for i in left if operations[i].begin <= first_end
+               for after in operations[i].happen(state))
 
 
 # --- the checker held against itself ----------------------------------------------------------------
@@ -115,8 +139,24 @@ WRONG = {
 }
 
 
+def random_history(rng):
+    """Of a few operations and fewer values, so that many are right."""
+    operations, times = [], rng.sample(range(20), 14)
+    for i in range(rng.randrange(2, 7)):
+        kind = rng.choice(("read", "read", "put", "create", "swap", "delete"))
+        begin, end = sorted(times[2 * i:2 * i + 2])
+        outcome = rng.choice({"create": ("ok", "refused"), "swap": ("ok", "refused", "missing")}.get(
+            kind, ("ok",)))
+        value = None if kind == "delete" else rng.choice((None, "a", "b") if kind == "read" else ("a", "b"))
+        if kind != "read" and rng.random() < 0.3:
+            outcome, end = "unknown", INFINITE
+        operations.append(Operation(kind, begin, end, outcome, value, rng.choice(("a", "b"))))
+    return operations
+
+
 def check_checker():
-    """Raises unless right histories pass and wrong ones do not."""
+    """Raises unless right histories pass and wrong ones do not, and random ones are judged as by trying
+    all orders."""
     for name, operations in RIGHT.items():
         wrong = first_wrong(operations)
         if wrong:
@@ -124,6 +164,14 @@ def check_checker():
     for name, operations in WRONG.items():
         if not first_wrong(operations):
             raise AssertionError(f"{name}: accepted")
+    rng, verdicts = random.Random(1), []
+    for _ in range(2000):
+        operations = random_history(rng)
+        verdicts.append(is_explained(operations, frozenset(range(len(operations)))))
+        if verdicts[-1] != (first_wrong(operations) is None):
+            raise AssertionError(f"{operations}: right is {verdicts[-1]}")
+    if not 200 < sum(verdicts) < 1800:
+        raise AssertionError(f"{sum(verdicts)} of the random histories are right")
 
 
 if __name__ == "__main__":

@@ -9,17 +9,20 @@ usage: nodes.py BUILD [--histories N] [--seconds N] [--seed N]
 import argparse
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
-from cases import Cases, equal, say
+from cases import Cases, equal, wait_until
 from cluster import Cluster, ClusterNode, wait_all_serve
-from histories import BUCKET, judge, record
+from histories import BUCKET, Tally, record
 from linear import check_checker
 from wire import Wire
+
+INTERRUPTED = 130  # what a start that was ended says
 
 
 class Disturber:
@@ -68,16 +71,12 @@ class Disturber:
 
 def histories(cases, cluster, options):
     disturber = Disturber(cluster, options.seed)
-    total = [0, 0, 0]
+    tally = Tally()
     for number in range(options.histories):
         by_key = record(cluster.nodes, disturber, number, options.seconds, options.seed)
-        figures = judge(cases, f"history {number} over three nodes", by_key)
-        total = [a + b for a, b in zip(total, figures)]
+        tally.judge(cases, f"history {number} over three nodes", by_key)
         wait_all_serve(cluster, BUCKET, "alive")
-    operations, writes, unknown = total
-    faults = ", ".join(f"{count} times {name}" for name, count in disturber.counts.items())
-    say(f"{options.histories} histories, {operations} operations, {writes} writes, {unknown} of them "
-        f"({100 * unknown / max(writes, 1):.1f} %) of unknown outcome; {faults}")
+    tally.tell(cases, "".join(f", {count} times {name}" for name, count in disturber.counts.items()))
 
 
 def founder_alone(cases, cluster):
@@ -98,6 +97,28 @@ def founder_alone(cases, cluster):
                 file.write(text)
             cluster.restart([first])
         wait_all_serve(cluster, BUCKET, "alive")
+
+
+def ends_without_quorum(cases, cluster):
+    first = cluster.nodes[0]
+    for node in cluster.nodes:
+        node.kill()
+    with cases.case("a node that waits for a quorum ends when it is asked to"):
+        begin = os.path.getsize(first.log_path)
+        first.spawn()
+
+        def waits():
+            with open(first.log_path, "rb") as file:
+                file.seek(begin)
+                return b"cannot reach node" in file.read()
+        wait_until(waits, 30, first.log_tail)
+        assert first.process.poll() is None and not first.is_ready(), first.log_tail()
+        first.process.send_signal(signal.SIGTERM)
+        status = first.process.wait(timeout=30)
+        assert status in (0, INTERRUPTED), status
+    first.kill()
+    cluster.restart(cluster.nodes)
+    wait_all_serve(cluster, BUCKET, "alive")
 
 
 def witness(cases, cluster):
@@ -121,8 +142,8 @@ def witness(cases, cluster):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
-    parser.add_argument("--histories", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--histories", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--seed", type=int, default=20261121)
     options = parser.parse_args()
     cases = Cases()
@@ -135,6 +156,7 @@ def main():
             wire.close()
             histories(cases, cluster, options)
             founder_alone(cases, cluster)
+            ends_without_quorum(cases, cluster)
             witness(cases, cluster)
         except BaseException:
             for node in cluster.nodes:

@@ -7,6 +7,7 @@ import hmac
 import http.client
 import re
 import ssl
+import time
 from urllib.parse import quote
 
 EMPTY = hashlib.sha256(b"").hexdigest()
@@ -84,6 +85,7 @@ class Wire:
         self.context = ssl.create_default_context(cafile=node.certificate) if tls else None
         self.timeout = timeout
         self.connection = None
+        self.hurry = None  # seconds after which the next request is left alone, without its answer
 
     def close(self):
         if self.connection:
@@ -118,11 +120,16 @@ class Wire:
             for name, value in headers.items():
                 connection.putheader(name, value)
             connection.endheaders(body or None)
+            if self.hurry is not None:
+                time.sleep(self.hurry)
+                raise TimeoutError("left alone")
             response = connection.getresponse()
             data = response.read()
         except BaseException:
             self.close()
             raise
+        finally:
+            self.hurry = None
         if response.will_close:
             self.close()
         return Answer(response.status, response.headers, data)
