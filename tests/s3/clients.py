@@ -23,7 +23,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # Big runs are those that a user would do; the small ones are for what TLS and drives change.
 ROWS = [("HTTP, 1 drive", False, 1, 1, True), ("TLS, 1 drive", True, 1, 1, False),
         ("HTTP, 4 drives, 1 lost", False, 1, 4, False), ("TLS, 4 drives, 1 lost", True, 1, 4, True),
-        ("TLS, 3 nodes, 1 killed", True, 3, 1, False)]
+        ("HTTP, 3 nodes, 1 killed", False, 3, 1, False), ("TLS, 3 nodes, 1 killed", True, 3, 1, False)]
 
 
 def environment(node, tls, big, client, work):
