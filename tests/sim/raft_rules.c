@@ -301,6 +301,84 @@ START_TEST(the_last_of_a_group_takes_over_when_it_is_told_to)
 }
 END_TEST
 
+/* --- figure 8 --------------------------------------------------------------------------------- */
+
+/* What a slow transport does to appends: nothing goes, or what is of an old term goes first. */
+static struct {
+	bool is_on;
+	uint64_t old_leader; /* log; 0: nobody's entries arrive */
+	uint64_t old_term; /* later ones do not */
+} slow_transport;
+
+static bool be_slow_transport(void *arg, struct id to, struct peer_request *request)
+{
+	struct raft_note note;
+	(void)arg;
+	(void)to;
+	if (request->kind != PEER_RAFT || !slow_transport.is_on)
+		return true;
+	ck_assert_ok(raft_note_decode(request->head, &note));
+	if (note.type != NOTE_APPEND || note.count == 0)
+		return true;
+	if (note.from != slow_transport.old_leader)
+		return false;
+	struct bytes rest = bytes_make(request->payload, request->payload_len);
+	uint32_t count = 0;
+	for (; count < note.count && get_le64(rest.data + 8) <= slow_transport.old_term; count++)
+		rest = bytes_from(rest, RAFT_NOTE_ENTRY_LEN + get_le32(rest.data));
+	note.count = count;
+	request->payload_len -= rest.len;
+	raft_note_encode(&note, (uint8_t *)request->head.data);
+	return count > 0;
+}
+
+static unsigned wait_for_leader(unsigned other_than)
+{
+	for (int i = 0; i < 600; i++) {
+		int at = raft_rig_leader(&rig);
+		if (at >= 0 && (unsigned)at != other_than && !rig.members[at].is_paused)
+			return at;
+		raft_rig_run_ms(&rig, 20);
+	}
+	ck_abort_msg("no leader");
+}
+
+START_TEST(entries_of_earlier_terms_are_not_committed_by_counting)
+{
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+		open_group(seed, 3);
+		sim_net_set_filter(rig.net, be_slow_transport, NULL);
+		unsigned first = leader();
+		slow_transport.is_on = true;
+		slow_transport.old_leader = 0;
+		struct consensus_info info;
+		consensus_info(rig.members[first].consensus, &info);
+		slow_transport.old_term = info.term;
+		raft_rig_propose(&rig, first, 10); /* only its own log has it */
+		raft_rig_run_ms(&rig, 30);
+		raft_rig_pause(&rig, first, true);
+		unsigned second = wait_for_leader(first); /* only its own log has its barrier */
+		raft_rig_run_ms(&rig, 30);
+		raft_rig_pause(&rig, second, true);
+		raft_rig_pause(&rig, first, false);
+		slow_transport.old_leader = rig.members[first].log_id;
+		raft_rig_run_ms(&rig, 6000); /* it leads again, and two of three have its entry */
+		raft_rig_pause(&rig, first, true);
+		slow_transport.is_on = false;
+		raft_rig_pause(&rig, second, false);
+		raft_rig_run_ms(&rig, 6000); /* whose last entry is of a later term, may lead */
+		raft_rig_pause(&rig, first, false);
+		ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 60000));
+		raft_rig_propose(&rig, first, 10);
+		ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 60000));
+		raft_rig_run_ms(&rig, 1000);
+		ck_assert(raft_rig_all_even(&rig));
+		raft_rig_check_ends(&rig);
+		raft_rig_close(&rig);
+	}
+}
+END_TEST
+
 /* --- forgery ---------------------------------------------------------------------------------- */
 
 static bool forge(void *arg, struct id to, struct peer_request *request)
@@ -509,6 +587,7 @@ int main(void)
 	tcase_add_test(tcase, a_group_of_two_outlives_a_loss_of_power_while_it_grows);
 	tcase_add_test(tcase, the_only_voter_leads_in_a_term_of_its_own);
 	tcase_add_test(tcase, the_last_of_a_group_takes_over_when_it_is_told_to);
+	tcase_add_test(tcase, entries_of_earlier_terms_are_not_committed_by_counting);
 	tcase_add_test(tcase, no_byte_of_a_peer_ends_the_process);
 	tcase_add_test(tcase, a_second_leader_of_a_term_is_not_believed);
 	tcase_add_test(tcase, an_entry_that_is_no_configuration_is_not_taken_for_one);
