@@ -99,10 +99,10 @@ class Peak:
         self.thread.join()
 
 
-def fio(parent, mode, size="1m", depth=16, seconds=4):
+def fio(parent, mode, size="1m", depth=16, seconds=4, file_size="2g"):
     """GB/s of O_DIRECT reads or writes on the file system of the bench."""
     command = ["fio", "--name=x", f"--filename={parent}/fio.dat", f"--rw={mode}", f"--bs={size}",
-               "--direct=1", "--ioengine=io_uring", f"--iodepth={depth}", "--size=2g",
+               "--direct=1", "--ioengine=io_uring", f"--iodepth={depth}", f"--size={file_size}",
                "--time_based", f"--runtime={seconds}", "--output-format=terse",
                "--terse-version=3", "--end_fsync=1" if mode == "write" else "--norandommap"]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout

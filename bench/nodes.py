@@ -45,7 +45,8 @@ class BenchCluster(Cluster):
 
     def settle(self):
         """Until the ring that was applied is that which all writes go by."""
-        time.sleep(2)
+        wait_until(lambda: not any(node.run("layout", "diff")["changes"] for node in self.nodes), 30,
+                   lambda: "the ring is not there")
 
     def pids(self, nodes=None):
         return [node.process.pid for node in nodes or self.nodes if node.process.poll() is None]
@@ -124,10 +125,10 @@ def best(times, measure):
 
 def put_large(build, parent):
     """3 nodes 2+1: PUT 1 MiB signed."""
-    limit = fio(parent, "write", seconds=2)
+    limit = fio(parent, "write", seconds=2, file_size="512m")
     cluster = BenchCluster(build, parent, 3)
     run = best(3, lambda: cluster.load("put", 1 << 20, 16, seconds=3, signed=True, keys=500))
-    limit = max(limit, fio(parent, "write", seconds=2))
+    limit = max(limit, fio(parent, "write", seconds=2, file_size="512m"))
     say("fio_write_1m", limit, "GB/s")
     say("nodes3_put_1m_signed_16", run["rate"], "GB/s")
     say("nodes3_put_1m_signed_16_of_fio", run["rate"] / (limit / 1.5), "ratio", 0.35, 0.65)
@@ -138,13 +139,13 @@ def put_large(build, parent):
 def get_large(build, parent):
     """4 nodes 2+2: GET 1 MiB cold."""
     cluster = BenchCluster(build, parent, 4)
-    cluster.load("put", 1 << 20, 16, count=1000, keys=1000)
+    cluster.load("put", 1 << 20, 16, count=800, keys=800)
 
     def measure():
         drop_caches()
-        limit = fio(parent, "read", seconds=1)
+        limit = fio(parent, "read", seconds=1, file_size="512m")
         drop_caches()
-        run = cluster.load("get", 1 << 20, 16, count=1000, keys=1000)
+        run = cluster.load("get", 1 << 20, 16, count=800, keys=800)
         run["limit"], run["of"] = limit, run["rate"] / limit
         return run
     run = max((measure() for _ in range(2)), key=lambda run: run["of"])
@@ -231,7 +232,7 @@ def degraded(build, parent):
     cluster.load("put", 1 << 20, 16, count=500, keys=500)
 
     def measure():
-        return best(3, lambda: cluster.load("get", 1 << 20, 16, seconds=2, keys=500, nodes=rest))
+        return best(2, lambda: cluster.load("get", 1 << 20, 16, seconds=2, keys=500, nodes=rest))
     measure_first = measure()
     victim.kill()
     time.sleep(6)  # until it is suspect
@@ -277,7 +278,7 @@ def memory(build, parent):
     cluster.stop()
 
 
-REBUILD_LEN = {64 << 20: 768 << 20, 8 << 10: 256 << 20}  # of bodies, by their size
+REBUILD_LEN = {64 << 20: 512 << 20, 8 << 10: 256 << 20}  # of bodies, by their size
 
 
 def is_whole(node):
