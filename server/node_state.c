@@ -140,12 +140,14 @@ static const char *drive_trouble(enum err err)
 }
 
 /* What a drive on the file system of the index leaves to it, so that shards fill their share and
- * no more; on others what copies of the log and of the index may need. */
+ * no more; on all what the archive may need, and copies of the log and of the index. */
 static enum err kept_for_index(const struct node *node, const char *path, uint64_t *ret_len)
 {
 	struct stat own, drive;
 	struct disk_space space;
-	*ret_len = node->mirror ? INDEX_LOG_LEN + kv_used(node->index_kv) : 0;
+	*ret_len = ARCHIVE_LOG_LEN_MIN + kv_used(node->index_kv);
+	if (node->mirror)
+		*ret_len += INDEX_LOG_LEN + kv_used(node->index_kv);
 	if (stat(node->config->state_dir, &own) != 0 || stat(path, &drive) != 0)
 		return err_from_errno(errno);
 	enum err err = disk_space(node->state_disk.disk, &space);
