@@ -222,6 +222,20 @@ static const struct cli_column status_columns[] = {
 	{"free for it", "index_free", CLI_KIND_LEN},
 };
 
+static const struct cli_column waiting_columns[] = {
+	{"state", "state", CLI_KIND_STATE},
+	{"why", "why", CLI_KIND_TEXT},
+	{"next", "next", CLI_KIND_TEXT},
+	{"version", "version", CLI_KIND_TEXT},
+	{"started", "started_ms", CLI_KIND_TIME},
+};
+
+static const struct cli_column waiting_member_columns[] = {
+	{"NODE", "name", CLI_KIND_TEXT},
+	{"STATE", "state", CLI_KIND_STATE},
+	{"DUTY", "duty", CLI_KIND_TEXT},
+};
+
 static const struct cli_column space_columns[] = {
 	{"objects", "objects", CLI_KIND_COUNT},
 	{"stored", "bytes", CLI_KIND_LEN},
@@ -268,6 +282,15 @@ enum cli_exit cli_run_status(struct cli *cli)
 		return status;
 	if (cli->is_json) {
 		cli_print_document(cli, result);
+		return CLI_OK;
+	}
+	if (json_is_false(json_object_get(result, "ready"))) {
+		json_t *members = json_incref(json_object_get(result, "members"));
+		cli_print_object(cli, waiting_columns, ARRAY_COUNT(waiting_columns), result);
+		fputc('\n', cli->out);
+		cli_print_table(
+			cli, waiting_member_columns, ARRAY_COUNT(waiting_member_columns), members);
+		json_decref(members);
 		return CLI_OK;
 	}
 	add_status_texts(result);

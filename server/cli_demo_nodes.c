@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@
 #define READY_SECONDS 60
 #define STOP_SECONDS 20
 #define OUTPUT_LEN_MAX (64u << 10)
+#define POLL_MS 50
 
 extern char **environ;
 
@@ -188,6 +190,33 @@ static pid_t spawn(const char *const *arguments, int out, int log)
 	return pid;
 }
 
+static void nap(void)
+{
+	nanosleep(&(struct timespec){.tv_nsec = 50 * 1000 * 1000}, NULL);
+}
+
+/* Did a signal come to end all? They are blocked, and wait to be taken. */
+static bool is_interrupted(void)
+{
+	sigset_t waiting;
+	return sigpending(&waiting) == 0 &&
+		(sigismember(&waiting, SIGINT) || sigismember(&waiting, SIGTERM));
+}
+
+/* Waits for a child, which is ended when a signal comes. */
+static int wait_child(pid_t pid)
+{
+	int status = -1;
+	bool is_told = false;
+	pid_t ended;
+	while ((ended = waitpid(pid, &status, WNOHANG)) == 0 || (ended < 0 && errno == EINTR)) {
+		if (is_interrupted() && !is_told)
+			is_told = kill(pid, SIGTERM) == 0;
+		nap();
+	}
+	return status;
+}
+
 /* Runs a command to its end. What it prints on stdout goes to output (NULL: nowhere). */
 static enum cli_exit run_command(
 	struct cli *cli, const char *const *arguments, char *output, size_t cap)
@@ -200,6 +229,12 @@ static enum cli_exit run_command(
 	close(ends[1]);
 	char rest[4096];
 	for (ssize_t got = 1; pid && got > 0;) {
+		struct pollfd readable = {.fd = ends[0], .events = POLLIN};
+		if (poll(&readable, 1, POLL_MS) <= 0) {
+			if (is_interrupted())
+				break;
+			continue;
+		}
 		bool is_kept = output && len + 1 < cap;
 		got = is_kept ? read(ends[0], output + len, cap - 1 - len)
 			      : read(ends[0], rest, sizeof rest);
@@ -211,10 +246,12 @@ static enum cli_exit run_command(
 	close(ends[0]);
 	if (output)
 		output[len] = '\0';
-	while (pid && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		continue;
+	if (pid)
+		status = wait_child(pid);
 	if (pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return CLI_OK;
+	if (is_interrupted())
+		return cli_fail(cli, CLI_INTERRUPTED, "interrupted; run it again to go on");
 	return cli_fail(cli, CLI_FAILED, "rubus %s %s did not succeed; what it said is above",
 		arguments[1], arguments[2]);
 }
@@ -232,11 +269,6 @@ static enum cli_exit serve_node(struct cli *cli, struct demo_nodes *demo, unsign
 	if (!demo->pids[node])
 		return cli_fail(cli, CLI_FAILED, "node %u could not be started", node + 1);
 	return CLI_OK;
-}
-
-static void nap(void)
-{
-	nanosleep(&(struct timespec){.tv_nsec = 50 * 1000 * 1000}, NULL);
 }
 
 /* Has a node ended? Then it is not running any more. */
@@ -257,9 +289,12 @@ static enum cli_exit wait_ready(struct cli *cli, struct demo_nodes *demo, unsign
 	struct demo_path state = path_of(demo, node, "node");
 	json_t *request = json_pack("{s:s}", "call", "status");
 	enum err err = ERR_TIMEOUT;
-	for (unsigned i = 0; err && i < READY_SECONDS * 20 && !has_ended(demo, node); i++) {
+	for (unsigned i = 0;
+		err && i < READY_SECONDS * 20 && !has_ended(demo, node) && !is_interrupted(); i++) {
 		json_t *result = NULL;
 		err = control_ask(state.text, request, &result, message);
+		if (!err && json_is_false(json_object_get(result, "ready")))
+			err = ERR_TIMEOUT;
 		json_decref(result);
 		if (err)
 			nap();
@@ -267,6 +302,8 @@ static enum cli_exit wait_ready(struct cli *cli, struct demo_nodes *demo, unsign
 	json_decref(request);
 	if (!err)
 		return CLI_OK;
+	if (is_interrupted())
+		return cli_fail(cli, CLI_INTERRUPTED, "interrupted; run it again to go on");
 	return cli_fail(cli, CLI_FAILED, "node %u does not serve; %s says why", node + 1,
 		path_of(demo, node, "rubus.log").text);
 }

@@ -186,6 +186,10 @@ enum cli_exit cli_serve(struct cli *cli, const struct cli_service *service)
 	raise_file_limit(service->config, logger_trace(logger));
 	err = run(cli, service, logger, &signals, message);
 	logger_close(logger);
+	if (err == ERR_CANCELED) { /* it was ended while it waited, as it was told to */
+		fprintf(cli->err, "rubus: %s\n", message);
+		return CLI_OK;
+	}
 	if (err && message[0])
 		return fail_start(cli, service, err, message);
 	if (err)

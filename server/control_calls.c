@@ -18,6 +18,7 @@
 #include "server/control_node.h"
 #include "server/control_tasks.h"
 #include "server/control_recovery.h"
+#include "server/control_waiting.h"
 #include "server/node.h"
 #include "server/node_space.h"
 #include "server/node_status.h"
@@ -490,6 +491,8 @@ static const struct {
 enum err control_call(struct node *node, const json_t *request, json_t **ret_result, char *message)
 {
 	const char *name = argument(request, "call");
+	if (!node->is_ready)
+		return control_waiting(node, request, ret_result, message);
 	for (size_t i = 0; name && i < ARRAY_COUNT(calls); i++)
 		if (strcmp(calls[i].name, name) == 0)
 			return calls[i].call(node, request, ret_result, message);

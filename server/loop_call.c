@@ -38,6 +38,11 @@ enum err completion_wait_for(struct completion *completion, const struct timespe
 	if (patience) {
 		clock_gettime(CLOCK_MONOTONIC, &end);
 		end.tv_sec += patience->tv_sec;
+		end.tv_nsec += patience->tv_nsec;
+		if (end.tv_nsec >= 1000000000) {
+			end.tv_nsec -= 1000000000;
+			end.tv_sec++;
+		}
 	}
 	pthread_mutex_lock(&completion->mutex);
 	while (!completion->is_done && result == 0)

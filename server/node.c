@@ -14,7 +14,8 @@
 #include "server/loop_call.h"
 #include "server/random_real.h"
 
-#define WAIT_TOLD_S 5
+#define WAIT_TOLD_MS 5000
+#define WAIT_STEP_MS 50 /* so late a signal is heard */
 
 enum err node_refuse(char *message, enum err err, const char *format, ...)
 {
@@ -130,16 +131,13 @@ static void index_opened(void *arg, enum err err)
 /* Waits for a session, which in a cluster takes a quorum. A signal ends the waiting. */
 static enum err open_session(struct node *node, char *message)
 {
-	static const struct timespec patience = {.tv_sec = WAIT_TOLD_S};
+	static const struct timespec step = {.tv_nsec = WAIT_STEP_MS * 1000000L};
 	completion_init(&node->opened);
-	node->is_index_started = true;
 	index_start(node->index, index_opened, node);
-	enum err err = completion_wait_for(&node->opened, node->cluster ? &patience : NULL);
-	if (err == ERR_TIMEOUT)
-		trace_event(node->trace, TRACE_WARNING, 0,
-			"waiting for the other nodes: too few are there to decide anything");
-	while (err == ERR_TIMEOUT) {
-		static const struct timespec now, second = {.tv_sec = 1};
+	node->is_index_started = true;
+	enum err err = completion_wait_for(&node->opened, node->cluster ? &step : NULL);
+	for (unsigned waited_ms = 0; err == ERR_TIMEOUT; waited_ms += WAIT_STEP_MS) {
+		static const struct timespec now;
 		sigset_t signals;
 		node_signals(&signals);
 		int number = sigtimedwait(&signals, NULL, &now);
@@ -148,7 +146,14 @@ static enum err open_session(struct node *node, char *message)
 		if (number > 0 && number != NODE_SIGNAL)
 			return node_refuse(message, ERR_CANCELED,
 				"the node was ended before the others were there");
-		err = completion_wait_for(&node->opened, &second);
+		if (cluster_is_left_behind(node->cluster))
+			return node_refuse(message, ERR_CONFLICT, "%s",
+				channel_refusal_text(CHANNEL_REFUSED_EPOCH));
+		if (waited_ms == WAIT_TOLD_MS)
+			trace_event(node->trace, TRACE_WARNING, 0,
+				"waiting for the other nodes: too few are there to decide "
+				"anything; see rubus status");
+		err = completion_wait_for(&node->opened, &step);
 	}
 	return err
 		? node_refuse(message, err, "the index did not open a session: %s", err_text(err))
@@ -163,7 +168,8 @@ static enum err begin_service(struct node *node, char *message)
 		return node_refuse(message, err, "threads could not be started: %s", err_text(err));
 	if (node->archive)
 		index_archive_start(node->archive);
-	if (node->cluster)
+	err = control_open(node, message, &node->control);
+	if (!err && node->cluster)
 		err = cluster_listen(node->cluster, message);
 	if (!err)
 		err = open_session(node, message);
@@ -177,8 +183,6 @@ static enum err begin_service(struct node *node, char *message)
 		err = node_listen(node, node->config->admin_address, false, message);
 	if (!err)
 		err = node_listen(node, node->config->s3_address, true, message);
-	if (!err)
-		err = control_open(node, message, &node->control);
 	if (!err)
 		node->is_ready = true;
 	return err;
@@ -454,11 +458,25 @@ static void settle(struct node *node)
 	}
 }
 
+static void stop_consensus(struct node *node)
+{
+	struct completion stopped;
+	if (!node->is_index_started)
+		return;
+	node->is_index_started = false;
+	completion_init(&stopped);
+	consensus_stop(node->consensus, consensus_stopped, &stopped);
+	err_ignore(completion_wait(&stopped));
+}
+
 /* Ends what runs on the loops, from the clients down, then the loops. */
 static void end_service(struct node *node)
 {
 	if (!node->is_running)
 		return;
+	/* Without a majority nothing can be decided any more: nobody waits for it. */
+	if (node->cluster && !atomic_load(&node->cluster->has_majority))
+		stop_consensus(node);
 	control_close(node->control);
 	err_ignore(loop_call(server_loop_base(node->loops[0]), stop_listeners, node));
 	for (unsigned i = 0; i < node->config->loops; i++)
@@ -472,12 +490,7 @@ static void end_service(struct node *node)
 	index_copies_cancel(&node->copies);
 	if (node->archive)
 		index_archive_cancel(node->archive);
-	if (node->is_index_started) {
-		struct completion stopped;
-		completion_init(&stopped);
-		consensus_stop(node->consensus, consensus_stopped, &stopped);
-		err_ignore(completion_wait(&stopped));
-	}
+	stop_consensus(node);
 	cluster_stop(node->cluster);
 	/* No request of another node comes any more. */
 	for (unsigned i = 0; i < node->config->loops; i++) {

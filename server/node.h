@@ -103,7 +103,7 @@ struct node {
 	struct index_snapshots *snapshots; /* NULL: this node is alone */
 	struct consensus *consensus;
 	struct index *index;
-	bool is_index_started;
+	_Atomic bool is_index_started;
 	struct completion opened; /* of its first session */
 	struct index_reader *reader; /* of the main thread */
 	_Atomic bool has_failed; /* the index stopped: the node leaves service */
@@ -139,7 +139,7 @@ struct node {
 	struct http_metrics http_metrics[3];
 	struct http_listener *s3_listener, *admin_listener;
 	struct control *control;
-	bool is_ready;
+	_Atomic bool is_ready; /* it serves; the control thread has reader from then on */
 	int64_t started_ms;
 };
 

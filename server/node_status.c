@@ -163,10 +163,10 @@ enum err node_status(struct node *node, const json_t *request, json_t **ret_resu
 		: is_log_short(node)         ? "degraded"
 					     : "ok";
 	*ret_result = json_pack(
-		"{s:s, s:o, s:s, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:s, "
+		"{s:b, s:s, s:o, s:s, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:s, "
 		"s:{s:i, s:i}, "
 		"s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:o}",
-		"index_archive", archive, "archive", node_archive_json(node), "index_copies",
+		"ready", 1, "index_archive", archive, "archive", node_archive_json(node), "index_copies",
 		copies, "log", log_json(node), "state", state, "why", full, "version",
 		RUBUS_VERSION, "s3_address", node->config->s3_address, "admin_address",
 		node->config->admin_address, "region", node->config->region, "tls_fingerprint",

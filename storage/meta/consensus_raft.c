@@ -113,7 +113,10 @@ void member_advance_stop(struct member *member)
 {
 	if (!member->is_stopping || member->is_log_stopped)
 		return;
-	bool is_late = member_now_ms(member) >= member->stop_due_ms || member_is_dead(member);
+	/* Without a leader nothing goes out; what went out before has its time to come back. */
+	bool is_vain = atomic_load(&member->leader_id) == 0 && !member->in_flight.first;
+	bool is_late = is_vain || member_now_ms(member) >= member->stop_due_ms ||
+		member_is_dead(member);
 	bool is_quiet = !member_has_proposals(member) && member->batch_count == 0;
 	if (!member->has_stopped && (is_quiet || is_late)) {
 		bool leads = member_leads(member) && !is_late;
