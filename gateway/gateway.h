@@ -32,6 +32,7 @@ struct gateway {
 	struct worker *worker;
 	struct clock *clock;
 	struct trace *trace;
+	_Atomic uint64_t writes_closed_until_ns; /* of the monotonic clock; any thread sets it */
 	struct digest_hall hall; /* the gateway's own: digest_hall_init() makes it */
 };
 

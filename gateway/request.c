@@ -350,6 +350,15 @@ static bool has_no_room(const struct request *request)
 	return !index_may_grow(request->loop->gateway->store->index);
 }
 
+/* The cluster is about to be put to rest: whoever writes comes back later. */
+static bool is_closed(const struct request *request)
+{
+	const struct gateway *gateway = request->loop->gateway;
+	uint64_t until_ns = atomic_load(&gateway->writes_closed_until_ns);
+	return (request->route->flags & ROUTE_WRITE) && until_ns > 0 &&
+		clock_mono_ns(gateway->clock) < until_ns;
+}
+
 static void run(struct request *request)
 {
 	const struct route *route = request->route;
@@ -358,6 +367,13 @@ static void run(struct request *request)
 	request->state = REQUEST_RUNNING;
 	if (!route->start) {
 		request_fail(request, route->refusal);
+		return;
+	}
+	if (is_closed(request)) {
+		static const struct http_header later = {
+			.name = {(const uint8_t *)"retry-after", 11},
+			.value = {(const uint8_t *)"30", 2}};
+		request_fail_with(request, S3_SERVICE_UNAVAILABLE, &later, 1);
 		return;
 	}
 	if (has_no_room(request)) {

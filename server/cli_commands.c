@@ -160,6 +160,15 @@ const struct cli_command cli_commands[] = {
 		.options = {&option_yes, &option_epoch, &option_config, &option_json},
 		.run = cli_run_cluster_recover},
 	{.noun = "cluster",
+		.verb = "stop",
+		.summary = "Stop all nodes in order, before the power goes",
+		.details = "Writes are refused with 503 and Retry-After everywhere, what runs is "
+			   "let end, then one node after the other ends, this one last. Ends with "
+			   "1 if a node could not be reached. Start them again as always; nothing "
+			   "is remembered of it.",
+		.options = {NODE_OPTIONS},
+		.run = cli_run_cluster_stop},
+	{.noun = "cluster",
 		.verb = "confirm",
 		.summary = "Say that a recovered cluster is as it should be",
 		.details = "After a forced recovery the space of what no index row names is not "

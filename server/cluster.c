@@ -329,6 +329,8 @@ enum err cluster_open(struct node *node, struct cluster **ret_cluster, char *mes
 		background_serve(cluster);
 	if (!err)
 		cluster_steward_init(cluster);
+	if (!err)
+		cluster_rest_init(cluster);
 	return err;
 }
 

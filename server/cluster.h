@@ -172,6 +172,12 @@ void cluster_door_init(struct cluster *cluster);
 MUST_USE enum err cluster_make_token(
 	struct cluster *cluster, uint64_t life_ms, char *text, uint64_t *ret_end_ms, char *message);
 
+/* Rest: server/cluster_rest.c. Has a node, this or another, refuse writes for some minutes (or take
+ * them again), or end as by SIGTERM. Blocks; not on a loop. Errors: those of calls. */
+void cluster_rest_init(struct cluster *cluster);
+MUST_USE enum err cluster_close_writes(struct cluster *cluster, struct id node, bool are_closed);
+MUST_USE enum err cluster_end_node(struct cluster *cluster, struct id node);
+
 /* The steward: server/cluster_steward.c. On the loop, each tick. */
 void cluster_steward_init(struct cluster *cluster);
 void cluster_steward_tick(struct cluster *cluster);

@@ -457,6 +457,7 @@ static const struct {
 	{"node.can-stop", control_node_can_stop},
 	{"drive.safe-to-remove", control_drive_safe_to_remove},
 	{"cluster.confirm", control_cluster_confirm},
+	{"cluster.rest", control_cluster_rest},
 	{"net.test", control_net_test},
 	{"time.check", control_time_check},
 	{"layout.show", control_layout_show},

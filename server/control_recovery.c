@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "server/cluster.h"
+#include "server/facts.h"
+#include "server/loop_call.h"
 
 /* --- rubus cluster confirm -------------------------------------------------------------------- */
 
@@ -33,5 +35,91 @@ enum err control_cluster_confirm(
 		err = node_propose(node, &command, &result);
 	if (!err)
 		*ret_result = json_pack("{s:b}", "was_held", was_held);
+	return err;
+}
+
+/* --- rubus cluster stop ----------------------------------------------------------------------- */
+
+/* Closes or opens writes on every node that is there. One that cannot be told is named. */
+static json_t *close_all(const struct facts *facts, bool are_closed)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < facts->node_count; i++) {
+		const struct fact_node *node = &facts->nodes[i];
+		enum err err = ERR_UNAVAILABLE;
+		if (node->is_up)
+			err = cluster_close_writes(facts->node->cluster, node->id, are_closed);
+		json_array_append_new(list,
+			json_pack("{s:s, s:s, s:b, s:b, s:s}", "name", node->name, "state",
+				!node->is_up         ? "away"
+					: err        ? "unreached"
+					: are_closed ? "closed"
+						     : "open",
+				"is_this", node->is_own, "leads", node->is_leader, "why",
+				err && node->is_up ? err_text(err) : ""));
+	}
+	return list;
+}
+
+struct busy {
+	const struct gateway_loop *loop;
+	uint64_t count;
+};
+
+static enum err count_busy(void *arg)
+{
+	struct busy *busy = arg;
+	busy->count += busy->loop->counters.in_progress;
+	return ERR_OK;
+}
+
+/* Requests of clients that run here. */
+static uint64_t requests_here(struct node *node)
+{
+	struct busy busy = {0};
+	for (unsigned i = 0; i < node->config->loops; i++) {
+		busy.loop = &node->gateway_loops[i];
+		err_ignore(loop_call(server_loop_base(node->loops[i]), count_busy, &busy));
+	}
+	return busy.count;
+}
+
+static enum err end_node(
+	const struct facts *facts, const char *name, json_t **ret_result, char *message)
+{
+	const struct fact_node *node = facts_find_node(facts, name ? name : "");
+	if (!node)
+		return node_refuse(message, ERR_NOT_FOUND, "there is no such node");
+	enum err err = cluster_end_node(facts->node->cluster, node->id);
+	if (err)
+		return node_refuse(message, err, "node %s could not be told to end: %s", node->name,
+			err_text(err));
+	*ret_result = json_pack("{s:s}", "name", node->name);
+	return ERR_OK;
+}
+
+enum err control_cluster_rest(
+	struct node *node, const json_t *request, json_t **ret_result, char *message)
+{
+	const char *step = json_string_value(json_object_get(request, "step"));
+	const char *name = json_string_value(json_object_get(request, "name"));
+	struct facts *facts;
+	if (!node->cluster)
+		return node_refuse(message, ERR_UNSUPPORTED,
+			"this node is alone: end it with SIGTERM, or systemctl stop rubus");
+	if (!step)
+		return ERR_INVALID;
+	enum err err = facts_new(node, &facts);
+	if (err)
+		return err;
+	if (strcmp(step, "close") == 0 || strcmp(step, "open") == 0)
+		*ret_result = close_all(facts, strcmp(step, "close") == 0);
+	else if (strcmp(step, "busy") == 0)
+		*ret_result = json_pack("{s:I}", "requests", (json_int_t)requests_here(node));
+	else if (strcmp(step, "end") == 0)
+		err = end_node(facts, name, ret_result, message);
+	else
+		err = ERR_INVALID;
+	facts_free(facts);
 	return err;
 }

@@ -11,4 +11,8 @@
 MUST_USE enum err control_cluster_confirm(
 	struct node *node, const json_t *request, json_t **ret_result, char *message);
 
+/* Steps of rubus cluster stop: {"step": "close" | "open" | "busy" | "end", "name": NODE}. */
+MUST_USE enum err control_cluster_rest(
+	struct node *node, const json_t *request, json_t **ret_result, char *message);
+
 #endif

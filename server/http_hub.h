@@ -31,11 +31,7 @@ struct http_settings http_settings_default(void);
 struct http_hub;
 
 /* Requests without a body, and with one. */
-enum http_kind {
-	HTTP_READ,
-	HTTP_WRITE,
-	HTTP_KINDS
-};
+enum http_kind { HTTP_READ, HTTP_WRITE, HTTP_KINDS };
 
 /* What has happened since the start. */
 struct http_counts {

@@ -55,6 +55,7 @@ enum peer_kind { /* on the wire: never renumbered */
 	/* Nodes: storage/meta, server. */
 	PEER_STATUS = 64,
 	PEER_REMOVED = 65, /* the one who is asked is no node of the cluster any more */
+	PEER_REST = 66, /* take no writes; end */
 	PEER_BACKGROUND = 72, /* server/background.h */
 	PEER_KIND_COUNT = 128,
 };

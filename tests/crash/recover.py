@@ -11,10 +11,12 @@ import random
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
-from cases import Cases, equal, wait_until
+from cases import Cases, equal, say, wait_until
 from cluster import Cluster
 from wire import Wire
 
@@ -65,8 +67,35 @@ def lost_majority(cases, rng):
             survivor.stop()
             status, text = fails(survivor, "cluster", "recover", "--yes")
             assert status == 6 and "majority" in text, (status, text)
+        survivor.spawn()
+        survivor.wait_ready()
         for node in lost:
             node.kill()
+        with cases.case("a node without a majority ends at once, though clients wait"):
+            clients = [threading.Thread(target=lambda: Wire(survivor, timeout=40).put(BUCKET, "vain", b"x"))
+                       for _ in range(4)]
+            for client in clients:
+                client.start()
+            time.sleep(1)
+            begin = time.monotonic()
+            survivor.stop()
+            assert time.monotonic() - begin < 5, time.monotonic() - begin
+            for client in clients:
+                client.join()
+        with cases.case("a node that waits for a quorum says who is missing and what to do, and ends at once"):
+            survivor.spawn()
+            wait_until(lambda: os.path.exists(os.path.join(survivor.dir, "node", "control.sock")), 10, "a socket")
+            wait_until(lambda: survivor.run("status")["state"] == "waiting for quorum", 10,
+                       lambda: survivor.run("status"))
+            status = survivor.run("status")
+            equal({node["name"]: node["state"] for node in status["members"]},
+                  {"node1": "away", "node2": "up", "node3": "away"})
+            assert "node1, node3" in status["why"] and "cluster recover" in status["next"], status
+            code, text = fails(survivor, "bucket", "list")
+            assert code == 3 and "waiting for quorum" in text, (code, text)
+            begin = time.monotonic()
+            survivor.stop()
+            assert time.monotonic() - begin < 1.5, time.monotonic() - begin
         with cases.case("forced recovery says who is lost, and changes nothing before it is told to"):
             plan = survivor.run("cluster", "recover")
             equal(plan["done"], False)
@@ -124,7 +153,84 @@ def two_survivors(cases, rng):
                     equal(wire.get(BUCKET, key).body, body)
 
 
-PARTS = {"majority": lost_majority, "survivors": two_survivors}
+class Writers:
+    """Clients that put, as SDKs do: what was answered 503, or not at all, is tried again for some seconds."""
+
+    def __init__(self, nodes, rng, count=4):
+        self.nodes, self.bodies, self.is_ending = nodes, {}, False
+        self.refused, self.other, self.lock = 0, [], threading.Lock()
+        self.later = 0  # 503s that say when to come back
+        self.threads = [threading.Thread(target=self.run, args=(i, rng.randrange(1 << 30))) for i in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, number, seed):
+        rng, wires, at = random.Random(seed), [Wire(node, timeout=40) for node in self.nodes], number
+        for i in range(1000000):
+            if self.is_ending:
+                return
+            key, body = f"w{number}-{i}", rng.randbytes(rng.choice((100, 30000, 150000)))
+            if self.put(wires[at % len(wires)], key, body):
+                with self.lock:
+                    self.bodies[key] = body
+            else:
+                at += 1
+                time.sleep(0.05)
+
+    def put(self, wire, key, body):
+        try:
+            answer = wire.put(BUCKET, key, body)
+        except OSError:
+            return False
+        with self.lock:
+            self.refused += answer.status == 503
+            self.later += answer.status == 503 and "retry-after" in {name.lower() for name in answer.headers}
+            if answer.status not in (200, 503):
+                self.other.append(answer)
+        return answer.status == 200
+
+    def end(self):
+        self.is_ending = True
+        for thread in self.threads:
+            thread.join()
+        equal(self.other, [])
+        return self.bodies
+
+
+def rest(cases, rng):
+    with tempfile.TemporaryDirectory(prefix="rest-") as parent, Cluster(cases.build, parent, 3) as cluster:
+        bodies = put_all(cluster, rng, (10, 3000, 150000))
+        first = cluster.nodes[0]
+        with cases.case("cluster stop under load ends all nodes in order, and refuses writes before with a time"):
+            writers = Writers(cluster.nodes, rng)
+            time.sleep(1)
+            begin = time.monotonic()
+            answer = first.run("cluster", "stop")
+            seconds = time.monotonic() - begin
+            equal((sorted(answer["stopped"]), answer["left_out"]), (["node1", "node2", "node3"], 0))
+            equal(answer["stopped"][-1], "node1")
+            equal([node.process.wait(timeout=10) for node in cluster.nodes], [0, 0, 0])
+            bodies.update(writers.end())
+            assert writers.later > 0, (writers.refused, writers.later)
+            say(f"{len(bodies)} objects, stopped in {seconds:.1f} s, {writers.refused} puts answered 503")
+        with cases.case("after a cluster stop all nodes start again and have what was answered"):
+            cluster.restart(cluster.nodes)
+            wire = Wire(cluster.nodes[1], timeout=40)
+            keys = {key for key, _, _ in wire.list(BUCKET, "")}
+            assert keys >= set(bodies), sorted(set(bodies) - keys)[:5]
+            for key, body in bodies.items():
+                equal(wire.get(BUCKET, key).body, body)
+            equal(wire.put(BUCKET, "again", b"x").status, 200)
+        with cases.case("cluster stop with a node away stops the others, and says so"):
+            cluster.nodes[2].kill()
+            wait_until(lambda: "up" not in {node["state"] for node in first.run("node", "list")["nodes"]
+                                            if node["name"] == "node3"}, 20, "node3 is away")
+            status, text = fails(first, "cluster", "stop")
+            assert status == 1 and "1 nodes" in text, (status, text)
+            equal([node.process.wait(timeout=10) for node in cluster.nodes[:2]], [0, 0])
+
+
+PARTS = {"majority": lost_majority, "survivors": two_survivors, "rest": rest}
 
 
 def main():
