@@ -25,6 +25,7 @@ static const struct cli_option option_admin = {
 	"admin", "ADDRESS:PORT", "Where metrics and health are; 127.0.0.1:9001 if it is not said."};
 static const struct cli_option option_minutes = {
 	"minutes", "N", "How long the token is good, 1 to 10080; 60 if it is not said."};
+static const struct cli_option option_for = {"for", "TIME", "How long, 20m or 2h; at most 7 days."};
 static const struct cli_option option_maintenance = {
 	"minutes", "N", "How long the node is to be away on purpose, 1 to 10080."};
 static const struct cli_option option_fail = {
@@ -141,13 +142,33 @@ const struct cli_command cli_commands[] = {
 		.run = cli_run_node_can_stop},
 	{.noun = "node",
 		.verb = "maintenance",
-		.summary = "Note that a node is away on purpose, or not",
-		.details = "The note ends by itself. It is shown by status and node show, and "
-			   "stops nothing.",
+		.summary = "Say that a node is to be left alone, or not",
+		.details = "It gives the lead away, is read from last, raises no alarm and is not "
+			   "counted as away. Ends by itself after that time; the node is not "
+			   "stopped by it.",
 		.arguments = {{"NAME", "The node, by its name or number.", false},
-			{"WHAT", "on, with --minutes, or off.", false}},
-		.options = {&option_maintenance, NODE_OPTIONS},
+			{"WHAT", "on, with --for or --minutes, or off.", false}},
+		.options = {&option_for, &option_maintenance, NODE_OPTIONS},
 		.run = cli_run_node_maintenance},
+	{.noun = "node",
+		.verb = "gone",
+		.summary = "Give up a node that does not come back",
+		.details = "For good: what its drives held is made anew on others, if there are "
+			   "enough for the profile. Refused with 6 while it is there, or if data "
+			   "would be lost with it. It is done by itself when a node was away for "
+			   "long; see rubus node gone-after.",
+		.arguments = {{"NAME", "The node, by its name or number.", false}},
+		.options = {&option_force, NODE_OPTIONS},
+		.run = cli_run_node_gone},
+	{.noun = "node",
+		.verb = "gone-after",
+		.summary = "Show or say how long a node is away before it is given up",
+		.details = "24h if nothing else was said. Only time counts in which a node that "
+			   "leads has seen it away, outside of maintenance; and it is given up "
+			   "only if everything it held finds a place in the same profile.",
+		.arguments = {{"TIME", "24h, 30m, 90s or never.", true}},
+		.options = {NODE_OPTIONS},
+		.run = cli_run_node_gone_after},
 	{.noun = "cluster",
 		.verb = "recover",
 		.summary = "Go on without a majority that is lost for ever",

@@ -198,6 +198,18 @@ enum cli_exit cli_run_drive_gone(struct cli *cli)
 	return show_plan(cli, "drive.gone");
 }
 
+enum cli_exit cli_run_node_gone(struct cli *cli)
+{
+	return show_plan(cli, "node.gone");
+}
+
+enum cli_exit cli_run_node_gone_after(struct cli *cli)
+{
+	static const struct cli_column columns[] = {
+		{"given up after", "gone_after", CLI_KIND_TEXT}};
+	return cli_show_object(cli, "node.gone-after", columns, ARRAY_COUNT(columns));
+}
+
 enum cli_exit cli_run_drive_replace(struct cli *cli)
 {
 	return show_plan(cli, "drive.replace");

@@ -245,6 +245,8 @@ enum cli_exit cli_run_health(struct cli *cli);
 enum cli_exit cli_run_health_explain(struct cli *cli);
 enum cli_exit cli_run_cluster_recover(struct cli *cli);
 enum cli_exit cli_run_cluster_confirm(struct cli *cli);
+enum cli_exit cli_run_node_gone(struct cli *cli);
+enum cli_exit cli_run_node_gone_after(struct cli *cli);
 enum cli_exit cli_run_cluster_stop(struct cli *cli);
 enum cli_exit cli_run_net_test(struct cli *cli);
 enum cli_exit cli_run_time_check(struct cli *cli);

@@ -3,7 +3,6 @@
 #include "server/cluster.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,15 +210,25 @@ static enum err take_nodes(struct cluster *cluster, const struct channel_node *n
 	return channel_set_table(cluster->channel, &table);
 }
 
-/* Which nodes are to leave. */
-static enum err mark_draining(struct cluster *cluster, struct index_reader *reader)
+static void take_row(struct cluster_node *node, const struct row_node *row)
+{
+	uint64_t more_ms = row->away_ms > node->away_ms ? row->away_ms - node->away_ms : 0;
+	/* So much of what was seen is written down now. */
+	node->seen_away_ms -= more_ms < node->seen_away_ms ? more_ms : node->seen_away_ms;
+	node->number = row->number;
+	node->away_ms = row->away_ms;
+	node->maintenance_until_ms = row->maintenance_until_ms;
+	node->is_draining = row->state == NODE_ROW_DRAINING;
+}
+
+/* What the rows of the nodes say besides. */
+static enum err take_rows(struct cluster *cluster, struct index_reader *reader)
 {
 	enum err err = index_view_begin(reader);
 	for (size_t i = 0; !err && i < cluster->node_count; i++) {
-		struct cluster_node *node = cluster->nodes[i];
 		struct row_node row;
-		node->is_draining = index_node_find(reader, node->channel.id, &row) == ERR_OK &&
-			row.state == NODE_ROW_DRAINING;
+		if (index_node_find(reader, cluster->nodes[i]->channel.id, &row) == ERR_OK)
+			take_row(cluster->nodes[i], &row);
 	}
 	if (!err)
 		index_view_end(reader);
@@ -242,7 +251,7 @@ static enum err refresh(struct cluster *cluster, struct index_reader *reader)
 	if (!err)
 		err = take_nodes(cluster, nodes, count);
 	if (!err)
-		err = mark_draining(cluster, reader);
+		err = take_rows(cluster, reader);
 	free(nodes);
 	if (!err)
 		cluster->generation = generation;
@@ -259,14 +268,10 @@ static void tick(struct timer *timer)
 			trace_event(node->trace, TRACE_ERROR, 0,
 				"the list of nodes could not be read: %s", err_text(err));
 	}
-	if (cluster_is_left_behind(cluster) && !node->has_failed) {
-		trace_event(node->trace, TRACE_ERROR, 0, "%s",
-			channel_refusal_text(CHANNEL_REFUSED_EPOCH));
-		node->failure = ERR_CONFLICT;
-		node->has_failed = true;
-		kill(getpid(), SIGTERM);
-	}
+	if (cluster_is_left_behind(cluster) && !node->has_failed)
+		node_fail(node, ERR_CONFLICT, "%s", channel_refusal_text(CHANNEL_REFUSED_EPOCH));
 	cluster_steward_tick(cluster);
+	cluster_away_tick(cluster);
 	timer_set(cluster->loop, timer, CLUSTER_TICK_MS);
 }
 

@@ -19,6 +19,12 @@
  *
  * Everything but what says otherwise happens on the first loop for clients. */
 #define CLUSTER_TICK_MS 500
+#define CLUSTER_SUSPECT_MS 5000 /* not linked for so long: away */
+#define CLUSTER_AWAY_COMMIT_MS 600000 /* of time away; see server/cluster_away.c */
+
+/* The setting that says after how many ms away a node is given up; text; "0": never. */
+#define CLUSTER_GONE_AFTER "node.gone-after"
+#define CLUSTER_GONE_AFTER_MS UINT64_C(86400000)
 
 /* What a node says of itself when it is asked (PEER_STATUS): the id of its log, the log index
  * that is applied, its wall clock in ms, a log index and the digest of its state hash there,
@@ -46,6 +52,10 @@ struct cluster_node {
 	bool is_draining; /* by its row */
 	struct peer_call call; /* PEER_STATUS */
 	bool is_asked;
+	uint16_t number; /* what its row says: */
+	uint64_t away_ms, maintenance_until_ms;
+	uint64_t seen_away_ms; /* by this node, which leads; not in its row yet */
+	uint64_t gone_due_ms; /* when it may be tried to give it up */
 	uint64_t log_id, applied;
 	struct state_peer state; /* its rows, of ours */
 	uint64_t silent_ms;
@@ -83,6 +93,14 @@ struct cluster {
 	struct cluster_node *nodes[ROW_NODES_MAX];
 
 	struct steward steward;
+	struct index_proposal away_proposal;
+	uint8_t away_bytes[160];
+	bool is_away_proposed;
+	uint64_t away_tick_ms; /* of the last tick as leader; 0: there was none */
+	_Atomic uint16_t gone_wanted; /* number of a node that the control thread is to give up */
+	struct consensus_change rest_change;
+	bool is_resting;
+	uint64_t rest_due_ms;
 	_Atomic unsigned linked_count; /* other nodes, as of the last tick */
 	_Atomic bool has_majority; /* as of the last tick: so many voters are linked */
 };
@@ -177,6 +195,12 @@ MUST_USE enum err cluster_make_token(
 void cluster_rest_init(struct cluster *cluster);
 MUST_USE enum err cluster_close_writes(struct cluster *cluster, struct id node, bool are_closed);
 MUST_USE enum err cluster_end_node(struct cluster *cluster, struct id node);
+
+/* Nodes that are away: server/cluster_away.c. On the loop, each tick, after the steward's. */
+void cluster_away_tick(struct cluster *cluster);
+
+/* CLUSTER_GONE_AFTER, in ms; 0: never. Under a view. */
+uint64_t cluster_read_gone_after(struct index_reader *reader);
 
 /* The steward: server/cluster_steward.c. On the loop, each tick. */
 void cluster_steward_init(struct cluster *cluster);

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "server/cluster.h"
+#include "server/control_gone.h"
 #include "server/control_priv.h"
 #include "server/node.h"
 #include "server/thread.h"
@@ -22,6 +24,7 @@ struct control {
 	struct node *node;
 	int fd;
 	int stop_fd;
+	int wake_fd;
 	pthread_t thread;
 	struct control_place place;
 };
@@ -51,14 +54,37 @@ static void answer(struct control *control, int fd)
 	free(line);
 }
 
+/* What the cluster wants done by a thread that may wait. */
+static void give_up(struct control *control)
+{
+	uint64_t count;
+	struct cluster *cluster = control->node->cluster;
+	if (read(control->wake_fd, &count, sizeof count) < 0 || !control->node->is_ready)
+		return;
+	uint16_t number = atomic_load(&cluster->gone_wanted);
+	if (number > 0)
+		control_give_up(control->node, number);
+	atomic_store(&cluster->gone_wanted, 0);
+}
+
+void control_wake(struct control *control)
+{
+	uint64_t one = 1;
+	if (control && write(control->wake_fd, &one, sizeof one) < 0)
+		return; /* it is awake */
+}
+
 static void *run(void *arg)
 {
 	struct control *control = arg;
-	struct pollfd fds[2] = {
-		{.fd = control->fd, .events = POLLIN}, {.fd = control->stop_fd, .events = POLLIN}};
-	while (poll(fds, 2, -1) >= 0 || errno == EINTR) {
+	struct pollfd fds[3] = {{.fd = control->fd, .events = POLLIN},
+		{.fd = control->stop_fd, .events = POLLIN},
+		{.fd = control->wake_fd, .events = POLLIN}};
+	while (poll(fds, 3, -1) >= 0 || errno == EINTR) {
 		if (fds[1].revents)
 			break;
+		if (fds[2].revents)
+			give_up(control);
 		if (!fds[0].revents)
 			continue;
 		int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC);
@@ -105,7 +131,9 @@ enum err control_open(struct node *node, char *message, struct control **ret_con
 	control->fd = -1;
 	control->place.dir_fd = -1;
 	control->stop_fd = eventfd(0, EFD_CLOEXEC);
-	enum err err = control->stop_fd < 0 ? ERR_LIMIT : bind_socket(control, message);
+	control->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	enum err err = control->stop_fd < 0 || control->wake_fd < 0 ? ERR_LIMIT
+								    : bind_socket(control, message);
 	if (!err && pthread_create(&control->thread, NULL, run, control) != 0)
 		err = ERR_NO_MEMORY;
 	if (err) {
@@ -113,6 +141,8 @@ enum err control_open(struct node *node, char *message, struct control **ret_con
 			close(control->fd);
 		if (control->stop_fd >= 0)
 			close(control->stop_fd);
+		if (control->wake_fd >= 0)
+			close(control->wake_fd);
 		control_place_close(&control->place);
 		free(control);
 		return err;
@@ -134,5 +164,6 @@ void control_close(struct control *control)
 	control_place_close(&control->place);
 	close(control->fd);
 	close(control->stop_fd);
+	close(control->wake_fd);
 	free(control);
 }

@@ -25,6 +25,10 @@ struct node;
  * replaced: the caller holds the lock of the state directory. */
 MUST_USE enum err control_open(struct node *node, char *message, struct control **ret_control);
 
+/* Has the thread look whether something else is to be done (cluster.gone_wanted). Any thread. NULL
+ * is fine. */
+void control_wake(struct control *control);
+
 /* Answers what is being answered and ends. NULL is fine. Blocks. */
 void control_close(struct control *control);
 

@@ -12,6 +12,7 @@
 #include "server/control_check.h"
 #include "server/control_cluster.h"
 #include "server/control_drive.h"
+#include "server/control_gone.h"
 #include "server/control_health.h"
 #include "server/control_layout.h"
 #include "server/control_leave.h"
@@ -458,6 +459,8 @@ static const struct {
 	{"drive.safe-to-remove", control_drive_safe_to_remove},
 	{"cluster.confirm", control_cluster_confirm},
 	{"cluster.rest", control_cluster_rest},
+	{"node.gone", control_node_gone},
+	{"node.gone-after", control_node_gone_after},
 	{"net.test", control_net_test},
 	{"time.check", control_time_check},
 	{"layout.show", control_layout_show},

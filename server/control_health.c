@@ -51,11 +51,17 @@ static void judge_nodes(const struct facts *facts, struct findings *findings)
 	for (size_t i = 0; i < facts->node_count; i++) {
 		const struct fact_node *node = &facts->nodes[i];
 		int64_t ahead_ms = node->view.ahead_ms;
+		const char *state = facts_state_text(facts, node);
 		if (node->view.differs)
 			find(findings, HEALTH_STATE_DIFFERS, "node %s, at log index %llu",
 				node->name, (unsigned long long)node->view.differs_at);
-		if (!node->is_up)
-			find(findings, HEALTH_NODE_AWAY, "node %s is away", node->name);
+		if (facts_is_in_maintenance(facts, node))
+			find(findings, HEALTH_NODE_MAINTENANCE, "node %s is %s", node->name,
+				node->is_up ? "up" : "away");
+		else if (!node->is_up && strcmp(state, "gone") == 0)
+			find(findings, HEALTH_NODE_GONE, "node %s is gone", node->name);
+		else if (!node->is_up)
+			find(findings, HEALTH_NODE_AWAY, "node %s is %s", node->name, state);
 		else if (node->view.has_time && llabs(ahead_ms) > CLOCK_SKEW_MS)
 			find(findings, HEALTH_CLOCK_SKEW, "the clock of node %s is %lld ms %s",
 				node->name, llabs(ahead_ms), ahead_ms > 0 ? "ahead" : "behind");
@@ -226,7 +232,7 @@ static const char *state_of(const struct facts *facts)
 static json_t *node_json(const struct facts *facts, const struct fact_node *node)
 {
 	json_t *json = json_pack("{s:i, s:s, s:s, s:s, s:s, s:b, s:b}", "number", node->number,
-		"name", node->name, "state", node->is_up ? "up" : "away", "duty",
+		"name", node->name, "state", facts_state_text(facts, node), "duty",
 		node->is_leader           ? "leader"
 			: node->is_voter  ? "voter"
 			: node->is_member ? "learner"
@@ -367,7 +373,7 @@ static json_t *tree_node(const struct facts *facts, const struct fact_node *node
 {
 	json_t *drives = json_array();
 	json_t *json = json_pack("{s:s, s:s, s:i, s:s, s:o}", "type", "node", "name", node->name,
-		"number", node->number, "state", node->is_up ? "up" : "away", "children", drives);
+		"number", node->number, "state", facts_state_text(facts, node), "children", drives);
 	add_int(json, "weight", 0);
 	for (size_t i = 0; i < facts->drive_count; i++) {
 		const struct fact_drive *drive = &facts->drives[i];

@@ -58,7 +58,7 @@ static json_t *show_json(const struct facts *facts, const struct fact_node *node
 	char id[2 * ID_LEN + 1];
 	hex_encode(node->id.bytes, ID_LEN, id);
 	json_t *json = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b}", "number",
-		node->number, "name", node->name, "id", id, "state", node->is_up ? "up" : "away",
+		node->number, "name", node->name, "id", id, "state", facts_state_text(facts, node),
 		"duty",
 		node->is_leader           ? "leader"
 			: node->is_voter  ? "voter"
@@ -73,6 +73,8 @@ static json_t *show_json(const struct facts *facts, const struct fact_node *node
 		json_object_set_new(json, "since_ms", json_integer(node->since_ms));
 	if (node->joined_ms > 0)
 		json_object_set_new(json, "joined_ms", json_integer(node->joined_ms));
+	if (node->away_ms > 0)
+		json_object_set_new(json, "away_counted_ms", json_integer(node->away_ms));
 	if (node->maintenance_until_ms > now_ms)
 		json_object_set_new(
 			json, "maintenance_until_ms", json_integer(node->maintenance_until_ms));
@@ -104,21 +106,36 @@ enum err control_node_show(
 
 /* --- rubus node maintenance ------------------------------------------------------------------- */
 
+/* "20m", "2h", or a number of minutes; 0: neither. */
+static long read_minutes(const json_t *request)
+{
+	const char *text = argument(request, "for");
+	bool is_plain = !*text;
+	char *end;
+	if (is_plain)
+		text = argument(request, "minutes");
+	long count = strtol(text, &end, 10);
+	if (*text < '0' || *text > '9' || count > MAINTENANCE_MINUTES_MAX)
+		return 0;
+	if (!is_plain && strcmp(end, "h") == 0)
+		return count * 60;
+	return strcmp(end, is_plain ? "" : "m") == 0 ? count : 0;
+}
+
 static enum err read_until(
 	struct node *node, const json_t *request, uint64_t *ret_until_ms, char *message)
 {
-	const char *what = argument(request, "what"), *minutes = argument(request, "minutes");
-	char *end;
+	const char *what = argument(request, "what");
+	bool has_time = *argument(request, "minutes") || *argument(request, "for");
 	*ret_until_ms = 0;
 	if (strcmp(what, "off") == 0)
-		return *minutes ? node_refuse(message, ERR_INVALID, "off needs no --minutes")
-				: ERR_OK;
-	long count = strtol(minutes, &end, 10);
+		return has_time ? node_refuse(message, ERR_INVALID, "off needs no time") : ERR_OK;
 	if (strcmp(what, "on") != 0)
-		return node_refuse(message, ERR_INVALID, "say on --minutes N, or off");
-	if (!*minutes || *end || count < 1 || count > MAINTENANCE_MINUTES_MAX)
-		return node_refuse(message, ERR_INVALID, "on needs --minutes, 1 to %d",
-			MAINTENANCE_MINUTES_MAX);
+		return node_refuse(message, ERR_INVALID, "say on --for 20m, or off");
+	long count = read_minutes(request);
+	if (count < 1 || count > MAINTENANCE_MINUTES_MAX)
+		return node_refuse(message, ERR_INVALID,
+			"on needs --for, such as 20m or 2h, or --minutes; at most 7 days");
 	*ret_until_ms = (uint64_t)clock_wall_ms(node->clock) + (uint64_t)count * MINUTE_MS;
 	return ERR_OK;
 }

@@ -43,6 +43,7 @@ static void take_node(struct facts *facts, const struct row_node *row)
 	node->state = row->state;
 	node->joined_ms = row->joined_ms;
 	node->maintenance_until_ms = row->maintenance_until_ms;
+	node->away_ms = row->away_ms;
 	copy_text(node->name, sizeof node->name, row->name);
 	copy_text(node->zone, sizeof node->zone, row->zone);
 	copy_text(node->addresses, sizeof node->addresses, row->addresses);
@@ -432,6 +433,26 @@ unsigned facts_voters_without(
 		there -= node->is_voter && node->is_up && is_among(node, more, more_count);
 	}
 	return there;
+}
+
+bool facts_is_in_maintenance(const struct facts *facts, const struct fact_node *node)
+{
+	int64_t now_ms = clock_wall_ms(facts->node->clock);
+	return now_ms > 0 && node->maintenance_until_ms > (uint64_t)now_ms;
+}
+
+const char *facts_state_text(const struct facts *facts, const struct fact_node *node)
+{
+	bool has_drives = false;
+	for (size_t i = 0; i < facts->drive_count; i++)
+		has_drives |= facts->drives[i].node == node;
+	if (node->is_up)
+		return "up";
+	if (facts_is_in_maintenance(facts, node))
+		return "maintenance";
+	if (node->view.is_known && node->view.changed_ms < CLUSTER_SUSPECT_MS)
+		return "suspect";
+	return has_drives || node->role == NODE_ROLE_WITNESS ? "away" : "gone";
 }
 
 void facts_format_away(const struct facts *facts, char *text, size_t cap)

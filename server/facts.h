@@ -19,7 +19,7 @@ struct fact_node {
 	char zone[ROW_ZONE_LEN_MAX + 1];
 	char addresses[ROW_ADDRESSES_LEN_MAX + 1];
 	uint8_t role, state;
-	uint64_t joined_ms, maintenance_until_ms;
+	uint64_t joined_ms, maintenance_until_ms, away_ms;
 	bool is_own, is_up;
 	bool is_member, is_voter, is_leader;
 	int64_t since_ms; /* of is_up; 0: unknown */
@@ -89,6 +89,12 @@ MUST_USE enum err facts_simulate(const struct facts *facts, const struct fact_no
 /* How many voters would be there without these nodes. */
 unsigned facts_voters_without(
 	const struct facts *facts, const struct fact_node *const *more, size_t more_count);
+
+/* "up", "suspect", "away", "maintenance": not up on purpose; "gone": its drives were given up. */
+const char *facts_state_text(const struct facts *facts, const struct fact_node *node);
+
+/* Is it to be away, or to be left alone, on purpose? */
+bool facts_is_in_maintenance(const struct facts *facts, const struct fact_node *node);
 
 /* Names of the nodes that are not up, with commas; empty: all are. */
 void facts_format_away(const struct facts *facts, char *text, size_t cap);

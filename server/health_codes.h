@@ -36,6 +36,9 @@
 		"Bring back what is away before anything else is stopped.") \
 	X(NODE_AWAY, WARNING, "A node is not linked to this one.", \
 		"Start it, or look at the network between: rubus net test") \
+	X(NODE_GONE, WARNING, "A node was given up: what its drives held is made anew on others.", \
+		"Take it out with rubus node remove; if it comes back it is wiped and joins " \
+		"again.") \
 	X(DRIVE_DOWN, WARNING, "A drive of the cluster is not in service.", \
 		"On its node: rubus drive list says why.") \
 	X(SHARDS_MISSING, WARNING, \
@@ -70,6 +73,9 @@
 	X(REPAIR_PAUSED, NOTICE, "Nothing is repaired or moved, on no node.", \
 		"rubus repair resume") \
 	X(SCRUB_PAUSED, NOTICE, "Damage is not looked for, on no node.", "rubus scrub resume") \
+	X(NODE_MAINTENANCE, NOTICE, \
+		"A node is in maintenance: it is not given up, read from last, and does not lead.", \
+		"Nothing: it ends by itself, or with rubus node maintenance NODE off.") \
 	X(SHARDS_ELSEWHERE, NOTICE, "Shards are on other drives than the ring says.", \
 		"Nothing: they are found there.") \
 	X(DRIVE_UNUSED, NOTICE, "A drive is in service, and the ring gives it nothing to hold.", \

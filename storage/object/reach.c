@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/object/reach.h"
 
+#include "storage/bytes.h"
 #include "storage/object/store.h"
 
 /* The place of a drive of another node; whoever had it before is forgotten. */
@@ -83,10 +84,25 @@ bool reach_is_avoided(struct store_loop *loop, uint16_t number)
 	return loop_now_ms(loop->loop) < place_of(loop, number)->avoid_until_ms;
 }
 
+uint64_t reach_resting_mark(struct id node)
+{
+	return get_le64(node.bytes) | 1; /* never 0 */
+}
+
+static bool is_resting(const struct store *store, struct id node)
+{
+	for (unsigned i = 0; i < STORE_RESTING_MAX; i++)
+		if (atomic_load(&store->resting[i]) == reach_resting_mark(node))
+			return true;
+	return false;
+}
+
 uint32_t reach_distance(struct store_loop *loop, const struct site *site)
 {
 	if (!site_is_remote(site))
 		return 0;
+	if (is_resting(loop->store, site->node))
+		return UINT32_MAX;
 	struct peer_info info;
 	peer_info(loop->peers, site->node, &info);
 	return 1 + (info.rtt_us < UINT32_MAX ? info.rtt_us : UINT32_MAX - 1);

@@ -41,6 +41,9 @@ void reach_find(struct store_loop *loop, uint16_t number, struct site *ret_site)
 /* Is the drive better left alone now? Never one of this node. */
 bool reach_is_avoided(struct store_loop *loop, uint16_t number);
 
+/* A node in maintenance, as store.resting has it: read from last. */
+uint64_t reach_resting_mark(struct id node);
+
 /* The farther, the more; a drive of this node: 0. */
 uint32_t reach_distance(struct store_loop *loop, const struct site *site);
 

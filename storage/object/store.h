@@ -31,12 +31,15 @@ struct missed {
 	unsigned count;
 };
 
+#define STORE_RESTING_MAX 8 /* nodes that are about to be away on purpose */
+
 struct store {
 	struct index *index;
 	struct store_drive drives[STORE_DRIVES_MAX];
 	_Atomic unsigned drive_count; /* goes up while others read, when the entry is written */
 	atomic_uint_least64_t census_index; /* other nodes could not tell this one what to free up
 					     * to there; 0: never */
+	atomic_uint_least64_t resting[STORE_RESTING_MAX]; /* reach_resting_mark() of nodes */
 	struct missed missed; /* nodes that this one could not tell */
 	uint32_t extent_len_max; /* of new extents; 0: EXTENT_LEN_MAX */
 	struct clock *clock;

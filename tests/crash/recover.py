@@ -230,7 +230,43 @@ def rest(cases, rng):
             equal([node.process.wait(timeout=10) for node in cluster.nodes[:2]], [0, 0])
 
 
-PARTS = {"majority": lost_majority, "survivors": two_survivors, "rest": rest}
+def state_of(node, name):
+    return node.run("node", "show", name)["state"]
+
+
+def gone(cases, rng):
+    with tempfile.TemporaryDirectory(prefix="gone-") as parent, Cluster(cases.build, parent, 4) as cluster:
+        first, *others = cluster.nodes
+        victim = others[-1]
+        for node in cluster.nodes[:3]:
+            node.run("quorum")
+        bodies = put_all(cluster, rng, (10, 3000, 150000, 400000), 24)
+        with cases.case("a node that is away is suspect, then away, and stays in the ring"):
+            victim.kill()
+            wait_until(lambda: state_of(first, "node4") == "suspect", 5, "suspect")
+            wait_until(lambda: state_of(first, "node4") == "away", 10, "away")
+            assert "NODE_AWAY" in health(first), health(first)
+        with cases.case("in maintenance a node raises no alarm and does not count as away"):
+            first.run("node", "gone-after", "4s")
+            first.run("node", "maintenance", "node4", "on", "--for", "20m")
+            assert not {"NODE_AWAY", "NODE_GONE"} & health(first), health(first)
+            time.sleep(8)
+            equal(state_of(first, "node4"), "maintenance")
+        with cases.case("who leads and is in maintenance gives the lead away"):
+            leader = cluster.leader()
+            first.run("node", "maintenance", leader.name, "on", "--for", "20m")
+            wait_until(lambda: cluster.leader() not in (None, leader), 20, "another leads")
+            first.run("node", "maintenance", leader.name, "off")
+        with cases.case("a node that was away for long is given up, and its shards are made anew"):
+            first.run("node", "maintenance", "node4", "off")
+            wait_until(lambda: state_of(first, "node4") == "gone", 60, lambda: first.log_tail())
+            wait_until(lambda: not {"SHARDS_MISSING", "DATA_AT_RISK", "SHARDS_ELSEWHERE"} & health(first), 60,
+                       lambda: str(health(first)))
+            for node in cluster.nodes[:3]:
+                read_all(node, bodies)
+
+
+PARTS = {"majority": lost_majority, "survivors": two_survivors, "rest": rest, "gone": gone}
 
 
 def main():

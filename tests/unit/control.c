@@ -28,6 +28,7 @@ static void set_up(void)
 	ck_assert_int_eq(mkdir(state_dir, 0700), 0);
 	config.state_dir = state_dir;
 	node.config = &config;
+	node.is_ready = true;
 	control = NULL;
 }
 
