@@ -17,7 +17,7 @@ import time
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
 from cases import Cases, equal, say, wait_until
-from cluster import Cluster
+from cluster import Cluster, ClusterNode
 from wire import Wire
 
 BUCKET = "recover"
@@ -113,6 +113,15 @@ def lost_majority(cases, rng):
             equal(wire.put(BUCKET, "after", bodies["after"]).status, 200)
             quorum = survivor.run("quorum")
             equal((quorum["voters"], len(quorum["members"])), (1, 1))
+        with cases.case("when the lost nodes are given up, objects of any size are taken again"):
+            equal(wire.put(BUCKET, "big", b"b" * 300000).status, 503)
+            for node in lost:
+                survivor.run("node", "gone", node.name, "--force")
+            survivor.run("layout", "apply")
+            bodies["big"] = rng.randbytes(300000)
+            wait_until(lambda: wire.put(BUCKET, "big", bodies["big"]).status == 200, 30,
+                       lambda: str(survivor.run("status")["cluster"]))
+            read_all(survivor, bodies)
         with cases.case("what is deleted is not collected before the recovery is confirmed"):
             assert "COLLECTION_HELD" in health(survivor), health(survivor)
             equal(survivor.run("cluster", "confirm")["was_held"], True)
@@ -235,35 +244,37 @@ def state_of(node, name):
 
 
 def gone(cases, rng):
-    with tempfile.TemporaryDirectory(prefix="gone-") as parent, Cluster(cases.build, parent, 4) as cluster:
-        first, *others = cluster.nodes
-        victim = others[-1]
-        for node in cluster.nodes[:3]:
-            node.run("quorum")
+    """Four nodes with the ring of three of them, so that the fourth is the place for what one of them held."""
+    with tempfile.TemporaryDirectory(prefix="gone-") as parent, Cluster(cases.build, parent, 3) as cluster:
+        first, _, victim = cluster.nodes
+        cluster.nodes.append(ClusterNode(cases.build, parent, "node4"))
+        cluster.join(cluster.nodes[-1])
+        cluster.give_key()
         bodies = put_all(cluster, rng, (10, 3000, 150000, 400000), 24)
         with cases.case("a node that is away is suspect, then away, and stays in the ring"):
             victim.kill()
-            wait_until(lambda: state_of(first, "node4") == "suspect", 5, "suspect")
-            wait_until(lambda: state_of(first, "node4") == "away", 10, "away")
+            wait_until(lambda: state_of(first, "node3") == "suspect", 5, "suspect")
+            wait_until(lambda: state_of(first, "node3") == "away", 10, "away")
             assert "NODE_AWAY" in health(first), health(first)
         with cases.case("in maintenance a node raises no alarm and does not count as away"):
             first.run("node", "gone-after", "4s")
-            first.run("node", "maintenance", "node4", "on", "--for", "20m")
+            first.run("node", "maintenance", "node3", "on", "--for", "20m")
             assert not {"NODE_AWAY", "NODE_GONE"} & health(first), health(first)
             time.sleep(8)
-            equal(state_of(first, "node4"), "maintenance")
+            equal(state_of(first, "node3"), "maintenance")
         with cases.case("who leads and is in maintenance gives the lead away"):
             leader = cluster.leader()
             first.run("node", "maintenance", leader.name, "on", "--for", "20m")
             wait_until(lambda: cluster.leader() not in (None, leader), 20, "another leads")
             first.run("node", "maintenance", leader.name, "off")
         with cases.case("a node that was away for long is given up, and its shards are made anew"):
-            first.run("node", "maintenance", "node4", "off")
-            wait_until(lambda: state_of(first, "node4") == "gone", 60, lambda: first.log_tail())
+            first.run("node", "maintenance", "node3", "off")
+            wait_until(lambda: state_of(first, "node3") == "gone", 60, lambda: first.log_tail())
             wait_until(lambda: not {"SHARDS_MISSING", "DATA_AT_RISK", "SHARDS_ELSEWHERE"} & health(first), 60,
                        lambda: str(health(first)))
-            for node in cluster.nodes[:3]:
-                read_all(node, bodies)
+            for node in cluster.nodes:
+                if node is not victim:
+                    read_all(node, bodies)
 
 
 PARTS = {"majority": lost_majority, "survivors": two_survivors, "rest": rest, "gone": gone}
