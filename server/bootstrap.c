@@ -46,6 +46,12 @@ enum err node_propose(
 		index_propose(node->index, &waiting.proposal);
 		err = completion_wait(&waiting.completion);
 	}
+	if (err == ERR_VERSION)
+		trace_event(node->trace, TRACE_WARNING, 0,
+			"command %s is not proposed: not all nodes know it (version %u; all know "
+			"%u); upgrade the others first",
+			command_type_name(command->type), command_type_version(command->type),
+			index_known_command_version(node->index));
 	if (!err) {
 		*ret_result = waiting.proposal.result;
 		err = command_code_err(ret_result->code);

@@ -6,6 +6,7 @@
 #include "storage/err.h"
 #include "storage/id.h"
 #include "storage/peer.h"
+#include "storage/version_bump.h"
 
 /* The node channel: what travels on a connection between two nodes. Integers are little-endian.
  *
@@ -74,7 +75,7 @@
  * algorithms authenticate and do not encrypt; the handshake and a join are always encrypted.
  */
 #define CHANNEL_VERSION_MIN 1
-#define CHANNEL_VERSION_MAX 1
+#define CHANNEL_VERSION_MAX (1 + RUBUS_TEST_VERSION_BUMP)
 
 #define CHANNEL_MAC_LEN 32
 #define CHANNEL_KEY_LEN 32

@@ -88,6 +88,7 @@ static const struct cli_column quorum_columns[] = {
 	{"commit", "commit", CLI_KIND_COUNT},
 	{"voters", "voters", CLI_KIND_COUNT},
 	{"needed", "needed", CLI_KIND_COUNT},
+	{"commands known", "command_version", CLI_KIND_COUNT},
 };
 
 enum cli_exit cli_run_quorum(struct cli *cli)

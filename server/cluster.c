@@ -13,6 +13,7 @@
 #include "server/loop_call.h"
 #include "server/node.h"
 #include "storage/bytes.h"
+#include "storage/meta/index_ledger.h"
 
 #define MACHINE_ID_PATH "/etc/machine-id"
 #define NODES_NAME "nodes"
@@ -230,6 +231,9 @@ static enum err take_rows(struct cluster *cluster, struct index_reader *reader)
 		if (index_node_find(reader, cluster->nodes[i]->channel.id, &row) == ERR_OK)
 			take_row(cluster->nodes[i], &row);
 	}
+	uint16_t version;
+	if (!err && index_command_version(reader, &version) == ERR_OK)
+		index_set_command_version(cluster->node->index, version);
 	if (!err)
 		index_view_end(reader);
 	return err;
@@ -496,13 +500,16 @@ static void describe(
 	put->name = bytes_of(config->node_name);
 	put->zone = bytes_of(config->zone);
 	put->addresses = bytes_of(addresses);
+	put->version_min = 1;
+	put->version_max = COMMAND_VERSION;
 	put->role = config->role == CONFIG_ROLE_WITNESS ? NODE_ROLE_WITNESS : NODE_ROLE_STORAGE;
 }
 
 static bool is_as_described(const struct row_node *row, const struct command_node_put *put)
 {
 	return bytes_is_equal(row->name, put->name) && bytes_is_equal(row->zone, put->zone) &&
-		bytes_is_equal(row->addresses, put->addresses) && row->role == put->role;
+		bytes_is_equal(row->addresses, put->addresses) && row->role == put->role &&
+		row->version_min == put->version_min && row->version_max == put->version_max;
 }
 
 enum err cluster_introduce(struct cluster *cluster, char *message)

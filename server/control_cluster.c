@@ -137,9 +137,9 @@ enum err control_quorum(
 	consensus_info(node->consensus, &info);
 	consensus_raft_members(node->consensus, &members);
 	json_t *list = members_json(&members, info.leader, &voters);
-	*ret_result = json_pack("{s:s, s:I, s:I, s:b, s:i, s:i, s:o}", "role", roles[info.role],
-		"term", (json_int_t)info.term, "commit", (json_int_t)info.commit_index,
-		"has_leader", info.leader != 0, "voters", voters, "needed", voters / 2 + 1,
-		"members", list);
+	*ret_result = json_pack("{s:i, s:s, s:I, s:I, s:b, s:i, s:i, s:o}", "command_version",
+		index_known_command_version(node->index), "role", roles[info.role], "term",
+		(json_int_t)info.term, "commit", (json_int_t)info.commit_index, "has_leader",
+		info.leader != 0, "voters", voters, "needed", voters / 2 + 1, "members", list);
 	return ERR_OK;
 }

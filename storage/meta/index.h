@@ -116,7 +116,8 @@ struct index_proposal {
 	enum err err; /* ERR_OK: result holds. ERR_UNAVAILABLE, ERR_NO_SPACE: it was not done; the
 		       * latter for commands that need what is low. ERR_UNKNOWN: it may
 		       * or may not be done; a write hold is then kept while the session lives.
-		       * ERR_CLOSED: the session was closed; not done. */
+		       * ERR_CLOSED: the session was closed; not done. ERR_VERSION: not all members
+		       * know such commands; not done. */
 	struct command_result result;
 
 	/* Of the index. */
@@ -127,6 +128,11 @@ struct index_proposal {
 	uint64_t session, sequence;
 	uint64_t due_ns;
 };
+
+/* What all members know (index_command_version()), as whoever watches the nodes has seen it last;
+ * newer commands are not proposed. COMMAND_VERSION at first. Any thread. */
+void index_set_command_version(struct index *index, uint16_t version);
+uint16_t index_known_command_version(const struct index *index);
 
 /* Proposes a command, exactly once. At most COMMAND_IN_FLIGHT_MAX are in flight; more wait inside.
  * Never calls back before it returns. Any loop. */

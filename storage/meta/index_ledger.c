@@ -351,7 +351,8 @@ enum err index_command_version(struct index_reader *reader, uint16_t *ret_versio
 			break;
 		if (err != ERR_OK)
 			return err;
-		uint16_t knows = row.version_max > 0 ? row.version_max : 1;
+		/* That it has a row is of version 2. */
+		uint16_t knows = row.version_max > 0 ? row.version_max : 2;
 		version = knows < version ? knows : version;
 	}
 	*ret_version = version;

@@ -57,6 +57,7 @@ struct index {
 	_Atomic uint64_t commands;
 	_Atomic uint64_t access_key_generation;
 	_Atomic uint64_t node_generation;
+	_Atomic uint16_t command_version;
 
 	pthread_mutex_t lock; /* of what follows, for a few instructions */
 	struct ring_snapshot *ring;

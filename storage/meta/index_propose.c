@@ -6,6 +6,7 @@
  * (P2) A proposal has one session for all its life. If that was closed it ends with ERR_CLOSED, and
  *      the next session is opened at once.
  * (P3) One that finds no session for INDEX_PATIENCE_MS ends with ERR_UNAVAILABLE: it never left.
+ * (P4) One that not all members know never leaves: a member that does not could not apply it.
  */
 #include "storage/meta/index_priv.h"
 
@@ -92,6 +93,10 @@ void index_propose(struct index *index, struct index_proposal *proposal)
 	proposal->err = ERR_OK;
 	proposal->due_ns = clock_mono_ns(index->setup.clock) +
 		INDEX_PATIENCE_MS * UINT64_C(1000000);
+	if (command_type_version(proposal->bytes[1]) > atomic_load(&index->command_version)) {
+		end_unsent(proposal, ERR_VERSION);
+		return;
+	}
 	if (command_is_growth(proposal->bytes) && !index_may_grow(index)) {
 		end_unsent(proposal, ERR_NO_SPACE);
 		return;
@@ -243,8 +248,19 @@ enum err index_report(struct index *index)
 	return index_report_past(index, UINT64_MAX);
 }
 
+void index_set_command_version(struct index *index, uint16_t version)
+{
+	atomic_store(&index->command_version, version);
+}
+
+uint16_t index_known_command_version(const struct index *index)
+{
+	return atomic_load(&index->command_version);
+}
+
 void index_propose_init(struct index *index)
 {
+	atomic_store(&index->command_version, COMMAND_VERSION);
 	index->next_sequence = 1;
 	atomic_store(&index->next_extent, 1);
 }
