@@ -118,6 +118,7 @@ static enum err propose(struct request *request)
 	put->attributes.owner = request->bucket.owner;
 	put->invocation = op->invocation;
 	body_describe(&op->body, &put->body);
+	command.session = put_session(&op->body.put);
 	op->checksum = put->body.checksums[0];
 	return request_propose(request, &command);
 }

@@ -25,6 +25,7 @@ static enum err propose(struct request *request)
 	part->upload = op->upload;
 	part->part = op->number;
 	body_describe(&op->body, &part->body);
+	command.session = put_session(&op->body.put);
 	body_checksum(&op->body, op->algorithm, &part->body.checksums[0]);
 	return request_propose(request, &command);
 }

@@ -265,6 +265,7 @@ static enum err propose_bytes(struct request *request, struct op_part_copy *op)
 	part->upload = op->upload;
 	part->part = op->number;
 	put_body(&op->bytes->put, &part->body);
+	command.session = put_session(&op->bytes->put);
 	part->body.etag = op->etag;
 	part->body.checksums[0] = op->checksum;
 	return request_propose(request, &command);

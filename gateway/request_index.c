@@ -48,6 +48,7 @@ enum err request_propose(struct request *request, const struct command *command)
 	request->proposal.loop = request->loop->loop;
 	request->proposal.bytes = request->text;
 	request->proposal.done = proposal_done;
+	request->proposal.made_in = command->session;
 	request->is_proposed = true;
 	request->is_proposal_done = false;
 	request_hold(request);

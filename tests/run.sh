@@ -41,6 +41,7 @@
 #   seven     one node that grows to seven
 #   claims    an older copy of a drive, and a drive that moves to another node
 #   recover   a majority that is lost for ever, and what goes on without it
+#   rolling   three nodes that are upgraded one by one while clients write
 #   partition three nodes that are cut off from one another; needs root
 #   histories what racing clients were answered, held against the rules of a register
 set -u
@@ -70,6 +71,7 @@ grow       1200 shared tests/crash/grow.py $release
 seven       600 shared tests/crash/grow.py $release --slow
 claims      600 shared tests/crash/claims.py $release
 recover    1200 shared tests/crash/recover.py $release
+rolling    600 shared tests/crash/rolling.py $release
 full        900 shared tests/s3/full.py $release
 drives     1200 shared tests/crash/drives.py $release
 backup      900 shared tests/crash/backup.py $release

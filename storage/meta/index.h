@@ -111,6 +111,7 @@ struct index_proposal {
 		bytes; /* of command_encode(); borrowed until done(), which may change its header */
 	size_t len;
 	void (*done)(struct index_proposal *proposal);
+	uint64_t made_in; /* the session that gave the extents it names their ids; 0: any will do */
 
 	/* In done(): */
 	enum err err; /* ERR_OK: result holds. ERR_UNAVAILABLE, ERR_NO_SPACE: it was not done; the

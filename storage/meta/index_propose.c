@@ -3,10 +3,10 @@
  *
  * (P1) Sequences are given in the order in which proposals leave, and never more than
  *      COMMAND_IN_FLIGHT_MAX above the lowest without an answer; the others wait here.
- * (P2) A proposal has one session for all its life. If that was closed it ends with ERR_CLOSED, and
- *      the next session is opened at once.
- * (P3) One that finds no session for INDEX_PATIENCE_MS ends with ERR_UNAVAILABLE: it never left.
- * (P4) One that not all members know never leaves: a member that does not could not apply it.
+ * (P2) A proposal has one session for all its life, and that of the extents it names. If that was
+ * closed it ends with ERR_CLOSED, and the next session is opened at once. (P3) One that finds no
+ * session for INDEX_PATIENCE_MS ends with ERR_UNAVAILABLE: it never left. (P4) One that not all
+ * members know never leaves: a member that does not could not apply it.
  */
 #include "storage/meta/index_priv.h"
 
@@ -66,6 +66,10 @@ void index_propose_send(struct index *index)
 			return;
 		struct index_proposal *proposal = index->waiting.first;
 		list_unlink(&index->waiting, proposal);
+		if (proposal->made_in != 0 && proposal->made_in != session) {
+			end_unsent(proposal, ERR_CLOSED);
+			continue;
+		}
 		proposal->session = session;
 		proposal->sequence = index->next_sequence++;
 		list_append(&index->in_flight, proposal);

@@ -108,6 +108,7 @@ struct put {
 	bool is_discarded;
 	struct index_hold hold; /* keeps the extents from being taken for garbage */
 	size_t extents_len;
+	uint64_t session; /* that all of its extents are of */
 	uint64_t stored_len;
 	uint64_t taken_len; /* of the body: received so far */
 	uint64_t extent_start; /* in the body */
@@ -175,6 +176,12 @@ void put_discard(struct put *put);
 /* Fills in what a command says of where the body is: len, stored_len, and inline_data or extents,
  * borrowed from the put. Only after durable(ERR_OK). */
 void put_body(const struct put *put, struct command_body *body);
+
+/* The session that its extents are of, which their proposal needs; 0: it has none. */
+static inline uint64_t put_session(const struct put *put)
+{
+	return put->extents_len > 0 ? put->session : 0;
+}
 
 /* The index took the body over, or its answer is not known; returns memory. Only after
  * durable(ERR_OK), with all frames given back. */

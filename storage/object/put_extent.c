@@ -171,7 +171,9 @@ enum err put_extent_begin(struct put *put)
 		len = len_max;
 	put->extent = index_extent_id_make(store->reader);
 	struct ring_snapshot *snapshot = index_ring(store->store->index);
-	if (put->extent.session == 0 || !snapshot) {
+	bool is_closed = put->extents_len > 0 && put->extent.session != put->session;
+	put->session = put->extent.session;
+	if (put->extent.session == 0 || !snapshot || is_closed) {
 		ring_snapshot_unref(snapshot);
 		return ERR_UNAVAILABLE;
 	}

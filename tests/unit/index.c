@@ -47,6 +47,16 @@ static uint64_t open_session(uint8_t node, uint64_t start)
 	return result.id;
 }
 
+struct waiting {
+	struct index_proposal proposal;
+	bool is_done;
+};
+
+static void waiting_done(struct index_proposal *proposal)
+{
+	CONTAINER_OF(proposal, struct waiting, proposal)->is_done = true;
+}
+
 START_TEST(a_repeated_sequence_has_one_effect_and_one_result)
 {
 	uint64_t session = open_session(9, 1);
@@ -407,6 +417,44 @@ START_TEST(a_read_does_not_wait_for_ever_for_what_does_not_come)
 }
 END_TEST
 
+static enum err try_in(uint64_t session)
+{
+	struct command command = {.type = COMMAND_BUCKET_CREATE};
+	struct waiting one = {.proposal = {.loop = &rig.loop.loop, .bytes = rig.bytes}};
+	command.bucket_create.name = bytes_of("made-in-it");
+	command.bucket_create.owner = bytes_of("root");
+	one.proposal.done = waiting_done;
+	one.proposal.made_in = session;
+	ck_assert_ok(command_encode(&command, rig.bytes, COMMAND_LEN_MAX, &one.proposal.len));
+	index_propose(rig.index, &one.proposal);
+	rig_run(&rig);
+	ck_assert(one.is_done);
+	return one.proposal.err;
+}
+
+START_TEST(what_was_made_in_a_closed_session_is_not_proposed_in_another)
+{
+	uint64_t session = index_session(rig.index);
+	ck_assert_int_eq(try_in(session + 1), ERR_CLOSED);
+	ck_assert_int_eq(try_in(session), ERR_OK);
+	ck_assert_int_eq(try_in(0), ERR_OK);
+}
+END_TEST
+
+START_TEST(a_command_that_not_all_members_know_is_not_proposed)
+{
+	struct command command = {.type = COMMAND_TOKEN_PUT};
+	struct command_result result;
+	command.token_put.token.bytes[0] = 1;
+	command.token_put.life_ms = 1000;
+	command.token_put.secret = bytes_of("sealed");
+	index_set_command_version(rig.index, 1);
+	ck_assert_int_eq(rig_try(&rig, &command, &result), ERR_VERSION);
+	index_set_command_version(rig.index, COMMAND_VERSION);
+	ck_assert_int_eq(rig_try(&rig, &command, &result), ERR_OK);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("index");
@@ -429,6 +477,8 @@ int main(void)
 	tcase_add_test(tc, nothing_is_reported_that_is_known_already);
 	tcase_add_test(tc, a_start_from_any_share_of_the_rows_gives_the_same_state);
 	tcase_add_test(tc, a_read_does_not_wait_for_ever_for_what_does_not_come);
+	tcase_add_test(tc, what_was_made_in_a_closed_session_is_not_proposed_in_another);
+	tcase_add_test(tc, a_command_that_not_all_members_know_is_not_proposed);
 	suite_add_tcase(suite, tc);
 	return test_run(suite);
 }
