@@ -158,18 +158,23 @@ static enum err open_consensus(struct node *node, const struct consensus_single_
 
 /* A log that others have too does not go on without them: what one side accepts the other never
  * sees, and in the end one of them loses it. */
-static enum err check_alone(struct disk *disk, char *message)
+static enum err check_alone(const struct log_setup *log, char *message)
 {
 	size_t count;
-	enum err err = consensus_raft_count(disk, &count);
-	if (err)
-		return node_refuse(message, err, "log-members, beside the log: %s", err_text(err));
-	if (count <= 1)
-		return ERR_OK;
+	enum err err = consensus_raft_count(log, &count);
+	if (err || count <= 1)
+		return err;
 	return node_refuse(message, ERR_INVALID,
 		"this node is one of a cluster of %zu, and no cluster_address is set; set it to "
 		"where the others find it",
 		count);
+}
+
+static enum err check_and_open(
+	struct node *node, const struct consensus_single_setup *setup, char *message)
+{
+	enum err err = node->cluster ? ERR_OK : check_alone(&setup->log, message);
+	return err ? err : open_consensus(node, setup);
 }
 
 enum err node_open_log(struct node *node, char *message)
@@ -179,9 +184,6 @@ enum err node_open_log(struct node *node, char *message)
 	if (err)
 		return err;
 	struct disk *disk = node->mirror ? log_mirror_disk(node->mirror) : node->state_disk.disk;
-	err = node->cluster ? ERR_OK : check_alone(disk, message);
-	if (err)
-		return err;
 	struct consensus_single_setup setup = {
 		.log = {.disk = disk,
 			.state_disk = disk,
@@ -193,11 +195,13 @@ enum err node_open_log(struct node *node, char *message)
 			.segment_len = NODE_LOG_SEGMENT_LEN},
 		.clock = node->clock,
 	};
-	err = open_consensus(node, &setup);
+	err = check_and_open(node, &setup, message);
 	uint64_t healed;
 	if (err == ERR_CORRUPT && node->mirror &&
 		log_mirror_heal(node->mirror, &healed) == ERR_OK && healed > 0)
-		err = open_consensus(node, &setup);
+		err = check_and_open(node, &setup, message);
+	if (err && message[0])
+		return err;
 	if (err)
 		return node_refuse(message, err, "the log in %.300s/log: %s",
 			node->mirror ? node->drives[0].path : node->config->state_dir,

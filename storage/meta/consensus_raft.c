@@ -409,13 +409,43 @@ enum err consensus_raft_found(const struct consensus_raft_setup *setup)
 	return err == ERR_OK ? members_file_write(setup->log.state_disk, &file) : err;
 }
 
-enum err consensus_raft_count(struct disk *state_disk, size_t *ret_count)
+/* The last change of members that a log has. */
+struct last_change {
+	uint64_t after; /* log index */
+	struct consensus_members members;
+};
+
+/* One that was taken back counts like any other: with it the log was one of several. */
+static enum err find_change(void *arg, const struct log_record *record)
+{
+	struct last_change *last = arg;
+	if (record->type != LOG_ENTRY || record->index <= last->after ||
+		record->body.len < GROUP_HEADER_LEN || group_kind(record->body) != GROUP_CHANGE)
+		return ERR_OK;
+	return configuration_decode(bytes_from(record->body, GROUP_HEADER_LEN), &last->members);
+}
+
+enum err consensus_raft_count(const struct log_setup *setup, size_t *ret_count)
 {
 	struct members_file file;
-	struct consensus_members members = {0};
-	enum err err = members_file_read(state_disk, &file);
-	if (err == ERR_OK && file.now.conf_len > 0)
-		err = configuration_decode(bytes_make(file.now.conf, file.now.conf_len), &members);
-	*ret_count = members.count;
-	return err == ERR_NOT_FOUND ? ERR_OK : err;
+	struct last_change last = {0};
+	struct log_setup log_setup = *setup;
+	struct log *log;
+	enum err err = members_file_read(setup->state_disk, &file);
+	*ret_count = 0;
+	if (err != ERR_OK)
+		return err == ERR_NOT_FOUND ? ERR_OK : err;
+	if (file.now.conf_len > 0)
+		err = configuration_decode(
+			bytes_make(file.now.conf, file.now.conf_len), &last.members);
+	/* A crash may have come between a change and the file. */
+	last.after = file.now.conf_index;
+	log_setup.failed = NULL;
+	if (err == ERR_OK)
+		err = log_open(&log_setup, find_change, &last, &log);
+	if (err != ERR_OK)
+		return err;
+	log_close(log);
+	*ret_count = last.members.count;
+	return ERR_OK;
 }

@@ -31,9 +31,10 @@ struct consensus_raft_setup {
  * waits until the group adds it. Errors: ERR_EXISTS; those of log_open() and of the state disk. */
 MUST_USE enum err consensus_raft_found(const struct consensus_raft_setup *setup);
 
-/* How many members the group of a log had when that was last written down; 0: it is no member's.
- * Blocks. Errors: of the disk; ERR_CORRUPT; ERR_VERSION. */
-MUST_USE enum err consensus_raft_count(struct disk *state_disk, size_t *ret_count);
+/* How many members the group of a log has, as its last change says, committed or not; 0: it is no
+ * member's. Blocks; before anything else opens the log. Errors: of the disk; ERR_CORRUPT;
+ * ERR_VERSION; those of log_open(). */
+MUST_USE enum err consensus_raft_count(const struct log_setup *setup, size_t *ret_count);
 
 /* Opens the member. Blocks; before the loops run. Gives the consensus to the caller, who calls
  * consensus_replay(), consensus_start(), consensus_stop(), consensus_close(). Replay tells nothing:

@@ -277,7 +277,77 @@ def gone(cases, rng):
                     read_all(node, bodies)
 
 
-PARTS = {"majority": lost_majority, "survivors": two_survivors, "rest": rest, "gone": gone}
+def begin_join(node, token):
+    return subprocess.Popen([node.program, "join", token, "--config", node.config, "--json"], env=node.environment,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def tokens(cases, rng):
+    with tempfile.TemporaryDirectory(prefix="token-") as parent, Cluster(cases.build, parent, 1) as cluster:
+        first = cluster.nodes[0]
+        racers = [ClusterNode(cases.build, parent, name) for name in ("node2", "node3")]
+        with cases.case("of two nodes that use one token at once exactly one joins, the other with a new one"):
+            token = first.run("token", "create")["token"]
+            runs = [begin_join(node, token) for node in racers]
+            said = [run.communicate(timeout=60) for run in runs]
+            equal(sorted(run.returncode == 0 for run in runs), [False, True])
+            loser = [run.returncode == 0 for run in runs].index(False)
+            assert "token" in said[loser][0] + said[loser][1], said[loser]
+            racers[loser].run("join", first.run("token", "create")["token"])
+            for node in racers:
+                node.spawn()
+                cluster.nodes.append(node)
+            for node in racers:
+                node.wait_ready()
+            equal(len(first.run("node", "list")["nodes"]), 3)
+        with cases.case("a join that is killed at any moment is run again, and is the same node"):
+            late = ClusterNode(cases.build, parent, "node4")
+            token = first.run("token", "create")["token"]
+            killed = 0
+            for i in range(12):
+                run = begin_join(late, token)
+                time.sleep(rng.uniform(0, 0.15))
+                killed += run.poll() is None
+                run.kill()
+                run.communicate()
+                if os.path.exists(os.path.join(late.dir, "node", "identity")):
+                    break
+            if not os.path.exists(os.path.join(late.dir, "node", "identity")):
+                late.run("join", token)
+            late.spawn()
+            cluster.nodes.append(late)
+            late.wait_ready()
+            equal(sorted(node["name"] for node in first.run("node", "list")["nodes"]),
+                  ["node1", "node2", "node3", "node4"])
+            say(f"a join was killed {killed} times")
+
+
+def written_late(cases, rng):
+    """log-members is written after the change of members that it tells of."""
+    with tempfile.TemporaryDirectory(prefix="late-") as parent, Cluster(cases.build, parent, 1) as cluster:
+        first, second = cluster.nodes[0], ClusterNode(cases.build, parent, "node2")
+        with cases.case("a node that crashed before it wrote down its members does not go on alone"):
+            path = os.path.join(first.dir, "node", "log-members")
+            wait_until(lambda: os.path.exists(path), 10, "log-members")
+            with open(path, "rb") as file:
+                before = file.read()
+            cluster.nodes.append(second)
+            cluster.join(second)
+            cluster.wait_voters(2)
+            for node in cluster.nodes:
+                node.kill()
+            with open(path, "wb") as file:
+                file.write(before)
+            with open(first.config) as file:
+                lines = [line for line in file if not line.startswith("cluster_address")]
+            with open(first.config, "w") as file:
+                file.writelines(lines)
+            first.spawn()
+            assert first.process.wait(timeout=30) != 0
+            assert "one of a cluster of 2" in first.log_tail(), first.log_tail()
+
+
+PARTS = {"tokens": tokens, "late": written_late, "majority": lost_majority, "survivors": two_survivors, "rest": rest, "gone": gone}
 
 
 def main():
