@@ -142,6 +142,10 @@ static enum err read_answer(
 		err = channel_frame_decode(plain, false, &frame);
 	if (!err && frame.type != CHANNEL_ANSWER)
 		err = ERR_INVALID;
+	if (!err && frame.err == ERR_DENIED)
+		return refuse(ERR_REFUSED, message,
+			"the cluster does not admit this node: another one has used the token, or "
+			"its time is over; make a new one with: rubus token create");
 	if (!err && frame.err != ERR_OK)
 		return refuse(ERR_REFUSED, message, "the cluster does not admit this node: %s",
 			err_text(frame.err));
