@@ -277,6 +277,40 @@ def gone(cases, rng):
                     read_all(node, bodies)
 
 
+def witness(cases, rng):
+    with tempfile.TemporaryDirectory(prefix="witness-") as parent, Cluster(cases.build, parent, 2) as cluster:
+        third = ClusterNode(cases.build, parent, "witness", drives=0)
+        cluster.nodes.append(third)
+        cluster.join(third)
+        cluster.give_key()
+        cluster.wait_voters(3)
+        first, second, _ = cluster.nodes
+        bodies = put_all(cluster, rng, (10, 3000, 150000))
+        with cases.case("of two nodes and a witness one may be away: all is read, deleted, and small things are written"):
+            fails(first, "node", "can-stop", "node2")  # large objects could not be written
+            second.kill()
+            wait_until(lambda: state_of(first, "node2") == "away", 20, "away")
+            wire = Wire(third, timeout=40)
+            for key, body in bodies.items():
+                equal(wire.get(BUCKET, key).body, body)
+            key = next(key for key in bodies if len(bodies[key]) == 150000)
+            equal(wire.delete(BUCKET, key).status, 204)
+            del bodies[key]
+            bodies["small"] = b"s"
+            equal(wire.put(BUCKET, "small", b"s").status, 200)
+            equal(wire.put(BUCKET, "large", b"l" * 150000).status, 503)
+            cluster.restart([second])
+            wait_until(lambda: wire.put(BUCKET, "large", b"l" * 150000).status == 200, 30, "writes are taken again")
+            bodies["large"] = b"l" * 150000
+        with cases.case("after a power cut in the whole house all is there"):
+            for node in cluster.nodes:
+                node.kill()
+            cluster.restart(cluster.nodes)
+            for node in cluster.nodes:
+                wait_until(lambda: Wire(node, timeout=40).get(BUCKET, "small").status == 200, 30, "it is read")
+                read_all(node, bodies)
+
+
 def begin_join(node, token):
     return subprocess.Popen([node.program, "join", token, "--config", node.config, "--json"], env=node.environment,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -306,7 +340,7 @@ def tokens(cases, rng):
             killed = 0
             for i in range(12):
                 run = begin_join(late, token)
-                time.sleep(rng.uniform(0, 0.15))
+                time.sleep(0.004 * i)
                 killed += run.poll() is None
                 run.kill()
                 run.communicate()
@@ -347,7 +381,7 @@ def written_late(cases, rng):
             assert "one of a cluster of 2" in first.log_tail(), first.log_tail()
 
 
-PARTS = {"tokens": tokens, "late": written_late, "majority": lost_majority, "survivors": two_survivors, "rest": rest, "gone": gone}
+PARTS = {"witness": witness, "tokens": tokens, "late": written_late, "majority": lost_majority, "survivors": two_survivors, "rest": rest, "gone": gone}
 
 
 def main():
