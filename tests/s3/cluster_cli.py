@@ -167,6 +167,23 @@ def what_ifs(cases, first):
         yes(first, "node", "maintenance", "node2", "off")
         assert "maintenance_until_ms" not in yes(first, "node", "show", "node2")
         equal(ask(first, "node", "maintenance", "node2", "on")[0], 2)
+        until = yes(first, "node", "maintenance", "node2", "on", "--for", "2h")["maintenance_until_ms"]
+        assert 7190000 < until - begin < 7300000, until - begin
+        yes(first, "node", "maintenance", "node2", "off")
+        equal(ask(first, "node", "maintenance", "node2", "on", "--for", "20")[0], 2)
+    with cases.case("how long a node is away before it is given up is shown, set, and must be a time"):
+        equal(yes(first, "node", "gone-after")["seconds"], 86400)
+        equal(yes(first, "node", "gone-after", "48h")["seconds"], 172800)
+        equal(yes(first, "node", "gone-after", "never")["seconds"], 0)
+        equal(yes(first, "node", "gone-after", "24h")["gone_after"], "24.0 h")
+        equal([ask(first, "node", "gone-after", text)[0] for text in ("soon", "1", "0h")], [2, 2, 2])
+    with cases.case("a node that is there is not given up, and one that is not there is not found"):
+        equal(ask(first, "node", "gone", "node2")[0], 6)
+        equal(ask(first, "node", "gone", "node9")[0], 5)
+    with cases.case("nothing is to be confirmed where nothing was recovered, and a node that runs is not recovered"):
+        equal(yes(first, "cluster", "confirm")["was_held"], False)
+        equal(ask(first, "cluster", "recover")[0], 6)
+        equal(ask(first, "cluster", "recover", "--epoch", "x")[0], 2)
     with cases.case("the way to all nodes is measured"):
         nodes = yes(first, "net", "test")["nodes"]
         equal([node["node"] for node in nodes], ["node2", "node3"])
@@ -261,8 +278,10 @@ def a_node_is_away(cases, cluster):
     second.pause()
     with cases.case("a node that does not answer is away, and named"):
         wait_until(lambda: state(first) == "degraded", 20, lambda: ask(first, "status"))
-        nodes = {node["name"]: node["state"] for node in yes(first, "status")["cluster"]["nodes"]}
-        equal(nodes, {"node1": "up", "node2": "away", "node3": "up"})
+        def states():
+            return {node["name"]: node["state"] for node in yes(first, "status")["cluster"]["nodes"]}
+        equal(states(), {"node1": "up", "node2": "suspect", "node3": "up"})
+        wait_until(lambda: states()["node2"] == "away", 10, states)
         found = codes(no(first, "health"))
         assert {"NODE_AWAY", "DATA_AT_RISK"} <= found, found
         equal(health_port(first), 200)
