@@ -74,7 +74,8 @@
 		"rubus repair resume") \
 	X(SCRUB_PAUSED, NOTICE, "Damage is not looked for, on no node.", "rubus scrub resume") \
 	X(NODE_MAINTENANCE, NOTICE, \
-		"A node is in maintenance: it is not given up, read from last, and does not lead.", \
+		"A node is in maintenance: it is not given up, read from last, and does not " \
+		"lead.", \
 		"Nothing: it ends by itself, or with rubus node maintenance NODE off.") \
 	X(SHARDS_ELSEWHERE, NOTICE, "Shards are on other drives than the ring says.", \
 		"Nothing: they are found there.") \

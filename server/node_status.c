@@ -166,9 +166,9 @@ enum err node_status(struct node *node, const json_t *request, json_t **ret_resu
 		"{s:b, s:s, s:o, s:s, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:s, "
 		"s:{s:i, s:i}, "
 		"s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:o}",
-		"ready", 1, "index_archive", archive, "archive", node_archive_json(node), "index_copies",
-		copies, "log", log_json(node), "state", state, "why", full, "version",
-		RUBUS_VERSION, "s3_address", node->config->s3_address, "admin_address",
+		"ready", 1, "index_archive", archive, "archive", node_archive_json(node),
+		"index_copies", copies, "log", log_json(node), "state", state, "why", full,
+		"version", RUBUS_VERSION, "s3_address", node->config->s3_address, "admin_address",
 		node->config->admin_address, "region", node->config->region, "tls_fingerprint",
 		fingerprint, "started_ms", (json_int_t)node->started_ms, "drives_up", (int)up,
 		"drives", (int)wanted, "durability", promise, "profile", "k",
