@@ -389,7 +389,8 @@ static void finish(struct get *get)
 		for (unsigned j = 0; stripe->has_units && j < CODE_UNITS_MAX; j++)
 			get_read_forget(&stripe->units[j]);
 	}
-	index_release_read(store->reader, &get->hold);
+	if (!get->has_no_body)
+		index_release_read(store->reader, &get->hold);
 	store->counters.gets++;
 	get->magic = 0;
 	get->setup.done(get, get->err);
@@ -461,6 +462,12 @@ void get_start(struct get *get, const struct get_setup *setup)
 		memset(&get->stripes[i], 0, offsetof(struct get_stripe, units));
 		get->stripes[i].get = get;
 		get->stripes[i].wait.ready = get_read_pool_ready;
+	}
+	if (setup->extent) {
+		get->has_no_body = get->has_extent = true;
+		get->extent = *setup->extent;
+		get_advance_soon(get);
+		return;
 	}
 	index_hold_read(reader, &get->hold);
 	struct row_body body;

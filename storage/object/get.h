@@ -26,9 +26,14 @@
 
 struct get;
 
+struct get_extent;
+
 struct get_setup {
 	struct store_loop *store;
 	uint64_t body; /* its id */
+	/* Instead of a body: an extent that the caller has written, and that nobody frees; copied.
+	 * start and len are within it. */
+	const struct get_extent *extent;
 	uint64_t start, len; /* the range; within the body */
 	uint64_t request_id;
 	void (*piece)(
@@ -101,7 +106,7 @@ struct get {
 	uint64_t next_offset; /* in the body: where the next stripe begins */
 	uint64_t end_offset;
 	struct get_extent extent; /* the one that next_offset is in */
-	bool has_extent;
+	bool has_extent, has_no_body;
 	uint64_t order_read, order_sent; /* stripes begun and sent */
 	uint32_t sent_len; /* of the stripe being sent */
 	uint32_t sending_len;
@@ -115,8 +120,8 @@ struct get {
 	uint8_t inline_buf[STORE_INLINE_LEN_MAX]; /* of a whole inline body */
 };
 
-/* Begins. Under the view in which the body was found: what the body refers to stays readable from
- * here on, though the view may end. */
+/* Begins. Under the view in which the body was found (an extent needs none): what the body refers
+ * to stays readable from here on, though the view may end. */
 void get_start(struct get *get, const struct get_setup *setup);
 
 /* The piece was sent; the next one may come. */

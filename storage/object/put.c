@@ -2,6 +2,8 @@
 /* One body on its way to the drives.
  *
  *	OPENING → STREAMING → SEALING → (the next extent, or this one anew: OPENING) … → DURABLE
+ *	                         ↓ too few shards  ↑
+ *	                      RESCUING ────────────┘
  *
  * and from each of these to UNWINDING, when too few shards are left or the owner does not want the
  * body any more: what is in flight is awaited, open shards are aborted, sealed ones freed.
@@ -22,6 +24,7 @@ static const char *const state_names[] = {
 	[PUT_OPENING] = "opening",
 	[PUT_STREAMING] = "streaming",
 	[PUT_SEALING] = "sealing",
+	[PUT_RESCUING] = "rescuing",
 	[PUT_DURABLE] = "durable",
 	[PUT_UNWINDING] = "unwinding",
 	[PUT_OVER] = "over",
@@ -32,7 +35,9 @@ static const unsigned allowed_moves[] = {
 	[PUT_OPENING] = 1 << PUT_STREAMING | 1 << PUT_UNWINDING,
 	[PUT_STREAMING] = 1 << PUT_OPENING | 1 << PUT_SEALING | 1 << PUT_DURABLE |
 		1 << PUT_UNWINDING,
-	[PUT_SEALING] = 1 << PUT_OPENING | 1 << PUT_DURABLE | 1 << PUT_UNWINDING,
+	[PUT_SEALING] = 1 << PUT_OPENING | 1 << PUT_DURABLE | 1 << PUT_RESCUING |
+		1 << PUT_UNWINDING,
+	[PUT_RESCUING] = 1 << PUT_OPENING | 1 << PUT_DURABLE | 1 << PUT_UNWINDING,
 	[PUT_DURABLE] = 1 << PUT_UNWINDING | 1 << PUT_OVER,
 	[PUT_UNWINDING] = 1 << PUT_OVER,
 	[PUT_OVER] = 0,
@@ -54,7 +59,7 @@ static void run_advance(struct task *task)
 	put_advance(put);
 }
 
-static void advance_soon(struct put *put)
+void put_advance_soon(struct put *put)
 {
 	if (put->is_advance_posted)
 		return;
@@ -76,6 +81,14 @@ static unsigned shards_alive(const struct put *put)
 	return count;
 }
 
+/* Are there enough shards to read it back from? */
+static bool may_be_rescued(const struct put *put)
+{
+	return !put->setup.is_rescue && !put->setup.must_fit && put->geometry.m > 0 &&
+		put->geometry.body_len > STORE_INLINE_LEN_MAX &&
+		shards_alive(put) >= put->geometry.k;
+}
+
 void put_fail_shard(struct put *put, struct put_shard *shard, enum err err)
 {
 	shard->is_failed = true;
@@ -87,6 +100,8 @@ void put_fail_shard(struct put *put, struct put_shard *shard, enum err err)
 		return;
 	if (put_may_try_again(put))
 		put->is_short = true;
+	else if (may_be_rescued(put))
+		put->is_weak = true;
 	else
 		fail(put, put->full_count > 0 ? ERR_NO_SPACE : ERR_QUORUM);
 }
@@ -95,7 +110,8 @@ void put_fail_shard(struct put *put, struct put_shard *shard, enum err err)
 
 static bool is_idle(const struct put *put)
 {
-	if (put->shards_in_flight > 0 || put->frees_in_flight > 0 || put->inline_frame_out)
+	if (put->shards_in_flight > 0 || put->frees_in_flight > 0 || put->inline_frame_out ||
+		put->rescue)
 		return false;
 	for (unsigned i = 0; i < PUT_STRIPES_MAX; i++)
 		if (put->stripes[i].is_used &&
@@ -177,6 +193,8 @@ static void unwind_listed(struct put *put)
 /* Unwinds step by step: the extent being written, then one listed extent after the other. */
 static void advance_unwinding(struct put *put)
 {
+	if (put->rescue && !put_rescue_end(put))
+		return;
 	if (!is_idle(put))
 		return;
 	if (!put->is_extent_unwound) {
@@ -225,11 +243,10 @@ static bool is_extent_streamed(const struct put *put)
 	return put->stripes_written == put->stripe_count && !put_stripe_is_writing(put);
 }
 
-/* An extent is durable, or it failed; says what comes next. */
-static void extent_sealed(struct put *put)
+/* The extent is in the list; says what comes next. */
+static void extent_ended(struct put *put)
 {
-	timer_cancel(put->setup.store->loop, &put->late);
-	put_extent_end(put);
+	put->is_weak = false;
 	put->tries = 0;
 	put->kept = NULL;
 	put_stripe_settle(put);
@@ -242,7 +259,39 @@ static void extent_sealed(struct put *put)
 	enum err err = put_extent_begin(put);
 	if (err)
 		fail(put, err);
-	advance_soon(put);
+	put_advance_soon(put);
+}
+
+/* All shards that are left are durable: enough, or it has to be rescued. */
+static void extent_sealed(struct put *put)
+{
+	timer_cancel(put->setup.store->loop, &put->late);
+	if (!put->is_weak) {
+		put_extent_end(put);
+		extent_ended(put);
+		return;
+	}
+	put_stripe_settle(put);
+	move(put, PUT_RESCUING);
+	enum err err = put_rescue_begin(put);
+	if (err)
+		fail(put, err);
+}
+
+/* What was written first is freed when the new extent is there. */
+static void advance_rescue(struct put *put)
+{
+	if (put->rescue) {
+		if (!put_rescue_end(put))
+			return;
+		if (put->err) {
+			put_advance_soon(put);
+			return;
+		}
+		drop_shards(put);
+	}
+	if (put->frees_in_flight == 0)
+		extent_ended(put);
 }
 
 /* Begins the extent anew, without those that failed. */
@@ -258,7 +307,7 @@ static void try_again(struct put *put)
 	enum err err = put_extent_begin(put);
 	if (err)
 		fail(put, err);
-	advance_soon(put);
+	put_advance_soon(put);
 }
 
 static void extent_opened(struct put *put)
@@ -272,7 +321,7 @@ static void extent_opened(struct put *put)
 		try_again(put);
 	} else {
 		fail(put, put->full_count > 0 ? ERR_NO_SPACE : ERR_QUORUM);
-		advance_soon(put);
+		put_advance_soon(put);
 	}
 }
 
@@ -295,6 +344,7 @@ void put_advance(struct put *put)
 		move(put, PUT_UNWINDING);
 		put->kept = NULL;
 		put_extent_cancel(put);
+		put_rescue_cancel(put);
 	} else if (put->is_short && put->state != PUT_UNWINDING) {
 		advance_short(put);
 		return;
@@ -308,7 +358,7 @@ void put_advance(struct put *put)
 	case PUT_STREAMING:
 		put_stripe_advance(put);
 		if (put->err) {
-			advance_soon(put);
+			put_advance_soon(put);
 		} else if (put->taken_len == put->setup.len &&
 			put->setup.len <= STORE_INLINE_LEN_MAX) {
 			if (put->inline_frame_out)
@@ -327,7 +377,10 @@ void put_advance(struct put *put)
 			return;
 		extent_sealed(put);
 		if (put->err)
-			advance_soon(put);
+			put_advance_soon(put);
+		return;
+	case PUT_RESCUING:
+		advance_rescue(put);
 		return;
 	case PUT_UNWINDING:
 		advance_unwinding(put);
@@ -364,7 +417,7 @@ static enum err start_inline(struct put *put)
 	}
 	move(put, PUT_STREAMING);
 	if (put->setup.len == 0)
-		advance_soon(put);
+		put_advance_soon(put);
 	return ERR_OK;
 }
 
@@ -392,7 +445,7 @@ enum err put_start(struct put *put, const struct put_setup *setup)
 		move(put, PUT_OPENING);
 		err = put_extent_begin(put);
 		if (err == ERR_OK)
-			advance_soon(put);
+			put_advance_soon(put);
 	}
 	if (err) {
 		index_release_write(setup->store->reader, &put->hold);
@@ -407,7 +460,7 @@ static enum err refuse_buffer(struct put *put, enum err err)
 {
 	if (err != ERR_BUSY) {
 		fail(put, err);
-		advance_soon(put);
+		put_advance_soon(put);
 	}
 	return err;
 }
@@ -462,24 +515,6 @@ enum err put_buffer(struct put *put, uint8_t **ret_buf, size_t *ret_cap)
 	return ERR_OK;
 }
 
-/* Zeroes what no client byte fills of a stripe (I3 of erasure/stripe.h). */
-static void pad_stripe(struct put *put, struct put_stripe *stripe)
-{
-	for (unsigned i = 0; i < put->geometry.k; i++) {
-		uint32_t len = stripe_unit_body_len(&put->geometry, stripe->number, i);
-		memset(stripe->units[i] + len, 0, stripe->unit_len - len);
-	}
-}
-
-static void show_frame(struct put *put, struct put_stripe *stripe, unsigned unit)
-{
-	uint32_t start = unit * stripe->unit_len;
-	struct put_frame *frame = &stripe->frames[unit];
-	*frame = (struct put_frame){stripe->units[unit], stripe->filled_len - start, NULL};
-	stripe->frames_out++;
-	put->setup.frame(put, frame);
-}
-
 void put_filled(struct put *put, size_t len)
 {
 	assert(put->magic == PUT_MAGIC);
@@ -499,12 +534,12 @@ void put_filled(struct put *put, size_t len)
 	unsigned unit = stripe->filled_len / stripe->unit_len;
 	stripe->filled_len += len;
 	if (put_stripe_is_full(stripe)) {
-		pad_stripe(put, stripe);
+		put_stripe_pad(stripe);
 		put->filling = NULL;
-		advance_soon(put);
+		put_advance_soon(put);
 	}
 	if (put_stripe_is_full(stripe) || stripe->filled_len % stripe->unit_len == 0)
-		show_frame(put, stripe, unit);
+		put_stripe_show(stripe, unit);
 }
 
 void put_frame_done(struct put *put, struct put_frame *frame)
@@ -513,7 +548,7 @@ void put_frame_done(struct put *put, struct put_frame *frame)
 	if (frame == &put->inline_frame) {
 		assert(put->inline_frame_out);
 		put->inline_frame_out = false;
-		advance_soon(put);
+		put_advance_soon(put);
 		return;
 	}
 	struct put_stripe *stripe = &put->stripes[frame >= put->stripes[1].frames];
@@ -524,7 +559,7 @@ void put_frame_done(struct put *put, struct put_frame *frame)
 	if (put->state == PUT_DURABLE && !put->is_discarded)
 		put_stripe_settle(put); /* put_fini() may be next */
 	else
-		advance_soon(put);
+		put_advance_soon(put);
 }
 
 void put_discard(struct put *put)
@@ -532,7 +567,7 @@ void put_discard(struct put *put)
 	assert(put->magic == PUT_MAGIC);
 	assert(!put->is_discarded);
 	put->is_discarded = true;
-	advance_soon(put);
+	put_advance_soon(put);
 }
 
 void put_body(const struct put *put, struct command_body *body)

@@ -22,8 +22,9 @@
  * (U4) Where drives of a slot are missing when an extent begins, it is written with a narrower code
  *      on those that are there; so also when they turn out to be missing while it is opened, or,
  *      if the extent is one stripe of copies and so still in memory, while it is written. Any
- *      other that falls below k+1 shards fails the put (ERR_QUORUM); the client's next try is
- *      narrowed.
+ *      other that falls below k+1 shards, and not below k, is written to its end all the same,
+ *      read back, and written anew as a narrower one (put_rescue.c); what was written first is
+ *      freed. Below k the put fails (ERR_QUORUM).
  * (U5) Shards may be on drives of any node. Once k+1 have done a step (have written a stripe, are
  *      durable), those of other nodes that have not get PUT_LATE_FACTOR times what the others
  *      needed, at least PUT_LATE_MS_MIN; then they count as failed. What can be done anew does not
@@ -41,6 +42,7 @@ enum put_state {
 	PUT_OPENING, /* an extent's shards are being opened */
 	PUT_STREAMING,
 	PUT_SEALING,
+	PUT_RESCUING, /* the extent has too few shards, and is written anew */
 	PUT_DURABLE,
 	PUT_UNWINDING, /* failed or discarded: what was written is freed */
 	PUT_OVER,
@@ -60,6 +62,7 @@ struct put_setup {
 	struct bytes hint; /* kept in the records for rescue; borrowed until put_start() returns */
 	uint64_t len; /* of the body */
 	uint8_t storage_class;
+	bool is_rescue; /* of what another put wrote; it is not rescued itself */
 	bool must_fit; /* rather fail (ERR_QUORUM) than write a narrower code */
 	uint64_t request_id;
 	void (*room)(struct put *put); /* after put_buffer() said ERR_BUSY */
@@ -128,6 +131,8 @@ struct put {
 	unsigned shards_in_flight; /* opening or sealing */
 	unsigned tries; /* of this extent, before this one */
 	bool is_short; /* it fell below k+1 shards, and is to be written anew */
+	bool is_weak; /* it has k shards left, and is to be rescued */
+	struct put_rescue *rescue; /* owned; NULL: none is in flight */
 	struct put_stripe *kept; /* all of it, when it can be */
 	uint64_t step_ms, allowed_ms; /* when the opening or the sealing began; its (U5) */
 	bool is_choosy; /* drives that are avoided are not asked */

@@ -14,6 +14,7 @@ static inline unsigned put_shard_count(const struct put *put)
 
 /* Looks at the facts and goes as far as they allow. */
 void put_advance(struct put *put);
+void put_advance_soon(struct put *put);
 
 /* How many shards make an extent durable (P1). */
 static inline unsigned put_shards_needed(const struct put *put)
@@ -47,6 +48,17 @@ void put_extent_abort_shard(struct put_shard *shard);
 /* Enters the durable extent into the list that the index will get. */
 void put_extent_end(struct put *put);
 
+/* Takes over the current extent, all of whose shards that are left are sealed. put_advance()
+ * follows when it is over. Errors: ERR_NO_MEMORY; those of a put. */
+MUST_USE enum err put_rescue_begin(struct put *put);
+
+/* Nobody wants it any more. */
+void put_rescue_cancel(struct put *put);
+
+/* Ends a rescue that is over: the new extent is in the list, or the put has failed. False: it is
+ * not over. */
+bool put_rescue_end(struct put *put);
+
 static inline enum pool_size put_stripe_pool_size(uint32_t unit_len)
 {
 	return unit_len <= 4096 ? POOL_4K : unit_len <= 65536 ? POOL_64K : POOL_256K;
@@ -66,6 +78,12 @@ bool put_stripe_is_any(const struct put *put);
 MUST_USE enum err put_stripe_take(struct put *put);
 
 void put_stripe_give(struct put_stripe *stripe);
+
+/* Zeroes what no client byte fills of a full stripe (I3 of erasure/stripe.h). */
+void put_stripe_pad(struct put_stripe *stripe);
+
+/* Shows a frame, which is full, to the owner. */
+void put_stripe_show(struct put_stripe *stripe, unsigned unit);
 
 /* Is there one on its way to the shards? */
 bool put_stripe_is_writing(const struct put *put);

@@ -57,6 +57,24 @@ void put_stripe_give(struct put_stripe *stripe)
 	stripe->is_used = false;
 }
 
+void put_stripe_pad(struct put_stripe *stripe)
+{
+	const struct geometry *geometry = &stripe->put->geometry;
+	for (unsigned i = 0; i < geometry->k; i++) {
+		uint32_t len = stripe_unit_body_len(geometry, stripe->number, i);
+		memset(stripe->units[i] + len, 0, stripe->unit_len - len);
+	}
+}
+
+void put_stripe_show(struct put_stripe *stripe, unsigned unit)
+{
+	uint32_t start = unit * stripe->unit_len;
+	struct put_frame *frame = &stripe->frames[unit];
+	*frame = (struct put_frame){stripe->units[unit], stripe->filled_len - start, NULL};
+	stripe->frames_out++;
+	stripe->put->setup.frame(stripe->put, frame);
+}
+
 static void append_done(struct site_append *append, enum err err)
 {
 	struct put_shard *shard = CONTAINER_OF(append->write, struct put_shard, write);

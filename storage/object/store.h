@@ -54,6 +54,7 @@ struct store_counters {
 	uint64_t degraded_reads; /* units that were decoded from others */
 	uint64_t bad_blocks; /* reads that found a damaged block */
 	uint64_t narrowed; /* extents written with a narrower code */
+	uint64_t rescued; /* extents that were begun to be written anew as such */
 };
 
 /* One for each loop that serves clients. */

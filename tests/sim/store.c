@@ -40,7 +40,7 @@ struct totals {
 	uint64_t seeds, lives, failed_starts, failed_indexes, fenced, excused;
 	uint64_t ends[END_WAYS];
 	uint64_t faults[SIM_FAULTS], state_faults, kv_faults[KV_WHERE][SIM_KV_FAULTS];
-	uint64_t degraded_reads, bad_blocks, narrowed, missing, census_freed, collected;
+	uint64_t degraded_reads, bad_blocks, narrowed, rescued, missing, census_freed, collected;
 	struct client_stats clients;
 	uint64_t running[BATCHES_MAX]; /* the seed that each batch is at; 0: it is over */
 };
@@ -148,6 +148,7 @@ static void count_life(struct run *run)
 		totals->degraded_reads += life->loops[i].counters.degraded_reads;
 		totals->bad_blocks += life->loops[i].counters.bad_blocks;
 		totals->narrowed += life->loops[i].counters.narrowed;
+		totals->rescued += life->loops[i].counters.rescued;
 	}
 	totals->census_freed += life->collector.counters.census_freed;
 	totals->collected += life->collector.counters.bodies;
@@ -423,6 +424,7 @@ START_TEST(every_kind_of_fault_was_injected)
 	ck_assert_uint_gt(totals->degraded_reads, 0);
 	ck_assert_uint_gt(totals->bad_blocks, 0);
 	ck_assert_uint_gt(totals->narrowed, 0);
+	ck_assert_uint_gt(totals->rescued, 0);
 	ck_assert_uint_gt(totals->census_freed, 0);
 	ck_assert_uint_gt(totals->collected, 0);
 }
@@ -453,10 +455,10 @@ static void print_totals(void)
 	printf(" refused %lu failed %lu unknown %lu canceled %lu slow %lu get_errors %lu\n",
 		totals->clients.refused, totals->clients.failed, totals->clients.unknown,
 		totals->clients.canceled, totals->clients.slow, totals->clients.get_errors);
-	printf("degraded_reads %lu bad_blocks %lu narrowed %lu missing_shards %lu census_freed "
+	printf("degraded_reads %lu bad_blocks %lu narrowed %lu rescued %lu missing_shards %lu census_freed "
 	       "%lu collected %lu\n",
-		totals->degraded_reads, totals->bad_blocks, totals->narrowed, totals->missing,
-		totals->census_freed, totals->collected);
+		totals->degraded_reads, totals->bad_blocks, totals->narrowed, totals->rescued,
+		totals->missing, totals->census_freed, totals->collected);
 	for (unsigned i = 0; i < BATCHES_MAX; i++)
 		if (totals->running[i] != 0)
 			printf("seed %lu did not pass: --seed=%lu\n", totals->running[i],

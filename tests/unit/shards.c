@@ -419,6 +419,32 @@ START_TEST(a_put_waits_a_second_for_a_node_that_hangs)
 }
 END_TEST
 
+/* What it wrote before is read back, and written again without that node (put_rescue.c). */
+START_TEST(a_put_goes_on_when_a_drive_fails_in_its_middle)
+{
+	const struct store_loop *loops = nodes[0].life->loops;
+	struct client *client;
+	do {
+		client = client_start(&worlds[0], CLIENT_PUT, 1, 900000, true); /* 2 stripes */
+		while (!client->is_done && client->filled < 700000)
+			ck_assert(sim_step(sim));
+		if (client->is_done)
+			client_free(client);
+		else
+			break;
+	} while (true);
+	sim_disk_vanish(nodes[1].drives[0].disk);
+	ck_assert(sim_run_until(sim, is_client_done, client, WAIT_MS));
+	ck_assert_err(client->err, ERR_OK);
+	client_free(client);
+	ck_assert_uint_eq(loops[0].counters.rescued + loops[1].counters.rescued, 1);
+	sim_disk_vanish(nodes[2].drives[0].disk); /* it stands the loss of one more */
+	run_client(0, CLIENT_GET, 1, 0);
+	sim_disk_return(nodes[1].drives[0].disk);
+	sim_disk_return(nodes[2].drives[0].disk);
+}
+END_TEST
+
 START_TEST(a_copy_is_read_where_it_is_near)
 {
 	for (unsigned key = 0; key < 4; key++)
@@ -465,6 +491,7 @@ int main(void)
 	tcase_add_test(tcase, whatever_a_head_says_the_service_goes_on);
 	tcase_add_test(tcase, a_get_does_not_wait_for_a_node_that_hangs);
 	tcase_add_test(tcase, a_put_waits_a_second_for_a_node_that_hangs);
+	tcase_add_test(tcase, a_put_goes_on_when_a_drive_fails_in_its_middle);
 	tcase_add_test(tcase, a_copy_is_read_where_it_is_near);
 	tcase_add_test(tcase, parity_of_this_node_spares_a_unit_of_another);
 	suite_add_tcase(suite, tcase);
