@@ -55,6 +55,7 @@ static const struct cli_column cluster_columns[] = {
 	{"shards missing", "missing", CLI_KIND_COUNT},
 	{"shards elsewhere", "elsewhere", CLI_KIND_COUNT},
 	{"under profile", "under_profile", CLI_KIND_COUNT},
+	{"to be coded anew", "recode_text", CLI_KIND_TEXT},
 	{"behind the log", "applied_lag", CLI_KIND_COUNT},
 };
 
@@ -73,6 +74,27 @@ static json_int_t number_at(const json_t *object, const char *name)
 	return json_integer_value(json_object_get(object, name));
 }
 
+/* "412 GiB, of which 12 GiB would not survive the loss of one node; 3.1 h to fix" */
+static json_t *recode_text(const json_t *recode)
+{
+	char len[CLI_TEXT_LEN], bare[CLI_TEXT_LEN], text[4 * CLI_TEXT_LEN + 64];
+	json_int_t bytes = number_at(recode, "bytes"), bare_bytes = number_at(recode, "bare_bytes");
+	const json_t *eta = json_object_get(recode, "eta_ms");
+	if (bytes <= 0)
+		return json_string("");
+	cli_format_len(bytes, len);
+	cli_format_len(bare_bytes, bare);
+	size_t at = snprintf(text, sizeof text, "%s", len);
+	if (bare_bytes > 0)
+		at += snprintf(text + at, sizeof text - at,
+			", of which %s would not survive the loss of one %s", bare,
+			json_string_value(json_object_get(recode, "domain")));
+	if (json_is_integer(eta))
+		snprintf(text + at, sizeof text - at, "; %.1f h to fix",
+			json_integer_value(eta) / 3600e3);
+	return json_string(text);
+}
+
 void cli_print_cluster(struct cli *cli, const json_t *cluster)
 {
 	json_t *shown = json_copy((json_t *)cluster);
@@ -84,6 +106,7 @@ void cli_print_cluster(struct cli *cli, const json_t *cluster)
 	json_t *slowest = json_object_get(json_object_get(shown, "slowest"), "text");
 	if (slowest)
 		json_object_set(shown, "slowest_text", slowest);
+	json_object_set_new(shown, "recode_text", recode_text(json_object_get(shown, "recode")));
 	cli_print_fields(cli, cluster_columns, ARRAY_COUNT(cluster_columns), shown);
 	fputc('\n', cli->out);
 	cli_print_table(cli, cluster_node_columns, ARRAY_COUNT(cluster_node_columns),

@@ -131,8 +131,13 @@ static void judge_data(const struct facts *facts, struct findings *findings)
 		find(findings, HEALTH_SHARDS_MISSING, "%llu shards",
 			(unsigned long long)facts->missing);
 	if (facts->under_profile > 0)
-		find(findings, HEALTH_UNDER_PROFILE, "%llu extents",
-			(unsigned long long)facts->under_profile);
+		find(findings, HEALTH_UNDER_PROFILE,
+			"%llu extents with %llu stored bytes, of which the loss of one %s would "
+			"take %llu",
+			(unsigned long long)facts->off.under_extents,
+			(unsigned long long)facts->off.under_len,
+			facts->ring->domain == RING_DOMAIN_DRIVE ? "drive" : "node",
+			(unsigned long long)facts->off.bare_len);
 	if (facts->exceptions > facts->missing_exceptions)
 		find(findings, HEALTH_SHARDS_ELSEWHERE, "%llu shards",
 			(unsigned long long)(facts->exceptions - facts->missing_exceptions));
@@ -265,7 +270,7 @@ static json_t *durability_json(const struct facts *facts)
 	else if (facts->under_profile > 0)
 		snprintf(data, sizeof data,
 			"data survives the loss of any one more %s, but for %llu extents",
-			domains[facts->ring->domain], (unsigned long long)facts->under_profile);
+			domains[facts->ring->domain], (unsigned long long)facts->off.under_extents);
 	else
 		snprintf(data, sizeof data, "data survives the loss of any one more %s",
 			domains[facts->ring->domain]);
@@ -295,6 +300,20 @@ static json_t *slowest_json(const struct facts *facts)
 			slowest->node->name, slowest->space.flush_ns / 1e6));
 }
 
+/* What is to be coded anew, since it was written with another profile or without some drives. */
+static json_t *recode_json(const struct facts *facts)
+{
+	const struct index_profile_sums *off = &facts->off;
+	bool is_eta = facts->knows_mender && facts->recode_eta_ms != UINT64_MAX;
+	bool is_drive = facts->ring && facts->ring->domain == RING_DOMAIN_DRIVE;
+	return json_pack("{s:I, s:I, s:I, s:I, s:s, s:o, s:o}", "extents",
+		(json_int_t)off->off_extents, "bytes", (json_int_t)off->off_len, "under_bytes",
+		(json_int_t)off->under_len, "bare_bytes", (json_int_t)off->bare_len, "domain",
+		is_drive ? "drive" : "node", "bytes_per_second",
+		facts->knows_mender ? json_integer(facts->recode_rate) : json_null(), "eta_ms",
+		is_eta ? json_integer(facts->recode_eta_ms) : json_null());
+}
+
 static json_t *status_json(const struct facts *facts, const struct findings *findings)
 {
 	const struct fact_node *leader = facts_leader(facts);
@@ -313,7 +332,7 @@ static json_t *status_json(const struct facts *facts, const struct findings *fin
 	json_t *left = facts->spaces ? json_integer(summary->left_len) : json_null();
 	return json_pack(
 		"{s:o, s:o, s:o, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:o, s:o, s:I, s:I, "
-		"s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
 		"durability", durability_json(facts), "slowest", slowest_json(facts), "left", left,
 		"state", state, "why", is_ok || !why ? "" : why, "next", is_ok || !next ? "" : next,
 		"leader", leader ? leader->name : "", "term", (json_int_t)facts->info.term,
@@ -325,7 +344,8 @@ static json_t *status_json(const struct facts *facts, const struct findings *fin
 		"exceptions", (json_int_t)facts->exceptions, "elsewhere",
 		(json_int_t)(facts->exceptions - facts->missing_exceptions), "under_profile",
 		(json_int_t)facts->under_profile, "applied", (json_int_t)index->applied,
-		"applied_lag", (json_int_t)(commit > index->applied ? commit - index->applied : 0));
+		"applied_lag", (json_int_t)(commit > index->applied ? commit - index->applied : 0),
+		"recode", recode_json(facts));
 }
 
 enum err control_cluster_status(struct node *node, json_t **ret_status)

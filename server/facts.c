@@ -256,10 +256,11 @@ static enum err read_slots(struct facts *facts)
 		facts->extents += counts.extents;
 		facts->missing_exceptions += counts.missing;
 		facts->exceptions += counts.exceptions;
-		for (unsigned m = 0; m < ring->profile.m && m < ROW_SHARDS_MAX; m++)
-			facts->under_profile += counts.codes[m].extents;
 	}
-	return read_gone(facts);
+	enum err err = index_profile_sums(
+		facts->node->reader, ring_snapshot_profile(facts->snapshot), &facts->off);
+	facts->under_profile = facts->off.under_extents;
+	return err ? err : read_gone(facts);
 }
 
 /* What is wanted of work in the background, and what the scrub said. */
@@ -270,6 +271,21 @@ static enum err read_work(struct facts *facts)
 		err = scrub_record_read(
 			facts->node->reader, facts->drives[i].number, &facts->drives[i].scrub);
 	return err;
+}
+
+/* How fast it is coded anew, if it is this node that does it. */
+static void ask_mender(struct facts *facts)
+{
+	struct mender_status status;
+	if (!facts->node->is_mending)
+		return;
+	mender_status(&facts->node->mender, &status);
+	const struct mender_work *work = &status.works[BOOK_RECODE];
+	facts->knows_mender = status.is_responsible;
+	facts->recode_rate = work->bytes_per_second;
+	facts->recode_eta_ms = UINT64_MAX;
+	if (work->bytes_per_second >= 1000)
+		facts->recode_eta_ms = work->bytes_left / (work->bytes_per_second / 1000);
 }
 
 static enum err read_rows(struct facts *facts)
@@ -289,6 +305,7 @@ static enum err read_rows(struct facts *facts)
 	if (!err && facts->ring)
 		err = read_slots(facts);
 	index_view_end(facts->node->reader);
+	ask_mender(facts);
 	return err;
 }
 

@@ -4,6 +4,7 @@
 
 #include "server/cluster.h"
 #include "server/node.h"
+#include "storage/meta/index_ledger.h"
 #include "storage/ring/ring_summary.h"
 
 /* What this node knows of the cluster at a moment: what the status, the tree, the health and the
@@ -63,6 +64,9 @@ struct facts {
 	bool has_gone; /* it names a drive that was given up */
 	uint64_t under_profile; /* extents with fewer parity units than the ring says */
 	struct steering steering; /* of work in the background; settings alone */
+	struct index_profile_sums off; /* coded otherwise than a put would now */
+	bool knows_mender; /* it is this node's that codes them anew: */
+	uint64_t recode_rate, recode_eta_ms; /* bytes per second; UINT64_MAX: not known yet */
 	struct ring_outlook outlook; /* with the drives that are not up now */
 	struct ring_summary summary; /* how things are */
 	struct ring_drive_summary *drive_summaries;

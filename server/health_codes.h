@@ -45,9 +45,9 @@
 		"Shards are nowhere: objects have less parity than they should.", \
 		"Keep drives and nodes in service until they are made anew.") \
 	X(UNDER_PROFILE, WARNING, \
-		"Objects were written with fewer parity units than the profile has, since drives " \
-		"were away.", \
-		"Keep drives and nodes in service until they are made anew.") \
+		"Objects have fewer parity units than the profile: they were written before it " \
+		"grew, or while drives were away.", \
+		"Keep drives and nodes in service until they are coded anew: rubus status") \
 	X(DAMAGE_FOUND, WARNING, \
 		"The scrub found shards on a drive that are damaged and could not be mended.", \
 		"Bring back what is away, then: rubus scrub start --drive N") \
