@@ -2,6 +2,7 @@
 /* What commands on versions and bodies do, seen through proposals and lookups. */
 #include "storage/meta/index.h"
 
+#include "storage/meta/index_ledger.h"
 #include "tests/lib/index_make.h"
 #include "tests/lib/test.h"
 
@@ -290,6 +291,107 @@ START_TEST(a_swap_keeps_the_bytes_and_moves_the_extents)
 }
 END_TEST
 
+static enum command_code swap(uint64_t body, uint32_t generation, size_t count, uint32_t len)
+{
+	struct command command = {.type = COMMAND_BODY_SWAP};
+	struct command_body fresh = extents_body(count, len, 1);
+	command.body_swap.body = body;
+	command.body_swap.generation = generation;
+	command.body_swap.stored_len = fresh.stored_len;
+	command.body_swap.extents = fresh.extents;
+	return rig_code(&rig, &command);
+}
+
+static bool has_extents(size_t count)
+{
+	struct index_slot_sums sums;
+	ck_assert_ok(index_view_begin(rig.reader));
+	ck_assert_ok(index_slot_sums(rig.reader, 0, &sums));
+	index_view_end(rig.reader);
+	return sums.extents == count;
+}
+
+START_TEST(a_swap_that_comes_too_late_changes_nothing)
+{
+	struct object_info object;
+	put_extents("a", 2, 1);
+	put("b", "inline", 2);
+	ck_assert_ok(find("a", &object));
+	uint64_t body = object.row.body;
+	ck_assert_uint_eq(swap(body, 1, 1, 2 << 20), COMMAND_STALE);
+	ck_assert_uint_eq(swap(body, 0, 1, 1 << 20), COMMAND_REFUSED); /* not the same bytes */
+	ck_assert_uint_eq(swap(body + 1, 0, 1, 2 << 20), COMMAND_NO_BODY);
+	ck_assert(has_extents(2));
+	delete_key("a");
+	ck_assert_uint_eq(swap(body, 0, 1, 2 << 20), COMMAND_NO_BODY); /* it is garbage */
+	ck_assert(has_extents(2));
+	rig_collect(&rig);
+	ck_assert_uint_eq(swap(body, 0, 1, 2 << 20), COMMAND_NO_BODY);
+	ck_assert(has_extents(0));
+	ck_assert_ok(find("b", &object));
+	ck_assert_uint_eq(swap(object.row.body, 0, 1, 1 << 20), COMMAND_REFUSED); /* inline */
+	ck_assert(has_extents(0));
+}
+END_TEST
+
+/* A part is swapped while its upload is open, and again when it is a slice of the object. */
+START_TEST(a_part_is_swapped_before_and_after_its_upload_ends)
+{
+	static const uint8_t parts[] = {1, 0};
+	struct object_info object;
+	struct row_body body;
+	struct command command = {.type = COMMAND_UPLOAD_CREATE};
+	command.upload_create.bucket = bucket;
+	command.upload_create.key = bytes_of("a");
+	uint64_t upload = rig_propose(&rig, &command).id;
+	command = (struct command){.type = COMMAND_UPLOAD_PART};
+	command.upload_part.bucket = bucket;
+	command.upload_part.key = bytes_of("a");
+	command.upload_part.upload = upload;
+	command.upload_part.part = 1;
+	command.upload_part.body = extents_body(3, 1 << 20, 1);
+	struct command_result part = rig_propose(&rig, &command);
+	ck_assert_uint_eq(swap(part.id, 0, 1, 3 << 20), COMMAND_OK);
+	command = (struct command){.type = COMMAND_UPLOAD_COMPLETE};
+	command.upload_complete.bucket = bucket;
+	command.upload_complete.key = bytes_of("a");
+	command.upload_complete.upload = upload;
+	command.upload_complete.change_count = part.count;
+	command.upload_complete.parts = bytes_make(parts, sizeof parts);
+	command.upload_complete.etag = (struct etag){{99}, 1};
+	ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_OK);
+	ck_assert_ok(find("a", &object));
+	ck_assert_uint_eq(swap(object.row.body, 0, 1, 3 << 20), COMMAND_REFUSED); /* slices */
+	ck_assert_uint_eq(swap(part.id, 0, 3, 1 << 20), COMMAND_STALE);
+	ck_assert_uint_eq(swap(part.id, 1, 3, 1 << 20), COMMAND_OK);
+	ck_assert_ok(body_of(part.id, &body));
+	ck_assert_uint_eq(body.generation, 2);
+	rig_collect(&rig);
+	ck_assert(has_extents(3));
+	delete_key("a");
+	rig_collect(&rig);
+	ck_assert(!has_rows(TABLE_EXTENT) && !has_rows(TABLE_BODY) && !has_rows(TABLE_PIECES));
+}
+END_TEST
+
+START_TEST(extents_are_counted_by_their_code)
+{
+	struct index_profile_sums sums;
+	put_extents("a", 2, 1); /* 2+1, of 1 MiB */
+	ck_assert_ok(index_view_begin(rig.reader));
+	ck_assert_ok(index_profile_sums(rig.reader, (struct ring_profile){2, 1}, &sums));
+	ck_assert_uint_eq(sums.off_extents, 0);
+	ck_assert_ok(index_profile_sums(rig.reader, (struct ring_profile){3, 2}, &sums));
+	ck_assert_uint_eq(sums.off_extents, 2);
+	ck_assert_uint_eq(sums.under_len, 2 << 20);
+	ck_assert_uint_eq(sums.bare_len + sums.wide_extents, 0);
+	ck_assert_ok(index_profile_sums(rig.reader, (struct ring_profile){1, 1}, &sums));
+	ck_assert_uint_eq(sums.under_extents, 0);
+	ck_assert_uint_eq(sums.wide_extents, 2);
+	index_view_end(rig.reader);
+}
+END_TEST
+
 START_TEST(a_stage_is_invisible_until_it_is_put)
 {
 	struct command stage = {.type = COMMAND_BODY_STAGE};
@@ -357,6 +459,9 @@ int main(void)
 	tcase_add_test(tc, a_copy_is_a_reference);
 	tcase_add_test(tc, a_copy_onto_itself_loses_nothing);
 	tcase_add_test(tc, a_swap_keeps_the_bytes_and_moves_the_extents);
+	tcase_add_test(tc, a_swap_that_comes_too_late_changes_nothing);
+	tcase_add_test(tc, a_part_is_swapped_before_and_after_its_upload_ends);
+	tcase_add_test(tc, extents_are_counted_by_their_code);
 	tcase_add_test(tc, a_stage_is_invisible_until_it_is_put);
 	tcase_add_test(tc, a_stage_goes_with_its_session);
 	suite_add_tcase(suite, tc);
