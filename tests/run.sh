@@ -30,6 +30,8 @@
 #   maps      damaged files of LMDB
 #   cluster_cli
 #             the commands that show a cluster, on three nodes
+#   profile_grows
+#             one node that becomes three, and what it held is coded anew
 #   kill9     a node that is killed fifty times while it writes
 #   kills     three nodes that are killed, one, two or all, while clients write to them
 #   pause     a node that leads, stands still for half a minute, and goes on
@@ -89,6 +91,7 @@ histories  1200 shared tests/crash/histories.py $release
 rclone     1200 shared tests/s3/clients.py $release rclone
 census      600 shared tests/crash/census.py --test $release
 cluster_cli 600 shared tests/s3/cluster_cli.py $release
+profile_grows 600 shared tests/s3/profile_grows.py $release
 "
 parts=${*:-$(awk '{ print $1 }' <<<"$table")}
 for name in $parts; do

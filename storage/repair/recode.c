@@ -51,6 +51,7 @@ static void end_job(struct recode_job *job)
 		recode->crew->works[CREW_RECODE].failed++;
 	recode->blocked += job->err != ERR_OK;
 	recode->in_flight--;
+	recode->large_in_flight -= job->stored_len > RECODE_LARGE_LEN;
 	move_job(job, RECODE_JOB_FREE);
 	changed(recode);
 }
@@ -305,6 +306,7 @@ static enum err start_job(struct recode *recode, uint64_t body_id, bool must_fit
 		return err;
 	job->is_put_open = job->is_get_open = true;
 	recode->in_flight++;
+	recode->large_in_flight += job->stored_len > RECODE_LARGE_LEN;
 	move_job(job, RECODE_JOB_COPYING);
 	get_start(&job->get,
 		&(struct get_setup){
@@ -339,7 +341,8 @@ static bool has_room(struct recode *recode)
 {
 	if (!recode->jobs)
 		recode->jobs = calloc(RECODE_JOBS, sizeof *recode->jobs);
-	return recode->jobs && free_job(recode) && (recode->in_flight == 0 || !is_crowded(recode));
+	return recode->jobs && free_job(recode) && recode->large_in_flight < RECODE_LARGE_JOBS &&
+		(recode->in_flight == 0 || !is_crowded(recode));
 }
 
 static void visit(struct recode *recode, struct ring_profile profile, const struct row_extent *row)

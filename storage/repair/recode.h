@@ -42,7 +42,9 @@
  *      while that is paused nothing is held.
  * (N6) A round ends: each level is walked once.
  */
-#define RECODE_JOBS 8
+#define RECODE_JOBS 8 /* small bodies share their flushes */
+#define RECODE_LARGE_JOBS 2 /* with so many of more than RECODE_LARGE_LEN no other is begun */
+#define RECODE_LARGE_LEN (UINT64_C(1) << 20)
 #define RECODE_SCAN_ROWS 256 /* in one turn of the loop */
 #define RECODE_BLOCKED_MAX 32 /* in a row, and then the round is over */
 #define RECODE_STALL_MS 30000
@@ -107,7 +109,7 @@ struct recode {
 	enum recode_level level, level_max;
 	struct index_place place;
 	struct recode_job *jobs; /* RECODE_JOBS of them; owned; NULL while nothing is to be done */
-	unsigned in_flight;
+	unsigned in_flight, large_in_flight;
 	unsigned blocked_row; /* that could not be begun, one after the other */
 	uint64_t blocked; /* in this round */
 	uint64_t done_before; /* counters.bodies when the round began */

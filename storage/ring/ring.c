@@ -218,7 +218,7 @@ void ring_snapshot_arrived(
 	ret_ring->slots = slots;
 	for (size_t i = 0; i < snapshot->move_count; i++) {
 		const struct ring_moving *move = &snapshot->moves[i];
-		bool is_turned = ring_snapshot_is_gone(snapshot, move->to);
+		bool is_turned = move->to == 0 || ring_snapshot_is_gone(snapshot, move->to);
 		put_le16(slots + 2 * ((size_t)move->slot * ret_ring->width + move->shard),
 			is_turned ? move->from : move->to);
 	}

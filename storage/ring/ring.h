@@ -169,8 +169,10 @@ const struct ring_moving *ring_snapshot_move(
 const struct ring_moving *ring_snapshot_moves(
 	const struct ring_snapshot *snapshot, size_t *ret_count);
 
-/* The ring as it is once all moves that are pending have arrived; slots has room for slots_len and
- * is borrowed by ret_ring. From there a new target is planned and put in order (ring_order.h). */
+/* The ring as it is once all moves that are pending have arrived, but for those that go nowhere:
+ * they end at once if the next target wants their place (apply_move.c (M9)). slots has room for
+ * slots_len and is borrowed by ret_ring. From there a new target is planned and put in order
+ * (ring_order.h). */
 void ring_snapshot_arrived(
 	const struct ring_snapshot *snapshot, uint8_t *slots, struct ring *ret_ring);
 

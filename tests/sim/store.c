@@ -455,8 +455,8 @@ static void print_totals(void)
 	printf(" refused %lu failed %lu unknown %lu canceled %lu slow %lu get_errors %lu\n",
 		totals->clients.refused, totals->clients.failed, totals->clients.unknown,
 		totals->clients.canceled, totals->clients.slow, totals->clients.get_errors);
-	printf("degraded_reads %lu bad_blocks %lu narrowed %lu rescued %lu missing_shards %lu census_freed "
-	       "%lu collected %lu\n",
+	printf("degraded_reads %lu bad_blocks %lu narrowed %lu rescued %lu missing_shards %lu "
+	       "census_freed %lu collected %lu\n",
 		totals->degraded_reads, totals->bad_blocks, totals->narrowed, totals->rescued,
 		totals->missing, totals->census_freed, totals->collected);
 	for (unsigned i = 0; i < BATCHES_MAX; i++)
