@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""One real node with one drive becomes three nodes: what was put at first is coded anew each time,
-without anybody copying it, until the loss of any one node takes nothing.
+"""One real node with one drive becomes three nodes, and two again: what is there is coded anew each
+time, without anybody copying it, and the loss of any one node takes nothing.
 
 usage: profile_grows.py BUILD
 """
@@ -92,6 +92,13 @@ def main():
             digests |= put_all(cluster.nodes[2], "three-", 10)
             for node in list(cluster.nodes):
                 read_without(cluster, node, digests)
+        with cases.case("two of the three have all of it when the third was drained"):
+            first.run("node", "drain", "node3")
+            first.run("layout", "apply")
+            settle(first, "1+1")
+            cluster.nodes[2].kill()
+            read_all(first, digests)
+            read_all(cluster.nodes[1], digests)
     cases.end()
 
 
