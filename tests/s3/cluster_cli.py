@@ -144,6 +144,35 @@ def all_is_well(cases, nodes):
         equal([drive["shards_before"] for drive in plan["drives"]], [1024] * 3)
 
 
+def background(cases, nodes):
+    """What runs in the background is the same from every node, and steered from any."""
+    with cases.case("a scrub is started on one node and its end is seen on all"):
+        task = yes(nodes[0], "scrub", "start")["tasks"][0]["id"]
+        status, verdict = ask(nodes[1], "tasks", "follow", str(task), seconds=90)
+        equal((status, verdict["verdict"], verdict["state"]), (0, "clean", "done"))
+        for node in nodes:
+            wait_until(lambda: task in {one["id"] for one in yes(node, "repair", "report")["verdicts"]}, 10,
+                       lambda: yes(node, "repair", "report"))
+            drives = yes(node, "scrub", "status")["drives"]
+            equal([drive["verdict"] for drive in drives], ["clean"] * 3)
+    with cases.case("a task that is not there is not found"):
+        equal(ask(nodes[0], "tasks", "follow", "4711")[0], 5)
+    with cases.case("a pause on one node holds on all, and health says so"):
+        yes(nodes[0], "repair", "pause")
+        for node in nodes:
+            wait_until(lambda: yes(node, "repair", "status")["paused"] and
+                       metrics(node)["rubus_background_paused"] == 1, 10,
+                       lambda: yes(node, "repair", "status"))
+            assert "REPAIR_PAUSED" in codes(yes(node, "health")), ask(node, "health")
+        yes(nodes[2], "repair", "resume")
+        for node in nodes:
+            wait_until(lambda: metrics(node)["rubus_background_paused"] == 0, 10, "it goes on")
+    with cases.case("one node is responsible, and all name the same"):
+        names = {yes(node, "repair", "status")["node"] for node in nodes}
+        assert len(names) == 1 and names < {"node1", "node2", "node3"}, names
+        equal([yes(node, "repair", "status")["state"] for node in nodes], ["whole"] * 3)
+
+
 def what_ifs(cases, first):
     with cases.case("one node may fail, but not one more"):
         answer = yes(first, "layout", "simulate", "--fail", "node2")
@@ -343,6 +372,7 @@ def main():
     cases = Cases()
     with tempfile.TemporaryDirectory(prefix="cluster-cli-") as parent, Cluster(sys.argv[1], parent) as cluster:
         all_is_well(cases, cluster.nodes)
+        background(cases, cluster.nodes)
         what_ifs(cases, cluster.nodes[0])
         hardware_changes(cases, cluster)
         a_node_is_away(cases, cluster)
