@@ -10,6 +10,7 @@
 
 #include "gateway/digest/hex.h"
 #include "server/background.h"
+#include "server/fares.h"
 #include "server/loop_call.h"
 #include "server/node.h"
 #include "storage/bytes.h"
@@ -186,7 +187,7 @@ static struct cluster_node *find_node(struct cluster *cluster, struct id id)
 static enum err take_nodes(struct cluster *cluster, const struct channel_node *nodes, size_t count)
 {
 	for (size_t i = 0; i < cluster->node_count; i++) {
-		bool is_there = cluster->nodes[i]->is_asked;
+		bool is_there = cluster->nodes[i]->is_asked || cluster->nodes[i]->is_fare_asked;
 		for (size_t j = 0; !is_there && j < count; j++)
 			is_there = id_is_equal(cluster->nodes[i]->channel.id, nodes[j].id);
 		if (is_there)
@@ -336,6 +337,8 @@ enum err cluster_open(struct node *node, struct cluster **ret_cluster, char *mes
 		err = add_peers(cluster);
 	if (!err)
 		background_serve(cluster);
+	if (!err)
+		fares_serve(cluster);
 	if (!err)
 		cluster_steward_init(cluster);
 	if (!err)

@@ -8,6 +8,7 @@
 #include "storage/meta/index.h"
 #include "storage/meta/steward.h"
 #include "storage/object/store.h"
+#include "storage/repair/fare.h"
 
 /* What makes a node one of several.
  *
@@ -68,6 +69,16 @@ struct cluster_node {
 	uint32_t ahead_within_ms; /* ahead_ms is right to so much */
 	unsigned drive_count;
 	struct cluster_drive drives[STORE_DRIVES_MAX];
+	struct peer_call fare_call; /* PEER_FARE: server/fares.h */
+	bool is_fare_asked;
+	uint8_t fare_asks, fare_says;
+	uint64_t fare_ms; /* of the loop: when it said so; 0: never */
+};
+
+/* What a loop knows of the clients of this node, for those who ask there. */
+struct fares_service {
+	struct cluster *cluster;
+	struct fare fare;
 };
 
 struct cluster_admission;
@@ -78,6 +89,7 @@ struct cluster {
 	struct channel *channel;
 	struct peers *consensus_peers; /* of the log's loop */
 	struct peers *loop_peers[64]; /* of each loop for clients */
+	struct fares_service fares[64]; /* likewise */
 	struct channel_join join;
 	struct cluster_admission *admissions; /* on their way */
 

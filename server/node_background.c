@@ -1,34 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What runs beside the clients, on the first of their loops: the collector, the mender, and who
  * looks after the claims of drives. */
-#include <string.h>
-
-#include "server/http_hub.h"
+#include "server/fares.h"
 #include "server/node_priv.h"
-
-/* Answers of all loops, and who waits for memory there. */
-static void see_clients(void *arg, bool is_at_floor, struct throttle_load *ret_load)
-{
-	static_assert((int)HTTP_READ == (int)FARE_READ && (int)HTTP_WRITE == (int)FARE_WRITE,
-		"kinds are the same");
-	struct node *node = arg;
-	struct http_counts counts = {0};
-	struct fare_sums sums;
-	unsigned waiting = 0;
-	for (unsigned i = 0; i < node->store_loop_count; i++) {
-		const struct store_loop *loop = &node->store_loops[i];
-		waiting += atomic_load_explicit(&loop->put_pool.waiting, memory_order_relaxed) +
-			atomic_load_explicit(&loop->get_pool.waiting, memory_order_relaxed);
-	}
-	for (unsigned i = 0; i < node->config->loops; i++)
-		if (node->s3_hubs[i])
-			http_hub_add_counts(node->s3_hubs[i], &counts);
-	memcpy(sums.count, counts.answered, sizeof sums.count);
-	memcpy(sums.us, counts.answer_us, sizeof sums.us);
-	fare_look(
-		&node->fare, loop_now_ms(node->store_loops[0].loop), &sums, is_at_floor, ret_load);
-	ret_load->is_waiting |= waiting > 0;
-}
 
 static enum err start(void *arg)
 {
@@ -40,7 +14,7 @@ static enum err start(void *arg)
 	mender_start(&node->mender,
 		&(struct mender_setup){.store = &node->store_loops[0],
 			.scrub_period_ms = SCRUB_PERIOD_MS,
-			.load = see_clients,
+			.load = fares_see,
 			.load_arg = node});
 	node->is_mending = true;
 	node_claims_start(&node->claims, node);

@@ -57,6 +57,7 @@ enum peer_kind { /* on the wire: never renumbered */
 	PEER_REMOVED = 65, /* the one who is asked is no node of the cluster any more */
 	PEER_REST = 66, /* take no writes; end */
 	PEER_BACKGROUND = 72, /* server/background.h */
+	PEER_FARE = 73, /* server/fares.h */
 	PEER_KIND_COUNT = 128,
 };
 

@@ -16,7 +16,7 @@
  * (T2) The rate is never below the floor while it is not paused, and never above the cap.
  * (T3) While it is paused nothing is begun; what was begun goes on to its end.
  */
-#define THROTTLE_FLOOR (UINT64_C(5) << 20) /* bytes per second */
+#define THROTTLE_FLOOR (UINT64_C(16) << 20) /* bytes per second: 1 TB is back within two days */
 #define THROTTLE_LOOK_MS 250
 #define THROTTLE_BURST_MS 100
 
