@@ -135,6 +135,10 @@ def verdicts(node):
     return ask(node, "repair", "report")[1]["verdicts"]
 
 
+def states(node):
+    return [task["state"] for task in ask(node, "tasks")[1]["tasks"]]
+
+
 def lose_everything(cases, cluster):
     other, lost = cluster.nodes[0], cluster.nodes[2]
     paths = write(cluster, "kept", [10, 5000, SMALL, 140000, 300000, MIB, 3 * MIB] * 16 + [70 * MIB])
@@ -150,8 +154,20 @@ def lose_everything(cases, cluster):
                    sum(duty == "voter" for duty in members().values()) == 3, 60, members)
         new_number = next(iter(numbers_of(other, lost.name) - {old_number}))
         assert log_of(other, new_number)["log"] != before["log"]
-    with cases.case("its old drives are given up and what they held is made anew"):
+    with cases.case("a paused task keeps its id and its pause when the node that does it is killed"):
+        ask(cluster.nodes[1], "repair", "pause")
         give_up(other, old)
+        wait_until(lambda: states(other) == ["paused"], 30, tell(other))
+        task = ask(other, "tasks")[1]["tasks"][0]
+        doer = next(node for node in cluster.nodes if node.name == task["node"])
+        doer.kill()
+        cluster.restart([doer])
+        for node in cluster.nodes:
+            wait_until(lambda: states(node) == ["paused"], 30, tell(node))
+            equal(ask(node, "tasks")[1]["tasks"][0]["id"], task["id"])
+        assert not is_whole(other)
+    with cases.case("its old drives are given up and what they held is made anew"):
+        ask(lost, "repair", "resume")
         wait_until(lambda: is_whole(other), 60, tell(other))
         assert ask(other, "layout", "show")[1]["survives"]["nodes"] == 1
         used = {drive["drive"]: drive["shards"] for drive in ask(other, "layout", "show")[1]["drives"]}
