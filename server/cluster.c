@@ -421,11 +421,16 @@ void cluster_start(struct cluster *cluster)
 	err_ignore(loop_call(cluster->loop, begin_tick, cluster)); /* never fails */
 }
 
+void cluster_end_watch(struct cluster *cluster)
+{
+	err_ignore(loop_call(cluster->loop, end_tick, cluster)); /* never fails */
+}
+
 void cluster_stop(struct cluster *cluster)
 {
 	if (!cluster || !cluster->channel)
 		return;
-	err_ignore(loop_call(cluster->loop, end_tick, cluster)); /* never fails */
+	cluster_end_watch(cluster);
 	channel_stop(cluster->channel);
 }
 

@@ -128,6 +128,10 @@ MUST_USE enum err cluster_listen(struct cluster *cluster, char *message);
 /* Begins to look after nodes; when the node serves. Blocks. */
 void cluster_start(struct cluster *cluster);
 
+/* Ends looking after nodes, so that the control socket, which it may wake, can be closed. Blocks;
+ * while the loops run. */
+void cluster_end_watch(struct cluster *cluster);
+
 /* Gives the lead to another node, if this one has it and another can take it. Blocks, for a short
  * time; while the loops run. */
 void cluster_hand_over(struct cluster *cluster);

@@ -477,6 +477,8 @@ static void end_service(struct node *node)
 	/* Without a majority nothing can be decided any more: nobody waits for it. */
 	if (node->cluster && !atomic_load(&node->cluster->has_majority))
 		stop_consensus(node);
+	if (node->cluster)
+		cluster_end_watch(node->cluster);
 	control_close(node->control);
 	err_ignore(loop_call(server_loop_base(node->loops[0]), stop_listeners, node));
 	for (unsigned i = 0; i < node->config->loops; i++)
