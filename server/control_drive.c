@@ -367,8 +367,10 @@ static enum err rebuild_gone(struct node *node, uint16_t number, json_t **ret_re
 		json_object_set_new(json, "applied", json_boolean(fits));
 		json_object_set_new(json, "next",
 			fits ? json_string("its shards are made anew on others; see rubus status")
-			     : json_sprintf("there is no place where its shards could be made "
-					    "anew: rubus drive replace %u PATH --apply",
+			     : json_sprintf(
+				       "there is no place where its shards could be made "
+				       "anew: rubus drive replace %u PATH --apply; or for fewer "
+				       "drives: rubus layout plan",
 				       number));
 		*ret_result = json;
 	}

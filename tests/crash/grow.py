@@ -7,7 +7,7 @@ down outside of them and read back in full at the end, from every node that is l
 usage: grow.py BUILD [--seed N] [--slow]
 
 With --slow one node grows to seven, as docs/OPERATING.md has it, and the last one is drained while restic
-backs up.
+backs up; two nodes become one, without the one that leads; and a dead node is removed.
 """
 import argparse
 import hashlib
@@ -345,6 +345,52 @@ def one_to_seven(cases, options):
         drain_under_backup(cases, cluster, parent)
 
 
+def few_nodes(cases, options):
+    with tempfile.TemporaryDirectory(prefix="few-") as parent, \
+            Cluster(options.build, parent, count=2) as cluster:
+        first, second = cluster.nodes
+        Wire(first).make_bucket(BUCKET)
+        load = Load(cluster.nodes, parent, options.seed)
+        time.sleep(3)
+        with cases.case("of two nodes the one that leads is removed, and the other goes on alone"):
+            wait_until(cluster.leader, 30, "there is a leader")
+            gone = cluster.leader()
+            left = second if gone is first else first
+            equal(ask(left, "node", "drain", gone.name, "--apply")[0], 0)
+            settle(left, "drained", 60)
+            load.nodes.remove(gone)
+            wait_until(lambda: ask(left, "node", "remove", gone.name, seconds=100)[0] == 0, 70,
+                       lambda: (ask(left, "node", "remove", gone.name, seconds=100), tell([left])()))
+            equal(gone.process.wait(timeout=30), 4)
+            equal((ask(left, "quorum")[1]["voters"], ask(left, "node", "drain", left.name)[0]), (1, 6))
+            load.goes_on()
+        cluster.nodes = [left]
+        for number in (3, 4, 5):
+            node = ClusterNode(cluster.build, parent, f"node{number}")
+            node.key, node.secret = first.key, first.secret
+            cluster.nodes.append(node)
+            cluster.join(node)
+            cluster.wait_voters(len(cluster.nodes))
+        with cases.case("a dead node is removed once its drives were given up"):
+            equal(ask(left, "layout", "apply")[1]["profile"], "2+2")
+            settle(left, "2+2", 60)
+            dead = cluster.nodes[1]
+            number = next(str(drive["drive"]) for drive in ask(left, "layout", "show")[1]["drives"]
+                          if drive["node"] == dead.name)
+            dead.kill()
+            wait_until(lambda: "drive gone " + number in ask(left, "node", "remove", dead.name)[1]["error"]["message"],
+                       60, lambda: ask(left, "node", "remove", dead.name))
+            status, answer = ask(left, "drive", "gone", number)
+            equal((status, answer["applied"], answer["profile"]), (0, False, "2+1"))
+            equal(ask(left, "layout", "apply", answer["plan"])[0], 0)
+            settle(left, "made anew on three", 120)
+            equal(ask(left, "node", "remove", dead.name)[0], 0)
+            cluster.nodes.remove(dead)
+            remove_drive(left, number)
+            load.goes_on()
+        read_back(cases, cluster, load)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
@@ -354,6 +400,7 @@ def main():
     cases = Cases()
     if options.slow:
         one_to_seven(cases, options)
+        few_nodes(cases, options)
         cases.end()
         return
     with tempfile.TemporaryDirectory(prefix="grow-") as parent, \
