@@ -92,7 +92,7 @@ int sim_seeds_main(const struct sim_seeds *seeds, int argc, char **argv)
 	tcase_add_test(tcase, everything_that_may_befall_did);
 	suite_add_tcase(suite, tcase);
 	int status = test_run(suite);
-	printf("seeds %lu\n", (unsigned long)shared->done);
+	printf("passed %lu seeds\n", (unsigned long)shared->done);
 	setup->print();
 	for (unsigned i = 0; i < batches; i++)
 		if (shared->running[i] != 0)

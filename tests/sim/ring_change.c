@@ -14,21 +14,19 @@
  * (O5) every operation, and every change of the ring, comes to an end.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "storage/ring/ring_plan.h"
 #include "tests/lib/ledger.h"
 #include "tests/lib/sim_mover.h"
 #include "tests/lib/sim_net.h"
 #include "tests/lib/sim_order.h"
-#include "tests/lib/store_client.h"
+#include "tests/lib/sim_seeds.h"
+#include "tests/lib/store_clients.h"
 #include "tests/lib/test.h"
 
 enum {
 	BATCH = 10, /* seeds in one process */
-	BATCHES_MAX = 10000,
 	NODES_MAX = 5,
 	CLIENTS_MAX = 6,
 	SLOTS = 4, /* few, so that each move takes several steps */
@@ -48,11 +46,9 @@ struct totals {
 	uint64_t seeds, targets, begun, copied, there, homed, turned, flipped, emptied, freed;
 	uint64_t early, census_shards, census_freed, collected;
 	struct client_stats clients;
-	uint64_t running[BATCHES_MAX]; /* the seed that each batch is at; 0: it is over */
 };
 
 static struct totals *totals;
-static uint64_t seed_first = 1, seed_count = SEEDS;
 
 struct run {
 	uint64_t seed, random;
@@ -65,8 +61,7 @@ struct run {
 	struct sim_mover mover;
 	struct store_model model;
 	struct client_world worlds[NODES_MAX];
-	struct client *clients[CLIENTS_MAX];
-	unsigned client_count;
+	struct store_clients clients;
 };
 
 static const bool may_reads_fail = false;
@@ -91,40 +86,20 @@ static uint64_t choose_len(struct run *run)
 	return lens[below(run, ARRAY_COUNT(lens))];
 }
 
-static void reap(struct run *run)
-{
-	for (unsigned i = 0; i < run->client_count;) {
-		if (run->clients[i]->is_done) {
-			client_free(run->clients[i]);
-			run->clients[i] = run->clients[--run->client_count];
-		} else {
-			i++;
-		}
-	}
-}
-
 static bool are_over(void *arg)
 {
 	struct run *run = arg;
-	reap(run);
-	return run->client_count == 0;
-}
-
-static bool has_room(const struct run *run)
-{
-	for (unsigned key = 0; key < STORE_MODEL_KEYS; key++)
-		if (!store_model_has_room(&run->model, key))
-			return false;
-	return run->model.content_count + 40 < STORE_MODEL_CONTENTS;
+	store_clients_reap(&run->clients);
+	return run->clients.count == 0;
 }
 
 static void start_client(struct run *run)
 {
 	static const enum client_kind kinds[] = {CLIENT_PUT, CLIENT_PUT, CLIENT_PUT, CLIENT_PUT,
 		CLIENT_GET, CLIENT_GET, CLIENT_GET, CLIENT_DELETE, CLIENT_COPY, CLIENT_UPLOAD};
-	if (run->client_count == CLIENTS_MAX || !has_room(run))
+	if (run->clients.count == CLIENTS_MAX || !store_clients_have_room(&run->model))
 		return;
-	run->clients[run->client_count++] = client_start(&run->worlds[below(run, run->node_count)],
+	store_clients_start(&run->clients, &run->worlds[below(run, run->node_count)],
 		kinds[below(run, ARRAY_COUNT(kinds))], below(run, STORE_MODEL_KEYS),
 		choose_len(run), false);
 }
@@ -132,23 +107,15 @@ static void start_client(struct run *run)
 static void do_one(
 	struct run *run, unsigned node, enum client_kind kind, unsigned key, uint64_t len)
 {
-	ck_assert(run->client_count < CLIENTS_MAX);
-	struct client *client = client_start(&run->worlds[node], kind, key, len, true);
-	run->clients[run->client_count++] = client;
-	uint64_t until = sim_now_ns(run->sim) + UINT64_C(1000000) * ENDS_MS;
-	while (!client->is_done && sim_now_ns(run->sim) < until && sim_step(run->sim))
-		;
-	ck_assert_msg(client->is_done, "seed %lu: kind %u of key %u on node %u does not end",
-		(unsigned long)run->seed, kind, key, node);
-	ck_assert_msg(client->err == ERR_OK || client->err == ERR_CANCELED,
+	enum err err = store_clients_do(&run->clients, &run->worlds[node], kind, key, len, ENDS_MS);
+	ck_assert_msg(err == ERR_OK || err == ERR_CANCELED,
 		"seed %lu: kind %u of key %u on node %u: %s", (unsigned long)run->seed, kind, key,
-		node, err_name(client->err));
-	reap(run);
+		node, err_name(err));
 }
 
 static void be_busy(struct run *run)
 {
-	reap(run);
+	store_clients_reap(&run->clients);
 	if (chance(run, 60))
 		start_client(run);
 	for (uint64_t steps = below(run, 60); steps > 0; steps--)
@@ -319,7 +286,7 @@ static void count_all(struct run *run)
 static void finish(struct run *run)
 {
 	ck_assert_msg(sim_run_until(run->sim, are_over, run, ENDS_MS),
-		"seed %lu: %u operations do not end", (unsigned long)run->seed, run->client_count);
+		"seed %lu: %u operations do not end", (unsigned long)run->seed, run->clients.count);
 	read_all(run);
 	for (unsigned key = 0; key < STORE_MODEL_KEYS; key++) {
 		if (store_model_is_linearizable(&run->model, key))
@@ -413,22 +380,7 @@ static uint64_t run_seed(uint64_t seed)
 	return hash;
 }
 
-START_TEST(no_byte_is_lost_while_the_ring_changes)
-{
-	for (uint64_t i = 0; i < BATCH; i++) {
-		uint64_t seed = seed_first + (uint64_t)_i * BATCH + i;
-		if (seed >= seed_first + seed_count)
-			break;
-		totals->running[_i] = seed;
-		uint64_t hash = run_seed(seed);
-		if (seed % TWICE_EVERY == 0)
-			ck_assert_uint_eq(run_seed(seed), hash);
-	}
-	totals->running[_i] = 0;
-}
-END_TEST
-
-START_TEST(everything_that_may_befall_did)
+static void check_totals(void)
 {
 	ck_assert_uint_gt(totals->targets, 0);
 	ck_assert_uint_gt(totals->copied, 0);
@@ -444,7 +396,6 @@ START_TEST(everything_that_may_befall_did)
 	/* A delete frees what is there; only a race leaves something to a census. */
 	ck_assert_uint_le(100 * totals->census_freed, totals->collected);
 }
-END_TEST
 
 /* --- the program ------------------------------------------------------------------------------ */
 
@@ -460,37 +411,21 @@ static void print_totals(void)
 		totals->clients.done[CLIENT_GET], totals->clients.ops[CLIENT_GET],
 		totals->clients.done[CLIENT_DELETE], totals->clients.ops[CLIENT_DELETE],
 		totals->clients.failed, totals->clients.get_errors);
-	for (unsigned i = 0; i < BATCHES_MAX; i++)
-		if (totals->running[i] != 0)
-			printf("seed %lu did not pass: --seed=%lu\n", totals->running[i],
-				totals->running[i]);
 }
 
 int main(int argc, char **argv)
 {
-	totals = mmap(
-		NULL, sizeof *totals, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (totals == MAP_FAILED)
-		return EXIT_FAILURE;
-	for (int i = 1; i < argc; i++)
-		if (strncmp(argv[i], "--seeds=", 8) == 0)
-			seed_count = strtoull(argv[i] + 8, NULL, 10);
-	uint64_t seed = sim_seed_of(argc, argv, 0);
-	if (seed > 0) {
-		seed_first = seed;
-		seed_count = 1;
-	}
-	uint64_t batches = (seed_count + BATCH - 1) / BATCH;
-	if (batches > BATCHES_MAX)
-		return EXIT_FAILURE;
-	Suite *suite = suite_create("ring_change");
-	TCase *tcase = tcase_create("seeds");
-	tcase_set_timeout(tcase, 300);
-	tcase_add_loop_test(tcase, no_byte_is_lost_while_the_ring_changes, 0, batches);
-	if (seed_count >= 40)
-		tcase_add_test(tcase, everything_that_may_befall_did);
-	suite_add_tcase(suite, tcase);
-	int status = test_run(suite);
-	print_totals();
-	return status;
+	static const struct sim_seeds seeds = {
+		.name = "ring_change",
+		.run = run_seed,
+		.count = SEEDS,
+		.batch = BATCH,
+		.twice_every = TWICE_EVERY,
+		.timeout_s = 300,
+		.enough = 40,
+		.check = check_totals,
+		.print = print_totals,
+	};
+	totals = sim_seeds_share(sizeof *totals);
+	return sim_seeds_main(&seeds, argc, argv);
 }

@@ -17,19 +17,17 @@
  * (O5) every operation comes to an end; and with menders, everything gets where it should be.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "tests/lib/ledger.h"
 #include "tests/lib/sim_net.h"
 #include "tests/lib/sim_order.h"
-#include "tests/lib/store_client.h"
+#include "tests/lib/sim_seeds.h"
+#include "tests/lib/store_clients.h"
 #include "tests/lib/test.h"
 
 enum {
 	BATCH = 10, /* seeds in one process */
-	BATCHES_MAX = 10000,
 	NODES_MAX = 5,
 	CLIENTS_MAX = 8,
 	ENDS_MS = 600000, /* by when everything has to be over */
@@ -46,7 +44,6 @@ struct totals {
 	uint64_t opened, sealed, aborted, refused, reads, freed, bad_units;
 	uint64_t net_faults[SIM_NET_FAULTS];
 	struct client_stats clients;
-	uint64_t running[BATCHES_MAX]; /* the seed that each batch is at; 0: it is over */
 };
 
 #ifdef __SANITIZE_ADDRESS__
@@ -56,7 +53,6 @@ enum { SEEDS = 60 };
 #endif
 
 static struct totals *totals;
-static uint64_t seed_first = 1, seed_count = SEEDS;
 
 struct run {
 	uint64_t seed, random;
@@ -71,8 +67,7 @@ struct run {
 	bool may_reads_fail[NODES_MAX];
 	struct store_model model;
 	struct client_world worlds[NODES_MAX];
-	struct client *clients[CLIENTS_MAX];
-	unsigned client_count;
+	struct store_clients clients;
 };
 
 static uint64_t below(struct run *run, uint64_t n)
@@ -101,23 +96,11 @@ static uint64_t choose_len(struct run *run)
 	return lens[below(run, chance(run, 60) ? 6 : ARRAY_COUNT(lens))];
 }
 
-static void reap(struct run *run)
-{
-	for (unsigned i = 0; i < run->client_count;) {
-		if (run->clients[i]->is_done) {
-			client_free(run->clients[i]);
-			run->clients[i] = run->clients[--run->client_count];
-		} else {
-			i++;
-		}
-	}
-}
-
 static bool are_over(void *arg)
 {
 	struct run *run = arg;
-	reap(run);
-	return run->client_count == 0;
+	store_clients_reap(&run->clients);
+	return run->clients.count == 0;
 }
 
 /* (O5) */
@@ -125,19 +108,11 @@ static void end_clients(struct run *run)
 {
 	if (sim_run_until(run->sim, are_over, run, ENDS_MS))
 		return;
-	struct client *client = run->clients[0];
+	struct client *client = run->clients.all[0];
 	ck_abort_msg("seed %lu: %u operations do not end; one is of kind %u on node %u, put state "
 		     "%u, proposed %u",
-		(unsigned long)run->seed, run->client_count, client->kind, node_of(run, client),
+		(unsigned long)run->seed, run->clients.count, client->kind, node_of(run, client),
 		client->put.state, client->is_proposed);
-}
-
-static bool has_room(const struct run *run)
-{
-	for (unsigned key = 0; key < STORE_MODEL_KEYS; key++)
-		if (!store_model_has_room(&run->model, key))
-			return false;
-	return run->model.content_count + 40 < STORE_MODEL_CONTENTS;
 }
 
 static void start_client(struct run *run)
@@ -146,28 +121,21 @@ static void start_client(struct run *run)
 		CLIENT_CREATE, CLIENT_GET, CLIENT_GET, CLIENT_GET, CLIENT_GET, CLIENT_DELETE,
 		CLIENT_DELETE, CLIENT_COPY, CLIENT_UPLOAD, CLIENT_LIST};
 	unsigned node = below(run, run->node_count);
-	if (run->client_count == CLIENTS_MAX || !has_room(run) || run->away[node] == DEAD)
+	if (run->clients.count == CLIENTS_MAX || !store_clients_have_room(&run->model) ||
+		run->away[node] == DEAD)
 		return;
 	enum client_kind kind = kinds[below(run, ARRAY_COUNT(kinds))];
 	unsigned key = below(run, chance(run, 70) ? 3 : STORE_MODEL_KEYS);
-	run->clients[run->client_count++] = client_start(
-		&run->worlds[node], kind, key, choose_len(run), false);
+	store_clients_start(&run->clients, &run->worlds[node], kind, key, choose_len(run), false);
 }
 
 static void do_one(
 	struct run *run, unsigned node, enum client_kind kind, unsigned key, uint64_t len)
 {
-	struct client *client = client_start(&run->worlds[node], kind, key, len, true);
-	run->clients[run->client_count++] = client;
-	uint64_t until = sim_now_ns(run->sim) + UINT64_C(1000000) * ENDS_MS;
-	while (!client->is_done && sim_now_ns(run->sim) < until && sim_step(run->sim))
-		;
-	ck_assert_msg(client->is_done, "seed %lu: kind %u of key %u on node %u does not end",
-		(unsigned long)run->seed, kind, key, node);
-	ck_assert_msg(client->err == ERR_OK || client->err == ERR_CANCELED,
+	enum err err = store_clients_do(&run->clients, &run->worlds[node], kind, key, len, ENDS_MS);
+	ck_assert_msg(err == ERR_OK || err == ERR_CANCELED,
 		"seed %lu: kind %u of key %u on node %u: %s", (unsigned long)run->seed, kind, key,
-		node, err_name(client->err));
-	reap(run);
+		node, err_name(err));
 }
 
 /* --- nodes that are away ---------------------------------------------------------------------- */
@@ -195,14 +163,7 @@ static void kill_node(struct run *run, unsigned node)
 {
 	count_life(&run->nodes[node]);
 	sim_store_kill(&run->nodes[node], chance(run, 50));
-	for (unsigned i = 0; i < run->client_count;) {
-		if (node_of(run, run->clients[i]) == node) {
-			client_bury(run->clients[i]);
-			run->clients[i] = run->clients[--run->client_count];
-		} else {
-			i++;
-		}
-	}
+	store_clients_bury(&run->clients, &run->worlds[node]);
 }
 
 /* Cuts apart what is cut off, each by itself. */
@@ -259,10 +220,10 @@ static bool are_linked(void *arg)
 static bool are_its_over(void *arg)
 {
 	struct run *run = arg;
-	for (unsigned i = 0; i < run->client_count; i++)
-		if (run->may_reads_fail[node_of(run, run->clients[i])] &&
-			!run->clients[i]->is_done &&
-			run->away[node_of(run, run->clients[i])] == HERE)
+	for (unsigned i = 0; i < run->clients.count; i++)
+		if (run->may_reads_fail[node_of(run, run->clients.all[i])] &&
+			!run->clients.all[i]->is_done &&
+			run->away[node_of(run, run->clients.all[i])] == HERE)
 			return false;
 	return are_linked(arg);
 }
@@ -300,7 +261,7 @@ static void change_nodes(struct run *run)
 static void be_busy(struct run *run)
 {
 	for (uint64_t left = 15 + below(run, 30); left > 0; left--) {
-		reap(run);
+		store_clients_reap(&run->clients);
 		start_client(run);
 		if (chance(run, 20))
 			change_nodes(run);
@@ -502,22 +463,7 @@ static uint64_t run_seed(uint64_t seed)
 	return hash;
 }
 
-START_TEST(every_seed_keeps_the_promises)
-{
-	for (uint64_t i = 0; i < BATCH; i++) {
-		uint64_t seed = seed_first + (uint64_t)_i * BATCH + i;
-		if (seed >= seed_first + seed_count)
-			break;
-		totals->running[_i] = seed;
-		uint64_t hash = run_seed(seed);
-		if (seed % TWICE_EVERY == 0)
-			ck_assert_uint_eq(run_seed(seed), hash);
-	}
-	totals->running[_i] = 0;
-}
-END_TEST
-
-START_TEST(everything_that_may_befall_did)
+static void check_totals(void)
 {
 	for (unsigned mode = 0; mode < MODES; mode++)
 		ck_assert_uint_gt(totals->modes[mode], 0);
@@ -532,7 +478,6 @@ START_TEST(everything_that_may_befall_did)
 	ck_assert_uint_gt(totals->aborted, 0);
 	ck_assert_uint_gt(totals->freed, 0);
 }
-END_TEST
 
 /* --- the program ------------------------------------------------------------------------------ */
 
@@ -560,37 +505,21 @@ static void print_totals(void)
 	       "%lu\n",
 		totals->degraded_reads, totals->narrowed, totals->missing, totals->census_freed,
 		totals->collected);
-	for (unsigned i = 0; i < BATCHES_MAX; i++)
-		if (totals->running[i] != 0)
-			printf("seed %lu did not pass: --seed=%lu\n", totals->running[i],
-				totals->running[i]);
 }
 
 int main(int argc, char **argv)
 {
-	totals = mmap(
-		NULL, sizeof *totals, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (totals == MAP_FAILED)
-		return EXIT_FAILURE;
-	for (int i = 1; i < argc; i++)
-		if (strncmp(argv[i], "--seeds=", 8) == 0)
-			seed_count = strtoull(argv[i] + 8, NULL, 10);
-	uint64_t seed = sim_seed_of(argc, argv, 0);
-	if (seed > 0) {
-		seed_first = seed;
-		seed_count = 1;
-	}
-	uint64_t batches = (seed_count + BATCH - 1) / BATCH;
-	if (batches > BATCHES_MAX)
-		return EXIT_FAILURE;
-	Suite *suite = suite_create("shards");
-	TCase *tcase = tcase_create("seeds");
-	tcase_set_timeout(tcase, 300);
-	tcase_add_loop_test(tcase, every_seed_keeps_the_promises, 0, batches);
-	if (seed_count >= 50)
-		tcase_add_test(tcase, everything_that_may_befall_did);
-	suite_add_tcase(suite, tcase);
-	int status = test_run(suite);
-	print_totals();
-	return status;
+	static const struct sim_seeds seeds = {
+		.name = "shards",
+		.run = run_seed,
+		.count = SEEDS,
+		.batch = BATCH,
+		.twice_every = TWICE_EVERY,
+		.timeout_s = 300,
+		.enough = 50,
+		.check = check_totals,
+		.print = print_totals,
+	};
+	totals = sim_seeds_share(sizeof *totals);
+	return sim_seeds_main(&seeds, argc, argv);
 }

@@ -15,18 +15,16 @@
  * seed no read may fail at all; in a wide one reads may fail for a while, and nothing may be lost.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "tests/lib/ledger.h"
-#include "tests/lib/store_client.h"
+#include "tests/lib/sim_seeds.h"
+#include "tests/lib/store_clients.h"
 #include "tests/lib/store_faults.h"
 #include "tests/lib/test.h"
 
 enum {
 	BATCH = 10, /* seeds in one process */
-	BATCHES_MAX = 10000,
 	CLIENTS_MAX = 6,
 	ENDS_MS = 240000, /* by when every operation has to be over */
 	TWICE_EVERY = 50,
@@ -42,7 +40,6 @@ struct totals {
 	uint64_t faults[SIM_FAULTS], state_faults, kv_faults[KV_WHERE][SIM_KV_FAULTS];
 	uint64_t degraded_reads, bad_blocks, narrowed, rescued, missing, census_freed, collected;
 	struct client_stats clients;
-	uint64_t running[BATCHES_MAX]; /* the seed that each batch is at; 0: it is over */
 };
 
 #ifdef __SANITIZE_ADDRESS__
@@ -52,15 +49,13 @@ enum { SEEDS = 500 };
 #endif
 
 static struct totals *totals;
-static uint64_t seed_first = 1, seed_count = SEEDS;
 
 struct run {
 	uint64_t seed, random;
 	struct sim_store rig;
 	struct store_model model;
 	struct client_world world;
-	struct client *clients[CLIENTS_MAX];
-	unsigned client_count;
+	struct store_clients clients;
 	struct store_faults faults;
 };
 
@@ -86,23 +81,11 @@ static uint64_t choose_len(struct run *run)
 	return lens[below(run, chance(run, 60) ? 6 : ARRAY_COUNT(lens))];
 }
 
-static void reap(struct run *run)
-{
-	for (unsigned i = 0; i < run->client_count;) {
-		if (run->clients[i]->is_done) {
-			client_free(run->clients[i]);
-			run->clients[i] = run->clients[--run->client_count];
-		} else {
-			i++;
-		}
-	}
-}
-
 static bool are_over(void *arg)
 {
 	struct run *run = arg;
-	reap(run);
-	return run->client_count == 0;
+	store_clients_reap(&run->clients);
+	return run->clients.count == 0;
 }
 
 /* (O5) */
@@ -110,19 +93,11 @@ static void end_clients(struct run *run)
 {
 	if (sim_run_until(run->rig.sim, are_over, run, ENDS_MS))
 		return;
-	struct client *client = run->clients[0];
+	struct client *client = run->clients.all[0];
 	ck_abort_msg("seed %lu: %u operations do not end; one is of kind %u, put state %u, "
 		     "proposed %u",
-		(unsigned long)run->seed, run->client_count, client->kind, client->put.state,
+		(unsigned long)run->seed, run->clients.count, client->kind, client->put.state,
 		client->is_proposed);
-}
-
-static bool has_room(const struct run *run)
-{
-	for (unsigned key = 0; key < STORE_MODEL_KEYS; key++)
-		if (!store_model_has_room(&run->model, key))
-			return false;
-	return run->model.content_count + 40 < STORE_MODEL_CONTENTS;
 }
 
 static void start_client(struct run *run)
@@ -130,13 +105,12 @@ static void start_client(struct run *run)
 	static const enum client_kind kinds[] = {CLIENT_PUT, CLIENT_PUT, CLIENT_PUT, CLIENT_PUT,
 		CLIENT_CREATE, CLIENT_GET, CLIENT_GET, CLIENT_GET, CLIENT_GET, CLIENT_DELETE,
 		CLIENT_DELETE, CLIENT_COPY, CLIENT_UPLOAD, CLIENT_LIST};
-	if (run->client_count == CLIENTS_MAX || !has_room(run))
+	if (run->clients.count == CLIENTS_MAX || !store_clients_have_room(&run->model))
 		return;
 	enum client_kind kind = kinds[below(run, ARRAY_COUNT(kinds))];
 	/* Few keys, so that operations meet. */
 	unsigned key = below(run, chance(run, 70) ? 3 : STORE_MODEL_KEYS);
-	run->clients[run->client_count++] = client_start(
-		&run->world, kind, key, choose_len(run), false);
+	store_clients_start(&run->clients, &run->world, kind, key, choose_len(run), false);
 }
 
 /* --- lives ------------------------------------------------------------------------------------ */
@@ -164,9 +138,7 @@ static void die(struct run *run, bool is_power_cut)
 	count_life(run);
 	totals->ends[is_power_cut ? END_POWER_CUT : END_KILL]++;
 	sim_store_kill(&run->rig, is_power_cut);
-	for (unsigned i = 0; i < run->client_count; i++)
-		client_bury(run->clients[i]);
-	run->client_count = 0;
+	store_clients_bury(&run->clients, NULL);
 }
 
 static enum err make_bucket(struct run *run)
@@ -216,7 +188,7 @@ static void be_busy(struct run *run)
 {
 	struct sim_store *rig = &run->rig;
 	for (uint64_t left = 6 + below(run, 14); left > 0 && rig->failed == ERR_OK; left--) {
-		reap(run);
+		store_clients_reap(&run->clients);
 		start_client(run);
 		if (chance(run, 25))
 			store_faults_inject(&run->faults);
@@ -275,17 +247,9 @@ static void live(struct run *run)
 
 static void do_one(struct run *run, enum client_kind kind, unsigned key, uint64_t len)
 {
-	struct client *client = client_start(&run->world, kind, key, len, true);
-	run->clients[run->client_count++] = client;
-	uint64_t until = sim_now_ns(run->rig.sim) + UINT64_C(1000000) * ENDS_MS;
-	while (!client->is_done && sim_now_ns(run->rig.sim) < until && sim_step(run->rig.sim))
-		;
-	ck_assert_msg(client->is_done, "seed %lu: an operation of kind %u does not end",
-		(unsigned long)run->seed, kind);
-	ck_assert_msg(client->err == ERR_OK || client->err == ERR_CANCELED,
-		"seed %lu: kind %u of key %u: %s", (unsigned long)run->seed, kind, key,
-		err_name(client->err));
-	reap(run);
+	enum err err = store_clients_do(&run->clients, &run->world, kind, key, len, ENDS_MS);
+	ck_assert_msg(err == ERR_OK || err == ERR_CANCELED, "seed %lu: kind %u of key %u: %s",
+		(unsigned long)run->seed, kind, key, err_name(err));
 }
 
 static void read_all(struct run *run)
@@ -391,22 +355,7 @@ static uint64_t run_seed(uint64_t seed)
 	return hash;
 }
 
-START_TEST(every_seed_keeps_the_promises)
-{
-	for (uint64_t i = 0; i < BATCH; i++) {
-		uint64_t seed = seed_first + (uint64_t)_i * BATCH + i;
-		if (seed >= seed_first + seed_count)
-			break;
-		totals->running[_i] = seed;
-		uint64_t hash = run_seed(seed);
-		if (seed % TWICE_EVERY == 0)
-			ck_assert_uint_eq(run_seed(seed), hash);
-	}
-	totals->running[_i] = 0;
-}
-END_TEST
-
-START_TEST(every_kind_of_fault_was_injected)
+static void check_totals(void)
 {
 	for (unsigned fault = 0; fault < SIM_FAULTS; fault++)
 		ck_assert_msg(totals->faults[fault] > 0, "%s", sim_fault_name(fault));
@@ -428,7 +377,6 @@ START_TEST(every_kind_of_fault_was_injected)
 	ck_assert_uint_gt(totals->census_freed, 0);
 	ck_assert_uint_gt(totals->collected, 0);
 }
-END_TEST
 
 /* --- the program ------------------------------------------------------------------------------ */
 
@@ -459,39 +407,21 @@ static void print_totals(void)
 	       "census_freed %lu collected %lu\n",
 		totals->degraded_reads, totals->bad_blocks, totals->narrowed, totals->rescued,
 		totals->missing, totals->census_freed, totals->collected);
-	for (unsigned i = 0; i < BATCHES_MAX; i++)
-		if (totals->running[i] != 0)
-			printf("seed %lu did not pass: --seed=%lu\n", totals->running[i],
-				totals->running[i]);
 }
 
 int main(int argc, char **argv)
 {
-	totals = mmap(
-		NULL, sizeof *totals, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (totals == MAP_FAILED)
-		return EXIT_FAILURE;
-	if (getenv("SEEDS"))
-		seed_count = strtoull(getenv("SEEDS"), NULL, 10);
-	for (int i = 1; i < argc; i++)
-		if (strncmp(argv[i], "--seeds=", 8) == 0)
-			seed_count = strtoull(argv[i] + 8, NULL, 10);
-	uint64_t seed = sim_seed_of(argc, argv, 0);
-	if (seed > 0) {
-		seed_first = seed;
-		seed_count = 1;
-	}
-	uint64_t batches = (seed_count + BATCH - 1) / BATCH;
-	if (batches > BATCHES_MAX)
-		return EXIT_FAILURE;
-	Suite *suite = suite_create("store");
-	TCase *tcase = tcase_create("seeds");
-	tcase_set_timeout(tcase, 300);
-	tcase_add_loop_test(tcase, every_seed_keeps_the_promises, 0, batches);
-	if (seed_count >= 500)
-		tcase_add_test(tcase, every_kind_of_fault_was_injected);
-	suite_add_tcase(suite, tcase);
-	int status = test_run(suite);
-	print_totals();
-	return status;
+	static const struct sim_seeds seeds = {
+		.name = "store",
+		.run = run_seed,
+		.count = SEEDS,
+		.batch = BATCH,
+		.twice_every = TWICE_EVERY,
+		.timeout_s = 300,
+		.enough = 500,
+		.check = check_totals,
+		.print = print_totals,
+	};
+	totals = sim_seeds_share(sizeof *totals);
+	return sim_seeds_main(&seeds, argc, argv);
 }
