@@ -40,6 +40,7 @@ struct index_archive {
 	struct archive_files files;
 	uint64_t chain; /* sequence that the newest complete archive's log has */
 	bool has_gap; /* it goes no further */
+	bool is_inside; /* of a commit: no log may end here */
 	bool is_copying;
 	uint64_t copy_chain; /* that of the full copy being made */
 	bool copy_has_gap;
@@ -53,12 +54,6 @@ struct index_archive {
 	pthread_mutex_t lock;
 	struct index_archive_status status;
 };
-
-static uint64_t interval_ms(const struct index_archive *archive)
-{
-	return archive->setup.interval_ms ? archive->setup.interval_ms
-					  : ARCHIVE_INTERVAL_MS_DEFAULT;
-}
 
 static bool is_canceled(struct index_archive *archive)
 {
@@ -161,6 +156,7 @@ static void meet_gap(struct index_archive *archive)
 {
 	archive->has_gap = true;
 	archive->copy_has_gap = true;
+	archive->is_inside = false; /* its end does not come */
 	archive_tap_set(&archive->tap, false);
 }
 
@@ -184,6 +180,7 @@ static void drain(struct index_archive *archive)
 	struct archive_chunk *chunk = archive_tap_take(&archive->tap);
 	while (chunk) {
 		struct archive_chunk *next = chunk->next;
+		archive->is_inside = chunk->kind == ARCHIVE_ROWS;
 		take_chunk(archive, chunk);
 		free(chunk);
 		chunk = next;
@@ -404,7 +401,7 @@ static bool is_due(struct index_archive *archive)
 	pthread_mutex_unlock(&archive->tap.lock);
 	unsigned count = archive_files_count(&archive->files);
 	unsigned spare = archive_files_spare(&archive->files);
-	if (!has_rows || archive->is_copying || count + spare == 0)
+	if (!has_rows || archive->is_copying || archive->is_inside || count + spare == 0)
 		return false;
 	uint64_t most = archive->full_len / LOG_SHARE;
 	uint64_t least = archive->setup.log_len_min ? archive->setup.log_len_min
@@ -469,16 +466,15 @@ static void work_done(struct work *work)
 {
 	struct index_archive *archive = CONTAINER_OF(work, struct index_archive, work);
 	uint64_t now_ms = loop_now_ms(archive->setup.loop);
-	uint64_t rate = archive->setup.rate ? archive->setup.rate : ARCHIVE_RATE_DEFAULT;
 	archive->is_running = false;
 	if (archive->has_ended && archive->copy_err != ERR_OK)
 		archive->retry_ms = now_ms + (archive->copy_err == ERR_BUSY ? AGAIN_MS : RETRY_MS);
 	if (archive->is_copying && archive->step_len > 0)
-		archive->step_ms = now_ms + archive->step_len * 1000 / rate;
+		archive->step_ms = now_ms + archive->step_len * 1000 / archive->setup.rate;
 	if (!archive->files.log.is_dirty)
 		archive->flush_ms = 0;
 	else if (archive->flush_ms == 0 || archive->wants_sync)
-		archive->flush_ms = now_ms + interval_ms(archive);
+		archive->flush_ms = now_ms + archive->setup.interval_ms;
 	advance(archive);
 }
 
@@ -527,6 +523,9 @@ enum err index_archive_new(
 		return ERR_NO_MEMORY;
 	archive->magic = ARCHIVE_MAGIC;
 	archive->setup = *setup;
+	archive->setup.rate = setup->rate ? setup->rate : ARCHIVE_RATE_DEFAULT;
+	if (setup->interval_ms == 0)
+		archive->setup.interval_ms = ARCHIVE_INTERVAL_MS_DEFAULT;
 	archive->files.setup = &archive->setup;
 	archive->files.frame = malloc(archive_frame_cap());
 	enum err err = archive->files.frame ? look_at_kv(setup->kv, &archive->opened)

@@ -26,7 +26,7 @@ enum {
 	LIVES = 6,
 	KEYS = 300,
 	VALUE_LEN_MAX = 3000,
-	COMMANDS_MAX = 8000,
+	COMMANDS_MAX = 12000,
 	INTERVAL_MS = 20000,
 	BATCH = 10,
 };
@@ -126,6 +126,8 @@ static void commit(struct run *run, unsigned count)
 		return;
 	ck_assert_ok(kv_write_begin(kv));
 	for (unsigned i = 0; i < count; i++) {
+		if (below(run, 8) == 0)
+			sim_run_ms(run->sim, below(run, 50)); /* the archive does not wait */
 		change_of(run, ++run->command, &change);
 		struct bytes key = bytes_make(change.key_bytes, 11);
 		ck_assert_ok(change.len > 0 ? kv_put(kv, key, bytes_make(change.value, change.len))
@@ -302,11 +304,11 @@ static void live(struct run *run)
 {
 	open_life(run);
 	run->has_faults = false;
-	unsigned rounds = 5 + below(run, 40);
+	unsigned rounds = below(run, 3) ? 5 + below(run, 40) : below(run, 5);
 	for (unsigned i = 0; i < rounds; i++) {
 		if (below(run, 30) == 0)
 			add_fault(run);
-		commit(run, 1 + below(run, 30));
+		commit(run, below(run, 20) ? 1 + below(run, 30) : 300); /* or of several frames */
 		sim_run_ms(run->sim, below(run, 4) ? below(run, 300) : below(run, 30000));
 		look(run);
 	}
@@ -341,7 +343,7 @@ static void open_world(struct run *run)
 	run->setup.clock = sim_node_clock(run->node);
 	run->setup.trace = sim_node_trace(run->node);
 	run->setup.interval_ms = INTERVAL_MS;
-	run->setup.rate = 1 << 20;
+	run->setup.rate = UINT64_C(1) << (16 + below(run, 6));
 	run->setup.log_len_min = 50000;
 }
 
