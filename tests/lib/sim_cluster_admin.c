@@ -136,6 +136,7 @@ static void set_target(struct sim_admin *admin)
 	ring_snapshot_unref(snapshot);
 	struct order *order = sim_must(calloc(1, sizeof *order));
 	order->is_target = true;
+	admin->wants_target = false; /* but for what changes from now on */
 	struct command command = {.type = COMMAND_RING_TARGET};
 	size_t len;
 	ck_assert_ok(ring_encode(&target, bytes, sizeof bytes, &len));
@@ -153,8 +154,8 @@ static void take_answer(struct sim_admin *admin)
 		err = command_code_err(order->proposal.result.code);
 	if (err != ERR_OK) {
 		admin->refused++; /* again: it was not done, or that is not known */
+		admin->wants_target |= order->is_target;
 	} else if (order->is_target) {
-		admin->wants_target = false;
 		admin->targets++;
 	} else {
 		order->node->gone_count++;
@@ -169,6 +170,7 @@ void sim_admin_poll(struct sim_admin *admin)
 	struct sim_cluster *cluster = admin->cluster;
 	if (admin->order &&
 		(admin->at->lives != admin->life || admin->at->state != SIM_NODE_SERVING)) {
+		admin->wants_target |= admin->order->is_target;
 		sim_bury(admin->order); /* the node was killed */
 		admin->order = NULL;
 	} else if (admin->order && admin->order->is_done) {
