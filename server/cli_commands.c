@@ -162,7 +162,7 @@ const struct cli_command cli_commands[] = {
 		.run = cli_run_node_gone},
 	{.noun = "node",
 		.verb = "gone-after",
-		.summary = "Show or say how long a node is away before it is given up",
+		.summary = "Show or set when an absent node is given up",
 		.details = "24h if nothing else was said. Only time counts in which a node that "
 			   "leads has seen it away, outside of maintenance; and it is given up "
 			   "only if everything it held finds a place in the same profile.",
