@@ -371,6 +371,12 @@ enum err index_cluster_epoch(struct index_reader *reader, uint64_t *ret_epoch)
 	return ERR_OK;
 }
 
+bool index_is_held(struct index_reader *reader)
+{
+	struct bytes value;
+	return index_setting_get(reader, bytes_of(COMMAND_SETTING_HELD), &value) != ERR_NOT_FOUND;
+}
+
 enum err index_drive_claim(
 	struct index_reader *reader, uint16_t drive, struct id node, uint64_t mount)
 {

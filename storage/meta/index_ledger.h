@@ -108,6 +108,10 @@ MUST_USE enum err index_command_version(struct index_reader *reader, uint16_t *r
 /* The epoch of the cluster, 0 before any forced recovery. */
 MUST_USE enum err index_cluster_epoch(struct index_reader *reader, uint64_t *ret_epoch);
 
+/* Is nothing to be freed (COMMAND_SETTING_HELD)? As long as that cannot be read, neither. Under a
+ * view. */
+bool index_is_held(struct index_reader *reader);
+
 /* ERR_OK: the claim of a node on a drive is the newest, and the drive is not given up. ERR_FENCED:
  * not so; the node takes the drive out of service. */
 MUST_USE enum err index_drive_claim(

@@ -383,15 +383,14 @@ static void advance_idle(struct collector *collector)
 	advance_freeing(collector);
 }
 
-/* Is collection held up (C7)? As long as that cannot be read it is. */
+/* (C7) */
 static bool is_held(struct collector *collector)
 {
-	struct bytes value;
 	if (index_view_begin(collector->reader) != ERR_OK)
 		return true;
-	enum err err = index_setting_get(collector->reader, bytes_of(COMMAND_SETTING_HELD), &value);
+	bool is_held = index_is_held(collector->reader);
 	index_view_end(collector->reader);
-	return err != ERR_NOT_FOUND;
+	return is_held;
 }
 
 static void advance(struct collector *collector)

@@ -179,7 +179,8 @@ static bool begin_pass(struct emptier *emptier)
 	if (emptier->is_stopping || loop_now_ms(emptier->store->loop) < emptier->not_before_ms ||
 		index_view_begin(emptier->store->reader) != ERR_OK)
 		return false;
-	enum err err = choose_leftovers(emptier);
+	enum err err = index_is_held(emptier->store->reader) ? ERR_NOT_FOUND
+							     : choose_leftovers(emptier);
 	index_view_end(emptier->store->reader);
 	if (err == ERR_BUSY)
 		err_ignore(index_report_past(

@@ -17,7 +17,9 @@
  * (X3) A leftover is struck off only after all that the pass found of it is freed; until then
  *      nothing is brought there again (apply_move.c (M5)), so what was looked up may be freed
  *      later.
- * (X4) A pass begins only if there is a leftover to be emptied.
+ * (X4) A pass begins only if there is a leftover to be emptied, and not while collection is held
+ *      (storage/repair/collect.h (C7)): an index that is older than the drives does not name all
+ *      that is to stay.
  */
 #define EMPTY_LEFTOVERS_MAX 512 /* in one pass */
 #define EMPTY_PROPOSE_MAX 64 /* by one command */
