@@ -11,6 +11,8 @@
 #include "server/layout_history.h"
 #include "storage/ring/ring_summary.h"
 
+#define APPLY_TRIES 5
+
 static const char *const domain_names[] = {
 	[RING_DOMAIN_DRIVE] = "drive", [RING_DOMAIN_NODE] = "node", [RING_DOMAIN_ZONE] = "zone"};
 
@@ -100,10 +102,8 @@ enum err control_layout_plan(
 	return err;
 }
 
-enum err control_layout_apply(
-	struct node *node, const json_t *request, json_t **ret_result, char *message)
+static enum err apply(struct node *node, const char *plan, json_t **ret_result, char *message)
 {
-	const char *plan = argument(request, "plan");
 	struct layout *layout;
 	json_t *json = NULL;
 	enum err err = control_layout_make(node, &layout, message);
@@ -125,6 +125,17 @@ enum err control_layout_apply(
 	}
 	*ret_result = json;
 	return ERR_OK;
+}
+
+/* Without the name of a plan, one that moves have overtaken is made anew. */
+enum err control_layout_apply(
+	struct node *node, const json_t *request, json_t **ret_result, char *message)
+{
+	const char *plan = argument(request, "plan");
+	enum err err = apply(node, plan, ret_result, message);
+	for (unsigned i = 1; err == ERR_CONFLICT && !*plan && i < APPLY_TRIES; i++)
+		err = apply(node, plan, ret_result, message);
+	return err;
 }
 
 /* --- diff, revert, history -------------------------------------------------------------------- */

@@ -247,15 +247,19 @@ static bool moves_extents(struct apply *apply, const struct ring *old, const str
 	return false;
 }
 
-/* Is it a ring of these drives, and can it be moved to from the old one (T2)? */
-static bool is_checked(struct apply *apply, const struct ring *ring, const struct ring *old)
+/* Is it a ring of these drives, and can it be moved to from the old one (T2)? It could from what it
+ * was planned on, so that one which cannot is too late: moves have begun meanwhile. */
+static enum command_code check(struct apply *apply, const struct ring *ring, const struct ring *old)
 {
 	size_t count;
+	enum command_code code = COMMAND_OK;
 	struct ring_drive_info *drives = apply_ring_drives(apply, &count);
-	bool is_ok = drives && ring_check(ring, drives, count) == ERR_OK &&
-		(!old || ring_order_exists(old, ring, drives, count));
+	if (!drives || ring_check(ring, drives, count) != ERR_OK)
+		code = COMMAND_REFUSED;
+	else if (old && !ring_order_exists(old, ring, drives, count))
+		code = COMMAND_STALE;
 	free(drives);
-	return is_ok;
+	return code;
 }
 
 /* The drives that were given up before there was a ring. */
@@ -294,10 +298,9 @@ void apply_ring_set(
 		result->code = COMMAND_STALE;
 		return;
 	}
-	if (!is_checked(apply, &ring, NULL)) {
-		result->code = COMMAND_REFUSED;
+	result->code = check(apply, &ring, NULL);
+	if (result->code != COMMAND_OK)
 		return;
-	}
 	if (old && moves_extents(apply, old, &ring)) {
 		result->code = COMMAND_NOT_EMPTY;
 		return;
@@ -330,12 +333,12 @@ void apply_ring_target(
 	/* The edit's slots serve to judge the order, and are made anew. */
 	struct ring arrived;
 	ring_snapshot_arrived(apply->ring, edit.slots, &arrived);
-	bool is_ok = target.class == ring->class && target.slot_count == ring->slot_count &&
-		is_checked(apply, &target, &arrived);
+	result->code = target.class == ring->class && target.slot_count == ring->slot_count
+		? check(apply, &target, &arrived)
+		: COMMAND_REFUSED;
 	memcpy(edit.slots, ring->slots, ring->slots_len);
-	if (!is_ok) {
+	if (result->code != COMMAND_OK) {
 		edit_free(&edit);
-		result->code = COMMAND_REFUSED;
 		return;
 	}
 	result->count = target.version;

@@ -6,6 +6,8 @@
 #include "tests/lib/sim_store.h"
 #include "tests/lib/test.h"
 
+#define PLAN_TRIES 10
+
 static unsigned in_first_ring(const struct sim_store *rig)
 {
 	return rig->options.ring_count > 0 ? rig->options.ring_count : rig->options.drive_count;
@@ -75,12 +77,7 @@ static struct ring_profile profile_of(struct sim_store *rig)
 	return profile;
 }
 
-enum err sim_store_propose_target(struct sim_store *rig, const bool *is_in)
-{
-	return sim_store_propose_profile(rig, is_in, profile_of(rig));
-}
-
-enum err sim_store_propose_profile(
+static enum err propose_profile(
 	struct sim_store *rig, const bool *is_in, struct ring_profile profile)
 {
 	struct ring_drive_info infos[SIM_STORE_DRIVES_MAX], all[SIM_STORE_DRIVES_MAX];
@@ -119,6 +116,21 @@ enum err sim_store_propose_profile(
 	command.ring_target.ring = bytes_make(bytes, len);
 	struct command_result result;
 	return sim_store_propose(rig, &command, &result);
+}
+
+/* As rubus layout apply: what was planned while moves began is planned anew. */
+enum err sim_store_propose_profile(
+	struct sim_store *rig, const bool *is_in, struct ring_profile profile)
+{
+	enum err err = ERR_CONFLICT;
+	for (unsigned i = 0; err == ERR_CONFLICT && i < PLAN_TRIES; i++)
+		err = propose_profile(rig, is_in, profile);
+	return err;
+}
+
+enum err sim_store_propose_target(struct sim_store *rig, const bool *is_in)
+{
+	return sim_store_propose_profile(rig, is_in, profile_of(rig));
 }
 
 static enum err look_for_wrong(struct sim_store *rig)

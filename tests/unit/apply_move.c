@@ -146,7 +146,7 @@ START_TEST(an_empty_slot_changes_at_once)
 }
 END_TEST
 
-START_TEST(moves_in_a_circle_are_refused)
+START_TEST(moves_in_a_circle_are_not_taken)
 {
 	static uint8_t slots[RING_SLOTS_DEFAULT * 3 * 2];
 	static uint8_t bytes[sizeof slots + 100];
@@ -161,7 +161,7 @@ START_TEST(moves_in_a_circle_are_refused)
 	struct command command = {.type = COMMAND_RING_TARGET};
 	command.ring_target.ring.data = bytes;
 	ck_assert_ok(ring_encode(&ring, bytes, sizeof bytes, &command.ring_target.ring.len));
-	ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_REFUSED);
+	ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_STALE);
 }
 END_TEST
 
@@ -268,7 +268,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
 	tcase_add_test(tc, a_move_flips_when_all_is_moved);
 	tcase_add_test(tc, an_empty_slot_changes_at_once);
-	tcase_add_test(tc, moves_in_a_circle_are_refused);
+	tcase_add_test(tc, moves_in_a_circle_are_not_taken);
 	tcase_add_test(tc, a_claim_that_was_superseded_fences);
 	tcase_add_test(tc, a_put_that_names_a_gone_drive_is_written_again);
 	tcase_add_test(tc, the_epoch_only_rises);
