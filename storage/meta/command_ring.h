@@ -10,8 +10,9 @@
 /* A ring to move to, while extents stay readable: ring_encode(). STALE if its version is not the
  * one behind ring and target, or if its moves would wait for each other in a circle: those that
  * ring_order_untangle() has seen do not, so moves have begun since. REFUSED: not a ring of these
- * drives, or another number of slots. A target that is there already is replaced; what is on its way to that one arrives, or is turned around, before it moves
- * on. result.count: version of the ring; it is the target's already if nothing has to move. */
+ * drives, or another number of slots. A target that is there already is replaced; what is on its
+ * way to that one arrives, or is turned around, before it moves on. result.count: version of the
+ * ring; it is the target's already if nothing has to move. */
 struct command_ring_target {
 	struct bytes ring;
 };
