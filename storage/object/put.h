@@ -21,10 +21,10 @@
  *      only when nothing is in flight but, with ERR_OK, frames that the owner has.
  * (U4) Where drives of a slot are missing when an extent begins, it is written with a narrower code
  *      on those that are there; so also when they turn out to be missing while it is opened, or,
- *      if the extent is one stripe of copies and so still in memory, while it is written. Any
- *      other that falls below k+1 shards, and not below k, is written to its end all the same,
- *      read back, and written anew as a narrower one (put_rescue.c); what was written first is
- *      freed. Below k the put fails (ERR_QUORUM).
+ *      if the extent is one stripe of copies and so still in memory, while it is written; it
+ *      stays copies then. Any other that falls below k+1 shards, and not below k, is written to
+ *      its end all the same, read back, and written anew as a narrower one (put_rescue.c); what was
+ *      written first is freed. Below k the put fails (ERR_QUORUM).
  * (U5) Shards may be on drives of any node. Once k+1 have done a step (have written a stripe, are
  *      durable), those of other nodes that have not get PUT_LATE_FACTOR times what the others
  *      needed, at least PUT_LATE_MS_MIN; then they count as failed. What can be done anew does not
@@ -90,7 +90,7 @@ struct put_stripe {
 	bool is_written; /* its appends were started */
 	uint64_t written_ms, allowed_ms; /* when they were; their (U5) */
 
-	struct site_append appends[CODE_UNITS_MAX]; /* zeroed: those of the geometry */
+	struct site_append appends[CODE_UNITS_MAX]; /* set when they are begun */
 };
 
 /* One shard of the extent being written. */

@@ -129,11 +129,14 @@ static void place_shards(const struct choice *choice, unsigned shard_count, uint
 
 /* Chooses the code for what can be written now, and on which drive each shard goes. The first k + m
  * drives of the slot are the shards' places, or where these move to; when some are not there, the
- * code is narrowed to those that are, so that P1 holds all the same. */
+ * code is narrowed to those that are, so that P1 holds all the same. What is begun anew from a
+ * stripe in memory stays copies: meanwhile drives may have come back, or the ring have another
+ * profile, but the stripe is one unit. */
 static enum err choose_code(struct put *put, const struct ring_snapshot *snapshot, uint64_t len,
 	struct ring_profile *ret_profile, uint16_t *drives)
 {
-	struct ring_profile wanted = ring_profile_of_len(ring_snapshot_profile(snapshot), len);
+	struct ring_profile usual = ring_profile_of_len(ring_snapshot_profile(snapshot), len);
+	struct ring_profile wanted = put->kept ? ring_profile_mirror(usual) : usual;
 	struct ring_profile profile = wanted;
 	struct choice choice;
 	unsigned there = 0;
@@ -141,21 +144,20 @@ static enum err choose_code(struct put *put, const struct ring_snapshot *snapsho
 	assert(wanted.k + wanted.m <= choice.width);
 	for (unsigned i = 0; i < (unsigned)wanted.k + wanted.m; i++)
 		there += choice.is_there[i];
-	if (there >= (wanted.m > 0 ? wanted.k + 1u : wanted.k)) {
-		*ret_profile = wanted;
-		memcpy(drives, choice.drives, ((size_t)wanted.k + wanted.m) * sizeof *drives);
-		return ERR_OK;
-	}
-	if (choice.available < (wanted.m > 0 ? 2 : wanted.k))
+	bool is_placed = there >= (wanted.m > 0 ? wanted.k + 1u : wanted.k);
+	if (!is_placed && choice.available < (wanted.m > 0 ? 2 : wanted.k))
 		return ERR_QUORUM;
-	if (wanted.m > 0) {
+	if (!is_placed && wanted.m > 0) {
 		profile.k = wanted.k < choice.available ? wanted.k : choice.available - 1;
 		profile.m = 1;
 	}
-	if (put->setup.must_fit && !ring_profile_is_equal(profile, wanted))
+	if (put->setup.must_fit && !ring_profile_is_equal(profile, usual))
 		return ERR_QUORUM;
-	place_shards(&choice, (unsigned)profile.k + profile.m, drives);
-	put->setup.store->counters.narrowed++;
+	if (is_placed)
+		memcpy(drives, choice.drives, ((size_t)profile.k + profile.m) * sizeof *drives);
+	else
+		place_shards(&choice, (unsigned)profile.k + profile.m, drives);
+	put->setup.store->counters.narrowed += !is_placed || !ring_profile_is_equal(profile, usual);
 	*ret_profile = profile;
 	return ERR_OK;
 }

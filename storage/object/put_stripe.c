@@ -32,7 +32,6 @@ enum err put_stripe_take(struct put *put)
 	if (stripe->is_used)
 		return ERR_BUSY;
 	memset(stripe, 0, offsetof(struct put_stripe, appends));
-	memset(stripe->appends, 0, put_shard_count(put) * sizeof stripe->appends[0]);
 	uint32_t unit_len = stripe_unit_len(&put->geometry, put->stripe_next);
 	unsigned count = put_stripe_units(put);
 	enum err err = pool_take(
@@ -97,6 +96,8 @@ static void append_done(struct site_append *append, enum err err)
 static void write_stripe(struct put *put, struct put_stripe *stripe)
 {
 	unsigned count = put_shard_count(put);
+	assert(stripe->unit_count == put_stripe_units(put));
+	assert(stripe->body_len == stripe_body_len(&put->geometry, stripe->number));
 	uint64_t seeds[CODE_UNITS_MAX];
 	uint64_t sums[CODE_UNITS_MAX][UNIT_LEN / BLOCK_LEN];
 	uint64_t *sums_of[CODE_UNITS_MAX];
@@ -122,7 +123,7 @@ static void write_stripe(struct put *put, struct put_stripe *stripe)
 		struct put_shard *shard = &put->shards[i];
 		if (shard->is_failed)
 			continue;
-		stripe->appends[i].done = append_done;
+		stripe->appends[i] = (struct site_append){.done = append_done};
 		stripe->appends_in_flight++;
 		stripe->appending |= 1u << i;
 		site_write_append(&shard->write, &stripe->appends[i],

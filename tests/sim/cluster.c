@@ -207,6 +207,8 @@ static bool is_quiet(void *arg)
 		struct sim_store *rig = &run->cluster.nodes[i].rig;
 		if (!cluster_node_is_there(&run->cluster.nodes[i]))
 			continue;
+		if (run->cluster.nodes[i].state != SIM_NODE_SERVING)
+			return false; /* it starts anew */
 		const struct collector *collector = &rig->life->collector;
 		if (collector->census_due_ms != 0 ||
 			collector->census_asked != rig->life->store.census_index ||

@@ -445,6 +445,45 @@ START_TEST(a_put_goes_on_when_a_drive_fails_in_its_middle)
 }
 END_TEST
 
+static void avoid_node_2(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < SIM_STORE_LOOPS; i++)
+		reach_failed(&nodes[0].life->loops[i], nodes[2].drives[0].number);
+}
+
+/* A put of node 0 whose copies are being written, to itself and to node 1. */
+static struct client *start_copies(void)
+{
+	for (;;) {
+		struct client *client = client_start(&worlds[0], CLIENT_PUT, 1, 200000, true);
+		while (!client->is_done && !(client->put.kept && client->put.kept->is_written))
+			ck_assert(sim_step(sim));
+		if (!client->is_done)
+			return client;
+		client_free(client); /* it went away itself */
+	}
+}
+
+/* There are drives for 2+1 when it begins anew, but in memory is one unit, a copy. */
+START_TEST(copies_begun_anew_stay_copies_when_more_drives_are_there)
+{
+	sim_call(sim, nodes[0].loops[0], avoid_node_2, NULL);
+	sim_run_ms(sim, 1);
+	struct client *client = start_copies();
+	sim_node_pause(nodes[1].node, true);
+	while (!client->is_done && client->put.tries == 0)
+		ck_assert(sim_step(sim));
+	ck_assert(!client->is_done);
+	sim_node_pause(nodes[1].node, false);
+	ck_assert(sim_run_until(sim, is_client_done, client, WAIT_MS));
+	ck_assert_err(client->err, ERR_OK);
+	ck_assert_uint_eq(client->put.geometry.k, 1);
+	client_free(client);
+	run_client(2, CLIENT_GET, 1, 0);
+}
+END_TEST
+
 START_TEST(a_copy_is_read_where_it_is_near)
 {
 	for (unsigned key = 0; key < 4; key++)
@@ -492,6 +531,7 @@ int main(void)
 	tcase_add_test(tcase, a_get_does_not_wait_for_a_node_that_hangs);
 	tcase_add_test(tcase, a_put_waits_a_second_for_a_node_that_hangs);
 	tcase_add_test(tcase, a_put_goes_on_when_a_drive_fails_in_its_middle);
+	tcase_add_test(tcase, copies_begun_anew_stay_copies_when_more_drives_are_there);
 	tcase_add_test(tcase, a_copy_is_read_where_it_is_near);
 	tcase_add_test(tcase, parity_of_this_node_spares_a_unit_of_another);
 	suite_add_tcase(suite, tcase);
