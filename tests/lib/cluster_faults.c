@@ -97,6 +97,10 @@ static void lose_shards(struct cluster_faults *faults, struct sim_disk *disk)
 		enum sim_fault fault;
 	} kinds[] = {{SIM_SYNC, SIM_LIES}, {SIM_WRITE, SIM_LOST}, {SIM_WRITE, SIM_MISDIRECTED},
 		{SIM_WRITE, SIM_TORN}, {SIM_READ, SIM_ROT}};
+	if (chance(faults, 30)) { /* to be seen at the next start */
+		(void)sim_disk_rot(disk, "superblock", 24);
+		return;
+	}
 	unsigned i = below(faults, ARRAY_COUNT(kinds));
 	if (chance(faults, 50))
 		sim_disk_fail_nth(disk, kinds[i].call, 1 + below(faults, 6), kinds[i].fault);
@@ -204,6 +208,32 @@ static void lose(struct cluster_faults *faults, struct sim_cluster_node *node)
 	node->is_lost = true;
 	node->is_wanted = node->is_admitted = node->is_in_ring = false;
 	sim_admin_want_target(faults->admin);
+}
+
+static bool is_unreadable(const struct sim_store_drive *drive)
+{
+	struct drive_identity identity;
+	return !drive->drive &&
+		drive_identify(sim_disk_base(drive->disk), &identity) == ERR_CORRUPT;
+}
+
+void cluster_faults_replace_drives(struct cluster_faults *faults)
+{
+	struct sim_cluster_node *node = faults->loser;
+	if (faults->loss != LOSS_OF_SHARDS || !node || node->state != SIM_NODE_SERVING)
+		return;
+	for (unsigned i = 0; i < node->rig.options.drive_count; i++) {
+		struct sim_store_drive *drive = &node->rig.drives[i];
+		if (!sim_admin_is_idle(faults->admin) || !is_unreadable(drive))
+			continue;
+		uint16_t number = drive->number;
+		sim_cluster_kill(node, false);
+		sim_store_replace_drive(&node->rig, i);
+		node->replaced = number;
+		node->is_wanted = true;
+		faults->replaced++;
+		return;
+	}
 }
 
 /* --- all of it -------------------------------------------------------------------------------- */

@@ -46,6 +46,7 @@ struct cluster_faults {
 	enum cluster_loss loss; /* that one node may suffer */
 	struct sim_cluster_node *loser; /* NULL: none did yet */
 	uint64_t befell[BEFALLS];
+	uint64_t replaced; /* drives */
 };
 
 void cluster_faults_init(struct cluster_faults *faults, struct sim_cluster *cluster,
@@ -59,6 +60,10 @@ void cluster_faults_heal(struct cluster_faults *faults);
 
 /* Those that joined, or were taken out for a while, get shards as soon as they serve. */
 void cluster_faults_extend_ring(struct cluster_faults *faults);
+
+/* A drive that rotted so far that nothing tells whose it is gets replaced by an empty one, and is
+ * given up: when faults have ended and the administrator has nothing else to do. */
+void cluster_faults_replace_drives(struct cluster_faults *faults);
 
 /* Has it a drive that is fenced, or was not opened? That lasts until the next start. */
 bool cluster_node_is_crippled(const struct sim_cluster_node *node);

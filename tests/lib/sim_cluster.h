@@ -35,6 +35,7 @@ struct sim_cluster_node {
 	bool is_in_ring; /* its drives should be */
 	bool is_lost; /* for good: it never starts again, and its drives are given up */
 	unsigned gone_count; /* of its drives that were given up */
+	uint16_t replaced; /* a drive that is to be given up: it has another one instead; 0: none */
 	bool is_paused;
 	struct sim_cluster_life *life;
 	uint64_t known_logs[SIM_CLUSTER_NODES_MAX]; /* as others said last; 0: not yet */

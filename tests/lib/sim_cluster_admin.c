@@ -19,7 +19,7 @@ struct order {
 	struct index *index;
 	bool is_target;
 	struct sim_cluster_node *node; /* whose drive it is about */
-	unsigned drive;
+	uint16_t drive;
 	bool is_done;
 	uint8_t bytes[16 * 1024];
 };
@@ -50,18 +50,28 @@ static void send(struct sim_admin *admin, struct order *order, const struct comm
 
 /* --- giving up -------------------------------------------------------------------------------- */
 
+/* A drive of the node that is to be given up now; 0: none. One that was replaced: when the other
+ * one can take its place. */
+static uint16_t find_lost_drive(const struct sim_cluster_node *node)
+{
+	if (node->is_lost && node->gone_count < node->rig.options.drive_count)
+		return node->rig.drives[node->gone_count].number;
+	return node->state == SIM_NODE_SERVING ? node->replaced : 0;
+}
+
 static bool give_up_drive(struct sim_admin *admin)
 {
 	struct sim_cluster *cluster = admin->cluster;
 	for (unsigned i = 0; i < cluster->node_count; i++) {
 		struct sim_cluster_node *node = &cluster->nodes[i];
-		if (!node->is_lost || node->gone_count == node->rig.options.drive_count)
+		uint16_t drive = find_lost_drive(node);
+		if (drive == 0)
 			continue;
 		struct order *order = sim_must(calloc(1, sizeof *order));
 		order->node = node;
-		order->drive = node->gone_count;
+		order->drive = drive;
 		struct command command = {.type = COMMAND_DRIVE_UPDATE};
-		command.drive_update.number = node->rig.drives[order->drive].number;
+		command.drive_update.number = drive;
 		command.drive_update.set = DRIVE_SET_STATE;
 		command.drive_update.state = DRIVE_ROW_GONE;
 		send(admin, order, &command);
@@ -146,6 +156,18 @@ static void set_target(struct sim_admin *admin)
 
 /* --- one after the other ---------------------------------------------------------------------- */
 
+static void note_gone(struct sim_admin *admin, const struct order *order)
+{
+	struct sim_cluster_node *node = order->node;
+	admin->gone++;
+	if (order->drive != node->replaced) {
+		node->gone_count++;
+		return;
+	}
+	node->replaced = 0;
+	admin->wants_target = true;
+}
+
 static void take_answer(struct sim_admin *admin)
 {
 	struct order *order = admin->order;
@@ -158,8 +180,7 @@ static void take_answer(struct sim_admin *admin)
 	} else if (order->is_target) {
 		admin->targets++;
 	} else {
-		order->node->gone_count++;
-		admin->gone++;
+		note_gone(admin, order);
 	}
 	free(order);
 	admin->order = NULL;
@@ -182,7 +203,7 @@ void sim_admin_poll(struct sim_admin *admin)
 	if (admin->at->state != SIM_NODE_SERVING || admin->at->is_paused ||
 		admin->at->rig.failed != ERR_OK)
 		return;
-	if (!give_up_drive(admin))
+	if (!give_up_drive(admin) && admin->wants_target)
 		set_target(admin);
 }
 
@@ -195,9 +216,11 @@ bool sim_admin_is_idle(const struct sim_admin *admin)
 {
 	const struct sim_cluster *cluster = admin->cluster;
 	bool is_idle = !admin->order && !admin->wants_target;
-	for (unsigned i = 0; i < cluster->node_count; i++)
-		is_idle &= !cluster->nodes[i].is_lost ||
-			cluster->nodes[i].gone_count == cluster->nodes[i].rig.options.drive_count;
+	for (unsigned i = 0; i < cluster->node_count; i++) {
+		const struct sim_cluster_node *node = &cluster->nodes[i];
+		is_idle &= node->replaced == 0;
+		is_idle &= !node->is_lost || node->gone_count == node->rig.options.drive_count;
+	}
 	return is_idle;
 }
 

@@ -51,6 +51,7 @@ struct sim_store_drive {
 	struct sim_disk *disk; /* what survives */
 	struct sim_kv *locations;
 	struct id id;
+	uint8_t replaced; /* so often */
 	uint16_t number; /* 0: not known yet */
 	struct kv *kv; /* of this life */
 	struct drive *drive; /* NULL: not open */
@@ -143,11 +144,20 @@ void sim_store_kill(struct sim_store *rig, bool is_power_cut);
  * Between lives. */
 void sim_store_lose_state(struct sim_store *rig);
 
+/* A drive, by its place in the rig, is another one: formatted, empty, with an id of its own and no
+ * number. Between lives. */
+void sim_store_replace_drive(struct sim_store *rig, unsigned drive);
+
 /* Of sim_store.c, in sim_store_log.c: open the log, mirrored or not, or what is instead of it;
  * bring the index to where the log goes on. */
 struct log_setup sim_store_log_setup(struct sim_store *rig);
 MUST_USE enum err sim_store_open_consensus(struct sim_store *rig);
 MUST_USE enum err sim_store_restore_index(struct sim_store *rig);
+
+/* Of sim_store_drive.c: makes a drive, by its place in the rig, empty and formatted; opens all,
+ * and leaves out those that do not open. */
+void sim_store_make_drive(struct sim_store *rig, unsigned drive);
+void sim_store_open_drives(struct sim_store *rig);
 
 /* Of sim_store_raft.c: a member of a group. */
 void sim_store_found(struct sim_store *rig);

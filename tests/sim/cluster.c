@@ -49,6 +49,7 @@ enum {
 static struct totals {
 	uint64_t befell[BEFALLS], losses[LOSSES];
 	uint64_t disk_faults[SIM_FAULTS], kv_faults[SIM_KV_FAULTS], targets, gone;
+	uint64_t drives_replaced;
 	uint64_t net_faults[SIM_NET_FAULTS];
 	uint64_t lives, failures, replaced, installs, leads, groups, states, entries;
 	uint64_t degraded_reads, narrowed, missing, census_freed, collected;
@@ -201,6 +202,7 @@ static bool is_quiet(void *arg)
 {
 	struct run *run = arg;
 	cluster_faults_extend_ring(&run->faults);
+	cluster_faults_replace_drives(&run->faults);
 	sim_admin_poll(&run->admin);
 	unsigned lost = run->admin.gone > 0; /* nobody can tell it any more */
 	for (unsigned i = 0; i < run->cluster.node_count; i++) {
@@ -239,6 +241,10 @@ static void print_quiet(struct run *run)
 			rig->life->services[1].owed.count, sim_store_is_collected(rig),
 			sim_store_is_whole(rig), cluster_node_is_crippled(&run->cluster.nodes[i]),
 			sim_admin_is_idle(&run->admin));
+		for (unsigned j = 0; j < rig->options.drive_count; j++)
+			if (!rig->drives[j].drive)
+				fprintf(stderr, "node %u: drive %u does not open: %s\n", i,
+					rig->drives[j].number, err_name(rig->drives[j].open_err));
 	}
 }
 
@@ -435,6 +441,7 @@ static void count_run(const struct run *run)
 	totals->losses[run->faults.loser ? run->faults.loss : LOSS_NONE]++;
 	totals->targets += run->admin.targets;
 	totals->gone += run->admin.gone;
+	totals->drives_replaced += run->faults.replaced;
 	for (unsigned what = 0; what < BEFALLS; what++)
 		totals->befell[what] += run->faults.befell[what];
 	for (unsigned fault = 0; fault < SIM_NET_FAULTS; fault++)
@@ -470,6 +477,7 @@ static void check_totals(void)
 		ck_assert_uint_gt(totals->losses[loss], 0);
 	ck_assert_uint_gt(totals->targets, 0);
 	ck_assert_uint_gt(totals->gone, 0);
+	ck_assert_uint_gt(totals->drives_replaced, 0);
 	ck_assert_uint_gt(totals->clients.unknown, 0);
 	ck_assert_uint_gt(totals->failures, 0);
 	ck_assert_uint_gt(totals->replaced, 0);
@@ -497,9 +505,11 @@ static void print_totals(void)
 	printf("\nindex_map");
 	for (unsigned fault = 0; fault < SIM_KV_FAULTS; fault++)
 		printf(" %lu", totals->kv_faults[fault]);
-	printf("\nlosses of_shards %lu of_state %lu of_all %lu; drives_given_up %lu targets %lu",
+	printf("\nlosses of_shards %lu of_state %lu of_all %lu; drives_given_up %lu replaced %lu "
+	       "targets %lu",
 		totals->losses[LOSS_OF_SHARDS], totals->losses[LOSS_OF_STATE],
-		totals->losses[LOSS_OF_ALL], totals->gone, totals->targets);
+		totals->losses[LOSS_OF_ALL], totals->gone, totals->drives_replaced,
+		totals->targets);
 	printf("\nlives %lu failures %lu replaced %lu installs %lu leads %lu entries %lu "
 	       "groups_compared %lu states_compared %lu virtual_s %lu\n",
 		totals->lives, totals->failures, totals->replaced, totals->installs, totals->leads,
