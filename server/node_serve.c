@@ -60,13 +60,14 @@ struct service_stop {
 	struct completion completion;
 };
 
-/* One at a time, by the main thread. */
-static struct service_stop *stopping;
+static struct service_stop stopping[NODE_LOOPS_MAX]; /* by the main thread */
 
 static void service_stopped(struct shard_service *service)
 {
-	assert(stopping->service == service);
-	completion_end(&stopping->completion, ERR_OK);
+	struct service_stop *stop = stopping;
+	while (stop->service != service)
+		stop++;
+	completion_end(&stop->completion, ERR_OK);
 }
 
 static enum err begin_service_stop(void *arg)
@@ -76,15 +77,19 @@ static enum err begin_service_stop(void *arg)
 	return ERR_OK;
 }
 
+/* All at a time: a free of one may wait for a write that another serves (W3 of
+ * storage/shard/owed.h). */
 void node_stop_services(struct node *node)
 {
 	for (unsigned i = 0; i < node->service_count; i++) {
-		struct service_stop stop = {.service = &node->services[i]};
-		completion_init(&stop.completion);
-		stopping = &stop;
-		err_ignore(loop_call(server_loop_base(node->loops[i]), begin_service_stop, &stop));
-		err_ignore(completion_wait(&stop.completion));
+		stopping[i].service = &node->services[i];
+		completion_init(&stopping[i].completion);
 	}
+	for (unsigned i = 0; i < node->service_count; i++)
+		err_ignore(loop_call(
+			server_loop_base(node->loops[i]), begin_service_stop, &stopping[i]));
+	for (unsigned i = 0; i < node->service_count; i++)
+		err_ignore(completion_wait(&stopping[i].completion));
 }
 
 void node_close_services(struct node *node)

@@ -10,7 +10,9 @@
  *
  * Memory: the units of a stripe are taken together and given back together; who has none waits in
  * the pool's line, who has one takes a second only if it need not wait (U2). With k = 1 all shards
- * are written from the one unit. */
+ * are written from the one unit.
+ * A free on a drive of this node may wait for every write that is open there (W3 of
+ * storage/shard/owed.h), and those for memory: none is awaited by a put that has either. */
 #include <assert.h>
 #include <string.h>
 
@@ -139,7 +141,8 @@ static void free_shard(struct put *put, unsigned slot, uint16_t drive_number,
 		reach_missed(put->setup.store, drive_number);
 		return;
 	}
-	if (site_is_remote(&site) && owed_take(put->setup.store->owed, &site, extent, index))
+	struct owed *owed = put->setup.store->owed;
+	if (owed && owed_take(owed, &site, extent, index))
 		return;
 	struct site_free *op = &put->frees[slot];
 	op->loop = put->setup.store->loop;
@@ -151,13 +154,15 @@ static void free_shard(struct put *put, unsigned slot, uint16_t drive_number,
 }
 
 /* Gives back open shards, and frees those that are or may be durable, of the extent being written.
- */
-static void drop_shards(struct put *put)
+ * is_over: the put has nothing but these, and may wait. */
+static void drop_shards(struct put *put, bool is_over)
 {
 	for (unsigned i = 0; i < put_shard_count(put); i++) {
 		struct put_shard *shard = &put->shards[i];
-		if (shard->was_sealing)
+		if (shard->was_sealing && is_over)
 			free_shard(put, i, shard->drive, put->extent, i);
+		else if (shard->was_sealing)
+			put_extent_free_late(put, i);
 		else
 			put_extent_abort_shard(shard);
 		memset(shard, 0, sizeof *shard);
@@ -174,7 +179,7 @@ static void unwind_extent(struct put *put)
 	pool_give(&put->setup.store->put_pool, put->inline_buf);
 	put->inline_buf = NULL;
 	put->filling = NULL;
-	drop_shards(put);
+	drop_shards(put, true);
 	put->geometry = (struct geometry){0};
 }
 
@@ -288,7 +293,7 @@ static void advance_rescue(struct put *put)
 			put_advance_soon(put);
 			return;
 		}
-		drop_shards(put);
+		drop_shards(put, true);
 	}
 	if (put->frees_in_flight == 0)
 		extent_ended(put);
@@ -299,7 +304,7 @@ static void try_again(struct put *put)
 {
 	put->tries++;
 	put->is_short = false;
-	drop_shards(put);
+	drop_shards(put, false);
 	if (put->kept)
 		put->kept->is_written = false;
 	if (put->state != PUT_OPENING)
@@ -328,7 +333,7 @@ static void extent_opened(struct put *put)
 /* The extent is to be written anew, as soon as nothing of it is in flight. */
 static void advance_short(struct put *put)
 {
-	if (put->shards_in_flight == 0 && put->frees_in_flight == 0 && !put_stripe_is_writing(put))
+	if (put->shards_in_flight == 0 && !put_stripe_is_writing(put))
 		try_again(put);
 	else
 		put_extent_cancel(put);
@@ -373,7 +378,7 @@ void put_advance(struct put *put)
 		}
 		return;
 	case PUT_SEALING:
-		if (put->shards_in_flight > 0 || put->frees_in_flight > 0)
+		if (put->shards_in_flight > 0)
 			return;
 		extent_sealed(put);
 		if (put->err)

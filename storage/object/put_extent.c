@@ -287,14 +287,13 @@ void put_extent_watch(struct put *put)
 
 /* --- its end ---------------------------------------------------------------------------------- */
 
-/* A shard that is counted as missing may become durable yet. The index will not know where it is,
- * so that nobody could free it if the body is not used. */
-static void free_late(struct put *put, unsigned index)
+void put_extent_free_late(struct put *put, unsigned index)
 {
 	struct store_loop *store = put->setup.store;
 	struct site site;
 	reach_find(store, put->shards[index].drive, &site);
-	if (!site_is_remote(&site) || !owed_take(store->owed, &site, put->extent, index))
+	if (!store->owed || !site_is_there(&site) ||
+		!owed_take(store->owed, &site, put->extent, index))
 		reach_missed(store, put->shards[index].drive);
 }
 
@@ -304,7 +303,7 @@ void put_extent_end(struct put *put)
 		const struct put_shard *shard = &put->shards[i];
 		put_extent_abort_shard(&put->shards[i]); /* those that failed on the way */
 		if (shard->was_sealing && !shard->is_sealed)
-			free_late(put, i);
+			put_extent_free_late(put, i); /* it may become durable yet */
 	}
 	uint8_t drives[2 * CODE_UNITS_MAX];
 	for (unsigned i = 0; i < put_shard_count(put); i++)

@@ -45,6 +45,10 @@ void put_extent_watch(struct put *put);
 /* Gives back the room of a shard that was opened and will not be sealed. */
 void put_extent_abort_shard(struct put_shard *shard);
 
+/* Has a shard freed that is or may be durable and that the index will not know; nobody waits for
+ * it. */
+void put_extent_free_late(struct put *put, unsigned index);
+
 /* Enters the durable extent into the list that the index will get. */
 void put_extent_end(struct put *put);
 

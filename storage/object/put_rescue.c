@@ -169,6 +169,9 @@ enum err put_rescue_begin(struct put *put)
 	rescue->owner = put;
 	rescue->is_put_open = true;
 	put->rescue = rescue;
+	for (unsigned i = 0; i < put_shard_count(put); i++)
+		if (put->shards[i].is_failed)
+			put_extent_abort_shard(&put->shards[i]); /* no free is to wait for it */
 	put->setup.store->counters.rescued++;
 	start_get(rescue);
 	return ERR_OK;

@@ -15,13 +15,13 @@ static void end(struct owed_entry *entry)
 		owed->ended(owed);
 }
 
-static void freed(struct remote_free *op, enum err err)
+static void freed(struct site_free *op, enum err err)
 {
 	struct owed_entry *entry = CONTAINER_OF(op, struct owed_entry, op);
 	struct owed *owed = entry->owed;
 	if (err != ERR_TIMEOUT || owed->is_stopping) {
 		if (err != ERR_OK)
-			reach_missed(owed->store, entry->drive); /* (W1) */
+			reach_missed(owed->store, entry->drive); /* (W1); here a census finds it */
 		end(entry);
 		return;
 	}
@@ -33,9 +33,9 @@ static void freed(struct remote_free *op, enum err err)
 
 static void ask(struct owed_entry *entry, const struct site *site)
 {
+	entry->op.loop = entry->owed->store->loop;
 	entry->op.done = freed;
-	remote_free_start(
-		&entry->op, site->peers, site->node, entry->drive, entry->extent, entry->index);
+	site_free_start(&entry->op, site, entry->extent, entry->index);
 }
 
 static void ask_again(struct timer *timer)
@@ -47,7 +47,7 @@ static void ask_again(struct timer *timer)
 		struct owed_entry *next = entry->next;
 		struct site site;
 		reach_find(owed->store, entry->drive, &site);
-		if (site_is_remote(&site))
+		if (site_is_there(&site))
 			ask(entry, &site);
 		else
 			freed(&entry->op, ERR_UNAVAILABLE);
@@ -57,7 +57,7 @@ static void ask_again(struct timer *timer)
 
 bool owed_take(struct owed *owed, const struct site *site, struct extent_id extent, uint8_t index)
 {
-	assert(site_is_remote(site) && loop_is_current(owed->store->loop));
+	assert(site_is_there(site) && loop_is_current(owed->store->loop));
 	struct owed_entry *entry = owed->unused;
 	if (!entry || owed->is_stopping)
 		return false;

@@ -58,6 +58,8 @@ static void set_up(void)
 
 static void tear_down(void)
 {
+	for (unsigned i = 0; i < NODES; i++)
+		sim_disk_return(nodes[i].drives[0].disk);
 	sim_run_ms(sim, 2000);
 	for (unsigned i = 0; i < NODES; i++)
 		ck_assert_ok(sim_store_stop(&nodes[i]));
@@ -440,8 +442,6 @@ START_TEST(a_put_goes_on_when_a_drive_fails_in_its_middle)
 	ck_assert_uint_eq(loops[0].counters.rescued + loops[1].counters.rescued, 1);
 	sim_disk_vanish(nodes[2].drives[0].disk); /* it stands the loss of one more */
 	run_client(0, CLIENT_GET, 1, 0);
-	sim_disk_return(nodes[1].drives[0].disk);
-	sim_disk_return(nodes[2].drives[0].disk);
 }
 END_TEST
 
@@ -481,6 +481,65 @@ START_TEST(copies_begun_anew_stay_copies_when_more_drives_are_there)
 	ck_assert_uint_eq(client->put.geometry.k, 1);
 	client_free(client);
 	run_client(2, CLIENT_GET, 1, 0);
+}
+END_TEST
+
+/* The node that a put from this one has its other copy on; NODES: not so. */
+static unsigned other_node(const struct client *client, unsigned node)
+{
+	const struct put_shard *shards = client->put.shards;
+	uint16_t here = nodes[node].drives[0].number;
+	bool is_first = shards[0].drive == here;
+	unsigned number = is_first || shards[1].drive == here ? 0 : NODES;
+	while (number < NODES && nodes[number].drives[0].number != shards[is_first].drive)
+		number++;
+	return number;
+}
+
+/* Until a put seals both copies, one on this node; then the drive of the other is gone. */
+static struct client *fail_sealing(unsigned node)
+{
+	for (;;) {
+		struct client *client = client_start(&worlds[node], CLIENT_PUT, 1, 100000, true);
+		while (!client->is_done && client->put.state != PUT_SEALING)
+			ck_assert(sim_step(sim));
+		if (!client->is_done && other_node(client, node) < NODES) {
+			sim_disk_vanish(nodes[other_node(client, node)].drives[0].disk);
+			return client;
+		}
+		ck_assert(sim_run_until(sim, is_client_done, client, WAIT_MS));
+		client_free(client);
+	}
+}
+
+/* What a try left on the drive of this node is freed while the last one is opened there. */
+START_TEST(a_put_whose_last_try_fails_comes_to_an_end)
+{
+	may_reads_fail = true;
+	struct client *client = fail_sealing(0);
+	while (client->put.tries == 0 || client->put.state != PUT_SEALING)
+		ck_assert(sim_step(sim));
+	sim_disk_vanish(nodes[1].drives[0].disk);
+	sim_disk_vanish(nodes[2].drives[0].disk);
+	ck_assert(sim_run_until(sim, is_client_done, client, WAIT_MS));
+	ck_assert_err(client->err, ERR_QUORUM);
+	client_free(client);
+}
+END_TEST
+
+START_TEST(a_put_that_is_begun_anew_does_not_wait_for_the_writes_of_others)
+{
+	struct shard_key key = make_key(); /* of one that takes its time, on the drive of node 1 */
+	ck_assert_err(ask_open(&key), ERR_OK);
+	struct client *client = fail_sealing(1);
+	while (client->put.tries == 0)
+		ck_assert(sim_step(sim));
+	uint64_t begin = sim_now_ns(sim);
+	ck_assert(sim_run_until(sim, is_client_done, client, WAIT_MS));
+	ck_assert_err(client->err, ERR_OK);
+	ck_assert_uint_le((sim_now_ns(sim) - begin) / 1000000, 500);
+	client_free(client);
+	ck_assert_err(ask_key(PEER_SHARD_ABORT, &key), ERR_OK);
 }
 END_TEST
 
@@ -532,6 +591,8 @@ int main(void)
 	tcase_add_test(tcase, a_put_waits_a_second_for_a_node_that_hangs);
 	tcase_add_test(tcase, a_put_goes_on_when_a_drive_fails_in_its_middle);
 	tcase_add_test(tcase, copies_begun_anew_stay_copies_when_more_drives_are_there);
+	tcase_add_test(tcase, a_put_whose_last_try_fails_comes_to_an_end);
+	tcase_add_test(tcase, a_put_that_is_begun_anew_does_not_wait_for_the_writes_of_others);
 	tcase_add_test(tcase, a_copy_is_read_where_it_is_near);
 	tcase_add_test(tcase, parity_of_this_node_spares_a_unit_of_another);
 	suite_add_tcase(suite, tcase);
