@@ -59,10 +59,17 @@ def names(nodes):
     return " and ".join(node.name for node in nodes)
 
 
+def wait_whole(node):
+    """What was put while nodes were away, or just back, outlives one node more, and only after it was made
+    whole as many as the profile says."""
+    def is_whole():
+        cluster = node.run("status")["cluster"]
+        return cluster["missing"] == cluster["exceptions"] == cluster["under_profile"] == 0
+    wait_until(is_whole, 120, lambda: node.run("status")["cluster"])
+
+
 def lose(cases, cluster, objects, away):
-    """These are killed; the others go on; these return. What was put meanwhile is narrowed, so that it outlives
-    one node more and perhaps not as many as the profile says: it is read on all nodes and deleted."""
-    late = []
+    """These are killed; the others go on; these return. What was put meanwhile is read on all nodes."""
     left = [node for node in cluster.nodes if node not in away]
     for node in away:
         node.kill()
@@ -70,7 +77,8 @@ def lose(cases, cluster, objects, away):
         for node in left:
             wait_serves(node, BUCKET, "alive")
         objects.check(left[0])
-        late += [objects.put(left[-1], 3 << 20), objects.put(left[0], 9000)]
+        objects.put(left[-1], 3 << 20)
+        objects.put(left[0], 9000)
         objects.delete(left[0], next(iter(objects.bodies)))
         objects.delete(left[-1], max(objects.bodies, key=lambda key: len(objects.bodies[key])))
         objects.check(left[-1])
@@ -81,10 +89,9 @@ def lose(cases, cluster, objects, away):
             node.wait_ready()
             objects.check(node)
         wait_all_serve(cluster, BUCKET, "alive")
-    for key in [key for key in late if key in objects.bodies]:
-        objects.delete(left[0], key)
     while len(objects.bodies) < len(SIZES) * 2:
         objects.put(left[0], objects.random.choice(SIZES))
+    wait_whole(left[0])
 
 
 def ask_in_vain(node, objects):
