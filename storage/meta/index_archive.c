@@ -408,8 +408,10 @@ static bool is_due(struct index_archive *archive)
 						    : ARCHIVE_LOG_LEN_MIN;
 	if (most < least)
 		most = least;
+	bool is_loose = archive->full_len > least &&
+		archive->full_len / 3 * 2 > kv_used(archive->setup.kv);
 	return archive->has_gap || archive->files.complete == 0 || archive->log_len > most ||
-		(count < archive->setup.copies && spare > 0);
+		is_loose || (count < archive->setup.copies && spare > 0);
 }
 
 /* --- one work --------------------------------------------------------------------------------- */

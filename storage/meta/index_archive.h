@@ -49,11 +49,13 @@
  *      sequence in LAST. With all commits behind base up to LAST's, at least, it is one: a complete
  *      archive.
  * (A4) A full copy has its name only when the log has what (A3) asks, and both are flushed. The one
- *      before and its log stay; what is older goes after that. So there is always a complete one.
+ *      before and its log stay, unless the drive has less free than ARCHIVE_ROOM_FACTOR copies;
+ *      what is older goes after that. So there is always a complete one.
  * (A5) The commits since are written at once, and flushed interval_ms after the first of them. When
  *      nothing changes nothing is written, read or flushed.
  * (A6) A full copy is made when there is none, when the commits since are longer than a quarter of
- *      it (and ARCHIVE_LOG_LEN_MIN), after a gap (A2), and when fewer drives have one than should.
+ *      it (and ARCHIVE_LOG_LEN_MIN), when it is half as long again as what the index has become,
+ *      after a gap (A2), and when fewer drives have one than should.
  *      So a changed byte costs at most five on each of these drives, before zstd.
  * (A7) Nobody waits for the archive: what a drive does not take in time is a gap. Memory is bounded
  *      by ARCHIVE_QUEUE_LEN_MAX and a few frames.
@@ -65,6 +67,7 @@
 #define ARCHIVE_QUEUE_LEN_MAX (12u << 20)
 #define ARCHIVE_LOG_LEN_MIN (4u << 20)
 #define ARCHIVE_COPIES_MAX 8
+#define ARCHIVE_ROOM_FACTOR 8
 #define ARCHIVE_INTERVAL_MS_DEFAULT (5 * 60 * 1000)
 #define ARCHIVE_RATE_DEFAULT (32u << 20)
 

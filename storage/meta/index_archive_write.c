@@ -211,6 +211,15 @@ static void remove_old(struct disk *disk, uint64_t low)
 	archive_list_free(&list);
 }
 
+/* The oldest generation that stays on a drive (A4). */
+static uint64_t keep_from(const struct archive_files *files, struct disk *disk)
+{
+	struct disk_space space;
+	bool is_tight = disk_space(disk, &space) == ERR_OK &&
+		space.free / ARCHIVE_ROOM_FACTOR < files->full.offset;
+	return is_tight ? files->full.generation : files->complete;
+}
+
 static enum err name_full(struct archive_files *files, unsigned home)
 {
 	struct disk *disk = files->setup->homes[home].disk;
@@ -240,6 +249,7 @@ static void write_newest(struct archive_files *files, const struct archive_newes
 enum err archive_files_end(struct archive_files *files, const struct archive_newest *newest)
 {
 	struct archive_newest named = *newest;
+	bool is_named[ARCHIVE_HOMES_MAX] = {0};
 	enum err err = archive_stream_sync(files, &files->log);
 	if (err == ERR_OK)
 		err = archive_stream_sync(files, &files->full);
@@ -251,13 +261,16 @@ enum err archive_files_end(struct archive_files *files, const struct archive_new
 			fail_home(files, i, one);
 		else
 			named.drives[named.count++] = files->setup->homes[i].drive;
+		is_named[i] = one == ERR_OK;
 	}
 	if (err != ERR_OK || named.count == 0)
 		return err != ERR_OK ? err : ERR_QUORUM;
 	write_newest(files, &named);
-	for (unsigned i = 0; i < files->setup->home_count; i++)
+	for (unsigned i = 0; i < files->setup->home_count; i++) {
+		struct disk *disk = files->setup->homes[i].disk;
 		if (!files->is_failed[i])
-			remove_old(files->setup->homes[i].disk, files->complete);
+			remove_old(disk, is_named[i] ? keep_from(files, disk) : files->complete);
+	}
 	files->complete = files->full.generation;
 	return ERR_OK;
 }

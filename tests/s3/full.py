@@ -21,7 +21,7 @@ from wire import Wire
 BUCKET = "full"
 REFUSALS = (500, 503, 507)
 SEGMENT_MIB = 96
-SETTINGS = {"RUBUS_SEGMENT_MIB": str(SEGMENT_MIB), "RUBUS_RESERVE_MIB": "8"}
+SETTINGS = {"RUBUS_ARCHIVE_SECONDS": "1", "RUBUS_SEGMENT_MIB": str(SEGMENT_MIB), "RUBUS_RESERVE_MIB": "8"}
 
 
 class FileSystem:
@@ -95,7 +95,7 @@ def test(cases, build, what, sizes, mib, limit, place):
                 check_all(wire, digests)
             with cases.case(f"{what}: what was freed is used again"):
                 body = random.randbytes(max(sizes))
-                wait_until(lambda: wire.put(BUCKET, "again", body).status == 200, 60, "a put is accepted")
+                wait_until(lambda: wire.put(BUCKET, "again", body).status == 200, 120, "a put is accepted")
                 digests["again"] = hashlib.md5(body).digest()
                 check_all(wire, digests)
             wire.close()
