@@ -286,6 +286,7 @@ static void open_space(struct index *index)
 		.disk = index->setup.disk,
 		.log_disk = index->setup.log_disk,
 		.kv = index->setup.kv,
+		.consensus = index->setup.consensus,
 		.loop = index->setup.committer,
 		.clock = index->setup.clock,
 		.trace = index->setup.trace,

@@ -46,12 +46,22 @@ static void tell(struct index_space *space, bool is_low)
 			path, free);
 }
 
+/* What the log may still allocate. */
+static uint64_t log_need(const struct index_space_setup *setup)
+{
+	struct consensus_info info = {0};
+	if (setup->consensus)
+		consensus_info(setup->consensus, &info);
+	bool is_known = info.live_len > 0 && info.live_len <= info.log_len;
+	return without(setup->log_len, is_known ? info.log_len - info.live_len : 0);
+}
+
 /* Has a disk that is the log's alone too little for it? Then that is what is told. */
 static bool is_log_disk_low(const struct index_space_setup *setup, bool was_low,
 	struct disk_space *ret_space, uint64_t *ret_wanted)
 {
 	struct disk_space space;
-	uint64_t wanted = setup->log_len;
+	uint64_t wanted = log_need(setup);
 	if (!setup->log_disk || disk_space(setup->log_disk, &space) != ERR_OK ||
 		space.free >= (was_low ? with_margin(wanted) : wanted))
 		return false;
@@ -68,7 +78,7 @@ static void look_now(struct index_space *space)
 	if (disk_space(setup->disk, &disk) != ERR_OK)
 		return; /* what was seen last still stands; the disk's errors show in writes */
 	uint64_t spare = kv_spare(setup->kv);
-	uint64_t log_len = setup->log_disk ? 0 : setup->log_len;
+	uint64_t log_len = setup->log_disk ? 0 : log_need(setup);
 	uint64_t wanted = wanted_len(log_len, setup->kv_len, disk.total, spare);
 	bool was_low = atomic_load(&space->is_low);
 	bool is_low = disk.free < (was_low ? with_margin(wanted) : wanted);

@@ -8,15 +8,16 @@
 #include "storage/disk.h"
 #include "storage/kv.h"
 #include "storage/loop.h"
+#include "storage/meta/consensus.h"
 #include "storage/trace.h"
 
 /* Is there room for the index to grow? An index whose file system is full can commit nothing, not
  * even what would make room, so what makes it grow is refused while there is still room for the
  * rest.
  *
- * (N1) It is *low* when less is free than is wanted: what the log may still allocate, and what
- *      commits may still add to the file of the kv beyond its own spare pages; and when less than
- *      a twentieth of the file system is free, counting spare pages.
+ * (N1) It is *low* when less is free than is wanted: what the log may still allocate beyond its own
+ *      free segments, and what commits may still add to the file of the kv beyond its own spare
+ *      pages; and when less than a twentieth of the file system is free, counting spare pages.
  *      On a disk of its own the log needs that much there.
  * (N2) It stays low until an eighth more than that is free, or 1 GiB more.
  * (N3) The file system is looked at on the loop, after commits and at most once a second while
@@ -25,6 +26,7 @@ struct index_space_setup {
 	struct disk *disk; /* where log and kv are; NULL: nothing is ever low */
 	struct disk *log_disk; /* where the log is; NULL: there too */
 	struct kv *kv;
+	struct consensus *consensus; /* whose log it is; NULL: nothing is known of it */
 	struct loop *loop;
 	struct clock *clock;
 	struct trace *trace;
