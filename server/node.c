@@ -458,7 +458,7 @@ static void settle(struct node *node)
 	}
 }
 
-static void stop_consensus(struct node *node)
+void node_stop_consensus(struct node *node)
 {
 	struct completion stopped;
 	if (!node->is_index_started)
@@ -476,7 +476,7 @@ static void end_service(struct node *node)
 		return;
 	/* Without a majority nothing can be decided any more: nobody waits for it. */
 	if (node->cluster && !atomic_load(&node->cluster->has_majority))
-		stop_consensus(node);
+		node_stop_consensus(node);
 	if (node->cluster)
 		cluster_end_watch(node->cluster);
 	control_close(node->control);
@@ -492,7 +492,7 @@ static void end_service(struct node *node)
 	index_copies_cancel(&node->copies);
 	if (node->archive)
 		index_archive_cancel(node->archive);
-	stop_consensus(node);
+	node_stop_consensus(node);
 	cluster_stop(node->cluster);
 	/* No request of another node comes any more. */
 	for (unsigned i = 0; i < node->config->loops; i++) {

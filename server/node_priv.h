@@ -33,6 +33,9 @@ MUST_USE enum err node_introduce_drive(struct node *node, unsigned index, uint64
 /* Closes what is on the drive; its disk stays open, since the log may be there. */
 void node_close_drive(struct node_drive *drive);
 
+/* Ends taking part; proposals end, and what was sent is not known to be done. Once is enough. */
+void node_stop_consensus(struct node *node);
+
 /* Ends collecting and mending; while the loops run. */
 void node_stop_background(struct node *node);
 
