@@ -58,7 +58,7 @@ END_TEST
 
 static void parse(int argc, char **argv)
 {
-	count = setup->count;
+	count = 0;
 	for (int i = 1; i < argc; i++) {
 		if (strncmp(argv[i], "--seeds=", 8) == 0)
 			count = strtoull(argv[i] + 8, NULL, 10);
@@ -67,8 +67,8 @@ static void parse(int argc, char **argv)
 		if (strncmp(argv[i], "--minutes=", 10) == 0)
 			minutes = strtoull(argv[i] + 10, NULL, 10);
 	}
-	if (minutes > 0)
-		count = (uint64_t)BATCHES_MAX * setup->batch;
+	if (count == 0)
+		count = minutes > 0 ? (uint64_t)BATCHES_MAX * setup->batch : setup->count;
 	uint64_t seed = sim_seed_of(argc, argv, 0);
 	if (seed > 0) {
 		first = seed;
