@@ -3,6 +3,7 @@
 
 #define LOOK_NS UINT64_C(1000000000)
 #define MARGIN_MAX (UINT64_C(1) << 30)
+#define SHARE_MAX (UINT64_C(4) << 30)
 #define MIB(len) ((unsigned long long)((len) >> 20))
 
 static uint64_t without(uint64_t len, uint64_t spare)
@@ -14,7 +15,7 @@ static uint64_t without(uint64_t len, uint64_t spare)
 static uint64_t wanted_len(uint64_t log_len, uint64_t kv_len, uint64_t total, uint64_t spare)
 {
 	uint64_t need = log_len + without(kv_len, spare);
-	uint64_t share = without(total / 20, spare);
+	uint64_t share = without(total / 20 < SHARE_MAX ? total / 20 : SHARE_MAX, spare);
 	return need > share ? need : share;
 }
 

@@ -17,7 +17,8 @@
  *
  * (N1) It is *low* when less is free than is wanted: what the log may still allocate beyond its own
  *      free segments, and what commits may still add to the file of the kv beyond its own spare
- *      pages; and when less than a twentieth of the file system is free, counting spare pages.
+ *      pages; and when less than a twentieth of the file system is free, or less than 4 GiB of a
+ *      large one, counting spare pages.
  *      On a disk of its own the log needs that much there.
  * (N2) It stays low until an eighth more than that is free, or 1 GiB more.
  * (N3) The file system is looked at on the loop, after commits and at most once a second while
