@@ -11,9 +11,9 @@
 #include <xxhash.h>
 
 #include "storage/meta/consensus_raft_priv.h"
+#include "storage/small_file.h"
 
 #define FILE_NAME "log-members"
-#define FILE_NAME_NEW "log-members.new"
 
 enum {
 	FILE_VERSION = 1,
@@ -56,17 +56,11 @@ static void encode_place(const struct members_place *place, uint8_t out[PLACE_LE
 
 enum err members_file_read(struct disk *disk, struct members_file *ret_file)
 {
-	struct disk_file *file;
-	enum err err = disk_open(disk, FILE_NAME, DISK_READ_ONLY, &file);
-	if (err != ERR_OK)
-		return err;
 	uint8_t in[FILE_LEN];
-	size_t len;
-	err = disk_read_now(file, in, sizeof in, 0, &len);
-	disk_close(file);
+	enum err err = small_file_read(disk, FILE_NAME, in, sizeof in);
 	if (err != ERR_OK)
 		return err;
-	if (len != sizeof in || memcmp(in, file_magic, 8) != 0 ||
+	if (memcmp(in, file_magic, 8) != 0 ||
 		get_le64(in + FILE_SUM_OFFSET) != XXH3_64bits(in, FILE_SUM_OFFSET))
 		return ERR_CORRUPT;
 	if (get_le32(in + 8) != FILE_VERSION)
@@ -95,17 +89,5 @@ enum err members_file_write(struct disk *disk, const struct members_file *file)
 {
 	uint8_t out[FILE_LEN];
 	encode(file, out);
-	struct disk_file *to;
-	enum err err = disk_open(disk, FILE_NAME_NEW, DISK_CREATE, &to);
-	if (err != ERR_OK)
-		return err;
-	err = disk_truncate(to, 0);
-	if (err == ERR_OK)
-		err = disk_write_now(to, out, sizeof out, 0);
-	if (err == ERR_OK)
-		err = disk_sync_now(to);
-	disk_close(to);
-	if (err == ERR_OK)
-		err = disk_rename(disk, FILE_NAME_NEW, FILE_NAME);
-	return err == ERR_OK ? disk_sync_dir(disk) : err;
+	return small_file_write(disk, FILE_NAME, out, sizeof out);
 }

@@ -7,6 +7,7 @@
 #include <zstd.h>
 
 #include "storage/meta/index_archive_priv.h"
+#include "storage/small_file.h"
 
 #define NEWEST_NAME ARCHIVE_DIR "/newest"
 
@@ -341,34 +342,16 @@ enum err archive_newest_write(struct disk *disk, const struct archive_newest *ne
 	for (unsigned i = 0; i < newest->count; i++)
 		memcpy(out + NEWEST_DRIVES_OFFSET + i * ID_LEN, newest->drives[i].bytes, ID_LEN);
 	put_le64(out + NEWEST_SUM_OFFSET, XXH3_64bits(out, NEWEST_SUM_OFFSET));
-	struct disk_file *file;
-	enum err err = disk_open(disk, NEWEST_NAME ".new", DISK_CREATE, &file);
-	if (err != ERR_OK)
-		return err;
-	err = disk_truncate(file, 0);
-	if (err == ERR_OK)
-		err = disk_write_now(file, out, sizeof out, 0);
-	if (err == ERR_OK)
-		err = disk_sync_now(file);
-	disk_close(file);
-	if (err == ERR_OK)
-		err = disk_rename(disk, NEWEST_NAME ".new", NEWEST_NAME);
-	return err == ERR_OK ? disk_sync_dir(disk) : err;
+	return small_file_write(disk, NEWEST_NAME, out, sizeof out);
 }
 
 enum err archive_newest_read(struct disk *disk, struct archive_newest *ret_newest)
 {
-	struct disk_file *file;
-	enum err err = disk_open(disk, NEWEST_NAME, DISK_READ_ONLY, &file);
-	if (err != ERR_OK)
-		return err;
 	uint8_t in[NEWEST_LEN];
-	size_t len;
-	err = disk_read_now(file, in, sizeof in, 0, &len);
-	disk_close(file);
+	enum err err = small_file_read(disk, NEWEST_NAME, in, sizeof in);
 	if (err != ERR_OK)
 		return err;
-	if (len != sizeof in || memcmp(in, newest_magic, 8) != 0 ||
+	if (memcmp(in, newest_magic, 8) != 0 ||
 		get_le64(in + NEWEST_SUM_OFFSET) != XXH3_64bits(in, NEWEST_SUM_OFFSET) ||
 		get_le32(in + 12) > ARCHIVE_COPIES_MAX)
 		return ERR_CORRUPT;

@@ -10,8 +10,7 @@
 #include <xxhash.h>
 
 #include "storage/meta/log_priv.h"
-
-#define STATE_NAME_NEW LOG_STATE_NAME ".new"
+#include "storage/small_file.h"
 
 enum {
 	STATE_LEN = 56,
@@ -145,17 +144,11 @@ enum err log_segment_create(
 
 enum err log_state_read(struct disk *disk, struct log_state *ret_state)
 {
-	struct disk_file *file;
-	enum err err = disk_open(disk, LOG_STATE_NAME, DISK_READ_ONLY, &file);
-	if (err != ERR_OK)
-		return err;
 	uint8_t in[STATE_LEN];
-	size_t len;
-	err = disk_read_now(file, in, sizeof in, 0, &len);
-	disk_close(file);
+	enum err err = small_file_read(disk, LOG_STATE_NAME, in, sizeof in);
 	if (err != ERR_OK)
 		return err;
-	if (len != sizeof in || memcmp(in, state_magic, 8) != 0 ||
+	if (memcmp(in, state_magic, 8) != 0 ||
 		get_le64(in + STATE_SUM_OFFSET) != XXH3_64bits(in, STATE_SUM_OFFSET))
 		return ERR_CORRUPT;
 	if (get_le32(in + 8) != STATE_VERSION)
@@ -175,17 +168,5 @@ enum err log_state_write(struct disk *disk, const struct log_state *state)
 	put_le64(out + 32, state->log_id);
 	put_le64(out + 40, state->sequence);
 	put_le64(out + STATE_SUM_OFFSET, XXH3_64bits(out, STATE_SUM_OFFSET));
-	struct disk_file *file;
-	enum err err = disk_open(disk, STATE_NAME_NEW, DISK_CREATE, &file);
-	if (err != ERR_OK)
-		return err;
-	err = disk_truncate(file, 0);
-	if (err == ERR_OK)
-		err = disk_write_now(file, out, sizeof out, 0);
-	if (err == ERR_OK)
-		err = disk_sync_now(file);
-	disk_close(file);
-	if (err == ERR_OK)
-		err = disk_rename(disk, STATE_NAME_NEW, LOG_STATE_NAME);
-	return err == ERR_OK ? disk_sync_dir(disk) : err;
+	return small_file_write(disk, LOG_STATE_NAME, out, sizeof out);
 }

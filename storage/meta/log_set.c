@@ -3,8 +3,9 @@
 
 #include <xxhash.h>
 
+#include "storage/small_file.h"
+
 #define SET_NAME "log-set"
-#define SET_NAME_NEW "log-set.new"
 
 enum {
 	SET_MEMBERS_OFFSET = 56,
@@ -53,17 +54,11 @@ static enum err decode(const uint8_t in[SET_LEN], struct log_set *ret_set)
 
 enum err log_set_read(struct disk *disk, struct log_set *ret_set)
 {
-	struct disk_file *file;
-	enum err err = disk_open(disk, SET_NAME, DISK_READ_ONLY, &file);
-	if (err != ERR_OK)
-		return err;
 	uint8_t in[SET_LEN];
-	size_t len;
-	err = disk_read_now(file, in, sizeof in, 0, &len);
-	disk_close(file);
+	enum err err = small_file_read(disk, SET_NAME, in, sizeof in);
 	if (err != ERR_OK)
 		return err;
-	return len == sizeof in ? decode(in, ret_set) : ERR_CORRUPT;
+	return decode(in, ret_set);
 }
 
 enum err log_set_write(struct disk *disk, const struct log_set *set)
@@ -79,19 +74,7 @@ enum err log_set_write(struct disk *disk, const struct log_set *set)
 	put_le32(out + 48, set->carried_count);
 	memcpy(out + SET_MEMBERS_OFFSET, set->members, sizeof set->members);
 	put_le64(out + SET_SUM_OFFSET, XXH3_64bits(out, SET_SUM_OFFSET));
-	struct disk_file *file;
-	enum err err = disk_open(disk, SET_NAME_NEW, DISK_CREATE, &file);
-	if (err != ERR_OK)
-		return err;
-	err = disk_truncate(file, 0);
-	if (err == ERR_OK)
-		err = disk_write_now(file, out, sizeof out, 0);
-	if (err == ERR_OK)
-		err = disk_sync_now(file);
-	disk_close(file);
-	if (err == ERR_OK)
-		err = disk_rename(disk, SET_NAME_NEW, SET_NAME);
-	return err == ERR_OK ? disk_sync_dir(disk) : err;
+	return small_file_write(disk, SET_NAME, out, sizeof out);
 }
 
 /* --- who rules -------------------------------------------------------------------------------- */

@@ -18,19 +18,17 @@
  * (O6) every operation ends, nothing stays lent, and the node stops in order.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "storage/meta/index_ledger.h"
 #include "tests/lib/ledger.h"
-#include "tests/lib/store_client.h"
+#include "tests/lib/sim_seeds.h"
+#include "tests/lib/store_clients.h"
 #include "tests/lib/store_damage.h"
 #include "tests/lib/test.h"
 
 enum {
 	BATCH = 5, /* seeds in one process */
-	BATCHES_MAX = 20000,
 	CLIENTS_MAX = 5,
 	ENDS_MS = 600000, /* by when everything has to be over */
 	QUIET_MS = 30000,
@@ -43,11 +41,10 @@ enum { END_STOP, END_KILL, END_POWER_CUT, END_WAYS };
 struct totals {
 	uint64_t seeds, lives, ends[END_WAYS];
 	uint64_t vanished, given_up, targets, retargets, paused;
-	uint64_t grown, shrunk, refused_targets;
+	uint64_t grown, shrunk;
 	uint64_t recoded, refused, failed, moves, repaired;
 	uint64_t degraded_reads, narrowed;
 	struct client_stats clients;
-	uint64_t running[BATCHES_MAX]; /* the seed that each batch is at; 0: it is over */
 };
 
 #ifdef __SANITIZE_ADDRESS__
@@ -57,15 +54,13 @@ enum { SEEDS = 50 };
 #endif
 
 static struct totals *totals;
-static uint64_t seed_first = 1, seed_count = SEEDS;
 
 struct run {
 	uint64_t seed, random;
 	struct sim_store rig;
 	struct store_model model;
 	struct client_world world;
-	struct client *clients[CLIENTS_MAX];
-	unsigned client_count;
+	struct store_clients clients;
 	bool may_reads_fail; /* never */
 	bool is_gone[SIM_STORE_DRIVES_MAX]; /* given up */
 	bool is_away[SIM_STORE_DRIVES_MAX]; /* until the next life */
@@ -91,22 +86,11 @@ static uint64_t choose_len(struct run *run)
 	return lens[below(run, chance(run, 60) ? 6 : ARRAY_COUNT(lens))];
 }
 
-static void reap(struct run *run)
-{
-	for (unsigned i = 0; i < run->client_count;) {
-		if (run->clients[i]->is_done) {
-			client_free(run->clients[i]);
-			run->clients[i] = run->clients[--run->client_count];
-		} else {
-			i++;
-		}
-	}
-}
-
 static bool are_over(void *arg)
 {
-	reap(arg);
-	return ((struct run *)arg)->client_count == 0;
+	struct run *run = arg;
+	store_clients_reap(&run->clients);
+	return run->clients.count == 0;
 }
 
 /* (O6) */
@@ -115,15 +99,7 @@ static void end_clients(struct run *run)
 	if (sim_run_until(run->rig.sim, are_over, run, ENDS_MS))
 		return;
 	ck_abort_msg("seed %lu: %u operations do not end; one is of kind %u",
-		(unsigned long)run->seed, run->client_count, run->clients[0]->kind);
-}
-
-static bool has_room(const struct run *run)
-{
-	bool has_room = run->model.content_count + 60 < STORE_MODEL_CONTENTS;
-	for (unsigned key = 0; key < STORE_MODEL_KEYS; key++)
-		has_room &= store_model_has_room(&run->model, key);
-	return has_room;
+		(unsigned long)run->seed, run->clients.count, run->clients.all[0]->kind);
 }
 
 static void start_client(struct run *run)
@@ -131,25 +107,19 @@ static void start_client(struct run *run)
 	static const enum client_kind kinds[] = {CLIENT_PUT, CLIENT_PUT, CLIENT_PUT, CLIENT_PUT,
 		CLIENT_CREATE, CLIENT_GET, CLIENT_GET, CLIENT_GET, CLIENT_DELETE, CLIENT_DELETE,
 		CLIENT_COPY, CLIENT_UPLOAD, CLIENT_LIST};
-	reap(run);
-	if (run->client_count == CLIENTS_MAX || !has_room(run))
+	store_clients_reap(&run->clients);
+	if (run->clients.count == CLIENTS_MAX || !store_clients_have_room(&run->model))
 		return;
 	unsigned key = below(run, chance(run, 40) ? 3 : STORE_MODEL_KEYS);
-	run->clients[run->client_count++] = client_start(
-		&run->world, kinds[below(run, ARRAY_COUNT(kinds))], key, choose_len(run), false);
+	store_clients_start(&run->clients, &run->world, kinds[below(run, ARRAY_COUNT(kinds))], key,
+		choose_len(run), false);
 }
 
 static void do_one(struct run *run, enum client_kind kind, unsigned key, uint64_t len)
 {
-	struct client *client = client_start(&run->world, kind, key, len, true);
-	run->clients[run->client_count++] = client;
-	uint64_t until = sim_now_ns(run->rig.sim) + UINT64_C(1000000) * ENDS_MS;
-	while (!client->is_done && sim_now_ns(run->rig.sim) < until && sim_step(run->rig.sim))
-		;
-	ck_assert_msg(client->is_done, "seed %lu: it does not end", (unsigned long)run->seed);
-	ck_assert_msg(client->err == ERR_OK || client->err == ERR_CANCELED, "seed %lu: key %u: %s",
-		(unsigned long)run->seed, key, err_name(client->err));
-	reap(run);
+	enum err err = store_clients_do(&run->clients, &run->world, kind, key, len, ENDS_MS);
+	ck_assert_msg(err == ERR_OK || err == ERR_CANCELED, "seed %lu: key %u: %s",
+		(unsigned long)run->seed, key, err_name(err));
 }
 
 static void read_all(struct run *run)
@@ -255,10 +225,6 @@ static void set_target(struct run *run)
 		return;
 	bool is_second = !sim_store_is_whole(&run->rig);
 	enum err err = propose_target(run, is_in, in);
-	if (err == ERR_REFUSED && is_second) {
-		totals->refused_targets++; /* its moves would wait for each other */
-		return;
-	}
 	ck_assert_msg(err == ERR_OK || err == ERR_CONFLICT, "seed %lu: a target: %s",
 		(unsigned long)run->seed, err_name(err));
 	totals->retargets += is_second;
@@ -306,9 +272,7 @@ static void die(struct run *run, bool is_power_cut)
 	count_life(run);
 	totals->ends[is_power_cut ? END_POWER_CUT : END_KILL]++;
 	sim_store_kill(&run->rig, is_power_cut);
-	for (unsigned i = 0; i < run->client_count; i++)
-		client_bury(run->clients[i]);
-	run->client_count = 0;
+	store_clients_bury(&run->clients, NULL);
 }
 
 static void start(struct run *run)
@@ -524,22 +488,7 @@ static uint64_t run_seed(uint64_t seed)
 	return hash;
 }
 
-START_TEST(every_seed_gets_its_profile)
-{
-	for (uint64_t i = 0; i < BATCH; i++) {
-		uint64_t seed = seed_first + (uint64_t)_i * BATCH + i;
-		if (seed >= seed_first + seed_count)
-			break;
-		totals->running[_i] = seed;
-		uint64_t hash = run_seed(seed);
-		if (seed % TWICE_EVERY == 0)
-			ck_assert_uint_eq(run_seed(seed), hash);
-	}
-	totals->running[_i] = 0;
-}
-END_TEST
-
-START_TEST(everything_that_may_happen_did)
+static void check_totals(void)
 {
 	for (unsigned how = 0; how < END_WAYS; how++)
 		ck_assert_uint_gt(totals->ends[how], 0);
@@ -548,7 +497,6 @@ START_TEST(everything_that_may_happen_did)
 	ck_assert(totals->recoded > 0 && totals->refused > 0);
 	ck_assert(totals->moves > 0 && totals->narrowed > 0);
 }
-END_TEST
 
 /* --- the program ------------------------------------------------------------------------------ */
 
@@ -560,41 +508,25 @@ static void print_totals(void)
 	printf("vanished %lu given_up %lu targets %lu of them on the way %lu paused %lu\n",
 		totals->vanished, totals->given_up, totals->targets, totals->retargets,
 		totals->paused);
-	printf("grown %lu shrunk %lu refused targets %lu\n", totals->grown, totals->shrunk,
-		totals->refused_targets);
+	printf("grown %lu shrunk %lu\n", totals->grown, totals->shrunk);
 	printf("recoded %lu refused %lu failed %lu moves %lu repaired %lu\n", totals->recoded,
 		totals->refused, totals->failed, totals->moves, totals->repaired);
 	printf("degraded_reads %lu narrowed %lu\n", totals->degraded_reads, totals->narrowed);
-	for (unsigned i = 0; i < BATCHES_MAX; i++)
-		if (totals->running[i] != 0)
-			printf("seed %lu did not pass: --seed=%lu\n", totals->running[i],
-				totals->running[i]);
 }
 
 int main(int argc, char **argv)
 {
-	totals = mmap(
-		NULL, sizeof *totals, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (totals == MAP_FAILED)
-		return EXIT_FAILURE;
-	for (int i = 1; i < argc; i++)
-		if (strncmp(argv[i], "--seeds=", 8) == 0)
-			seed_count = strtoull(argv[i] + 8, NULL, 10);
-	uint64_t seed = sim_seed_of(argc, argv, 0);
-	if (seed > 0) {
-		seed_first = seed;
-		seed_count = 1;
-	}
-	uint64_t batches = (seed_count + BATCH - 1) / BATCH;
-	assert(batches <= BATCHES_MAX);
-	Suite *suite = suite_create("recode");
-	TCase *tcase = tcase_create("seeds");
-	tcase_set_timeout(tcase, 300);
-	tcase_add_loop_test(tcase, every_seed_gets_its_profile, 0, batches);
-	if (seed_count >= 50)
-		tcase_add_test(tcase, everything_that_may_happen_did);
-	suite_add_tcase(suite, tcase);
-	int status = test_run(suite);
-	print_totals();
-	return status;
+	static const struct sim_seeds seeds = {
+		.name = "recode",
+		.run = run_seed,
+		.count = SEEDS,
+		.batch = BATCH,
+		.twice_every = TWICE_EVERY,
+		.timeout_s = 300,
+		.enough = 50,
+		.check = check_totals,
+		.print = print_totals,
+	};
+	totals = sim_seeds_share(sizeof *totals);
+	return sim_seeds_main(&seeds, argc, argv);
 }

@@ -211,8 +211,6 @@ static void set_target(struct run *run)
 		return;
 	bool is_second = !sim_store_is_whole(&run->rig);
 	enum err err = sim_store_propose_target(&run->rig, is_in);
-	if (err == ERR_REFUSED && is_second)
-		return; /* its moves would wait for each other */
 	ck_assert_msg(err == ERR_OK || err == ERR_CONFLICT, "seed %lu: a target: %s",
 		(unsigned long)run->seed, err_name(err));
 	totals->targets++;
