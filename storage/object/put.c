@@ -94,10 +94,9 @@ static bool may_be_rescued(const struct put *put)
 void put_fail_shard(struct put *put, struct put_shard *shard, enum err err)
 {
 	shard->is_failed = true;
-	if (err == ERR_NO_SPACE && put->full_count < CODE_UNITS_MAX)
-		put->full[put->full_count++] = shard->drive;
+	put->was_full |= err == ERR_NO_SPACE;
 	if (err != ERR_REFUSED && put->state != PUT_UNWINDING)
-		reach_failed(put->setup.store, shard->drive);
+		put_extent_avoid(put, shard->drive);
 	if (put->state == PUT_OPENING || shards_alive(put) >= put_shards_needed(put))
 		return;
 	if (put_may_try_again(put))
@@ -105,7 +104,7 @@ void put_fail_shard(struct put *put, struct put_shard *shard, enum err err)
 	else if (may_be_rescued(put))
 		put->is_weak = true;
 	else
-		fail(put, put->full_count > 0 ? ERR_NO_SPACE : ERR_QUORUM);
+		fail(put, put->was_full ? ERR_NO_SPACE : ERR_QUORUM);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
@@ -325,7 +324,7 @@ static void extent_opened(struct put *put)
 	} else if (put_may_try_again(put)) {
 		try_again(put);
 	} else {
-		fail(put, put->full_count > 0 ? ERR_NO_SPACE : ERR_QUORUM);
+		fail(put, put->was_full ? ERR_NO_SPACE : ERR_QUORUM);
 		put_advance_soon(put);
 	}
 }

@@ -93,6 +93,13 @@ struct put_stripe {
 	struct site_append appends[CODE_UNITS_MAX]; /* set when they are begun */
 };
 
+/* Which drives an extent is opened on. */
+enum put_choice {
+	PUT_CHOOSES_SOUND, /* not those that puts avoid */
+	PUT_CHOOSES_UNTRIED, /* those, too, rather than too few; but none that failed this put */
+	PUT_CHOOSES_ANY,
+};
+
 /* One shard of the extent being written. */
 struct put_shard {
 	struct put *put;
@@ -106,8 +113,9 @@ struct put {
 	enum put_state state;
 	struct put_setup setup;
 	enum err err; /* the first thing that went wrong */
-	uint16_t full[CODE_UNITS_MAX]; /* drives that had no space */
-	unsigned full_count;
+	uint16_t failed[CODE_UNITS_MAX]; /* drives that refused or did not answer it */
+	unsigned failed_count;
+	bool was_full; /* one of them had no space */
 	bool is_discarded;
 	struct index_hold hold; /* keeps the extents from being taken for garbage */
 	size_t extents_len;
@@ -135,7 +143,7 @@ struct put {
 	struct put_rescue *rescue; /* owned; NULL: none is in flight */
 	struct put_stripe *kept; /* all of it, when it can be */
 	uint64_t step_ms, allowed_ms; /* when the opening or the sealing began; its (U5) */
-	bool is_choosy; /* drives that are avoided are not asked */
+	enum put_choice choice;
 	bool has_remote; /* shards of it are on drives of other nodes */
 	struct timer late; /* (U5) */
 

@@ -35,14 +35,23 @@ static void shard_sealed(struct site_write *write, enum err err)
 	put_advance(shard->put);
 }
 
-/* Would the put rather do without the drive? Of another node, because that failed of late; of this
- * one, because it had no space. */
+void put_extent_avoid(struct put *put, uint16_t drive_number)
+{
+	if (put->failed_count < CODE_UNITS_MAX)
+		put->failed[put->failed_count++] = drive_number;
+	reach_failed(put->setup.store, drive_number);
+}
+
+/* Would the put rather do without the drive? Because that failed it before, or, if it is of another
+ * node, others of late. */
 static bool is_unwanted(struct put *put, uint16_t number)
 {
-	for (unsigned i = 0; i < put->full_count; i++)
-		if (put->full[i] == number)
+	if (put->choice == PUT_CHOOSES_ANY)
+		return false;
+	for (unsigned i = 0; i < put->failed_count; i++)
+		if (put->failed[i] == number)
 			return true;
-	return reach_is_avoided(put->setup.store, number);
+	return put->choice == PUT_CHOOSES_SOUND && reach_is_avoided(put->setup.store, number);
 }
 
 static void open_shard(struct put *put, unsigned index, uint16_t drive_number)
@@ -53,7 +62,7 @@ static void open_shard(struct put *put, unsigned index, uint16_t drive_number)
 	shard->drive = drive_number;
 	struct site site;
 	reach_find(put->setup.store, drive_number, &site);
-	if (!site_is_there(&site) || (put->is_choosy && is_unwanted(put, drive_number))) {
+	if (!site_is_there(&site) || is_unwanted(put, drive_number)) {
 		shard->is_failed = true;
 		return;
 	}
@@ -86,7 +95,7 @@ static bool is_available(struct put *put, uint16_t number)
 {
 	struct site site;
 	reach_find(put->setup.store, number, &site);
-	return site_is_there(&site) && !(put->is_choosy && is_unwanted(put, number));
+	return site_is_there(&site) && !is_unwanted(put, number);
 }
 
 /* The drives of a slot that can be written to. */
@@ -182,10 +191,10 @@ enum err put_extent_begin(struct put *put)
 	put->slot = ring_slot(ring_snapshot_ring(snapshot), put->extent);
 	struct ring_profile profile;
 	uint16_t drives[CODE_UNITS_MAX];
-	put->is_choosy = true;
+	put->choice = PUT_CHOOSES_SOUND;
 	enum err err = choose_code(put, snapshot, len, &profile, drives);
-	if (err == ERR_QUORUM) {
-		put->is_choosy = false; /* those that are better left alone, rather than nobody */
+	while (err == ERR_QUORUM && put->choice < PUT_CHOOSES_ANY) {
+		put->choice++; /* those that are better left alone, rather than too few */
 		err = choose_code(put, snapshot, len, &profile, drives);
 	}
 	ring_snapshot_unref(snapshot);

@@ -32,9 +32,12 @@ MUST_USE enum err put_extent_begin(struct put *put);
 /* May the extent be begun anew if it fails as it is? */
 static inline bool put_may_try_again(const struct put *put)
 {
-	return (put->has_remote || put->full_count > 0) && put->tries + 1 < PUT_TRIES_MAX &&
+	return (put->has_remote || put->was_full) && put->tries + 1 < PUT_TRIES_MAX &&
 		(put->state == PUT_OPENING || put->kept);
 }
+
+/* A drive failed the put: its next tries, and other puts for a while, are better without it. */
+void put_extent_avoid(struct put *put, uint16_t drive_number);
 
 /* Does not wait any longer for what is in flight to other nodes. */
 void put_extent_cancel(struct put *put);
