@@ -127,6 +127,7 @@ leave() {
 		kill -- -"$pid" 2>/dev/null
 		sweep "$root/${lane_of[$pid]}"
 	done
+	test -z "${watch-}" || kill "$watch"
 	rm -rf "$root"
 	exit "${1:-130}"
 }
@@ -168,11 +169,33 @@ begin() {
 	shift 3
 	mkdir "$root/$lane"
 	first=$((21000 + lane * 11000 / lanes))
+	rm -f "$root/space.$lane"
 	set -m
-	TMPDIR=$root/$lane TEST_PORTS=$first-$((first + 11000 / lanes - 1)) \
-		timeout --kill-after=30 "$seconds" "$@" < <(:) >"$logs/$name" 2>"$logs/$name.err" &
+	{
+		TIMEFORMAT='%U %S'
+		time TMPDIR=$root/$lane TEST_PORTS=$first-$((first + 11000 / lanes - 1)) \
+			timeout --foreground --kill-after=30 "$seconds" "$@" < <(:) >"$logs/$name" 2>"$logs/$name.err"
+	} 2>"$logs/$name.time" &
 	set +m
 	lane_of[$!]=$lane name_of[$!]=$name begin_of[$!]=$SECONDS
+}
+
+# The most that lay in each lane's directory, and in all at once, in MiB: looked at every other second.
+watch_space() {
+	local sum lane mib
+	while sleep 2; do
+		sum=0
+		while read -r mib lane; do
+			sum=$((sum + mib))
+			keep_most "$root/space.${lane##*/}" "$mib"
+		done < <(nice du -smx "$root"/[0-9]* 2>/dev/null)
+		keep_most "$root/space" "$sum"
+	done
+}
+
+# keep_most FILE NUMBER
+keep_most() {
+	test "$(cat "$1" 2>/dev/null || echo 0)" -ge "$2" || echo "$2" >"$1"
 }
 
 # Waits for a part to end, prints what it said, and frees its lane.
@@ -186,7 +209,9 @@ end_one() {
 	test $status -ne 124 || echo "# $name was ended for taking too long"
 	count "$name" $status
 	sweep "$root/${lane_of[$pid]}"
-	echo "# $name took $((SECONDS - begin_of[$pid])) s"
+	echo "# $name took $((SECONDS - begin_of[$pid])) s," \
+		"$(awk '{ printf "%d", $1 + $2 }' "$logs/$name.time") s of processors," \
+		"$(cat "$root/space.${lane_of[$pid]}" 2>/dev/null || echo 0) MiB"
 	unset "lane_of[$pid]" "name_of[$pid]" "begin_of[$pid]"
 }
 
@@ -215,6 +240,8 @@ run() {
 	fi
 }
 
+watch_space &
+watch=$!
 for part in $parts; do
 	# The words of a line are the words of the command.
 	# shellcheck disable=SC2046
@@ -222,7 +249,7 @@ for part in $parts; do
 done
 while test "${#lane_of[@]}" -gt 0; do end_one; done
 
-echo "# all took $SECONDS s"
+echo "# all took $SECONDS s, with at most $(cat "$root/space" 2>/dev/null || echo 0) MiB in $root"
 if test "$skipped" -gt 0; then
 	echo "$passed passed, $failed failed, $skipped skipped"
 else
