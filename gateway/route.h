@@ -61,6 +61,8 @@ struct route {
 	void (*start)(struct request *request); /* NULL: refused with `refusal` */
 	enum s3_code refusal;
 	const char *document; /* of op_stub_document() */
+	uint8_t config; /* enum bucket_config, of op_bucket_config_*() */
+	enum s3_code missing; /* the same: it is not set */
 	const char *legacy; /* an older name of the same requests */
 	const char *note; /* for docs/S3.md */
 };

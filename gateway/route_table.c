@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/op_bucket.h"
+#include "gateway/op_bucket_config.h"
 #include "gateway/op_copy.h"
 #include "gateway/op_delete.h"
 #include "gateway/op_get.h"
@@ -51,6 +52,18 @@
 #define REFUSED_PARAM(name, right, m, s, ...) \
 	REFUSED(name, right, m, s, .params = {__VA_ARGS__}, .flags = EDIT)
 
+/* A configuration of a bucket, which may be read, set and removed; `code` says that it is not set.
+ */
+#define CONFIG(noun, get, put, remove, param, kind, code) \
+	SERVED("Get" noun, get, GET, BUCKET, .params = {param}, .flags = LOOK, \
+		.start = op_bucket_config_get, .config = BUCKET_CONFIG_##kind, \
+		.missing = S3_##code), \
+		SERVED("Put" noun, put, PUT, BUCKET, .params = {param}, .body = ROUTE_BODY_XML, \
+			.flags = CHECKED, .start = op_bucket_config_put, \
+			.config = BUCKET_CONFIG_##kind), \
+		SERVED("Delete" noun, remove, DELETE, BUCKET, .params = {param}, .flags = FREES, \
+			.start = op_bucket_config_delete, .config = BUCKET_CONFIG_##kind)
+
 #define DOCUMENT(text) .start = op_stub_document, .document = text
 
 #define COPY "x-amz-copy-source"
@@ -83,12 +96,10 @@ const struct route route_table[] = {
 	UNSET_DELETE("DeleteBucketPolicy", "DeleteBucketPolicy", "policy"),
 	UNSET("GetBucketPolicyStatus", "GetBucketPolicyStatus", BUCKET, "policyStatus",
 		NO_SUCH_BUCKET_POLICY),
-	UNSET("GetBucketCors", "GetBucketCORS", BUCKET, "cors", CORS_CONFIGURATION_NOT_FOUND),
-	REFUSED_PARAM("PutBucketCors", "PutBucketCORS", PUT, BUCKET, "cors"),
-	UNSET_DELETE("DeleteBucketCors", "PutBucketCORS", "cors"),
-	UNSET("GetBucketTagging", "GetBucketTagging", BUCKET, "tagging", NO_SUCH_TAG_SET),
-	REFUSED_PARAM("PutBucketTagging", "PutBucketTagging", PUT, BUCKET, "tagging"),
-	UNSET_DELETE("DeleteBucketTagging", "PutBucketTagging", "tagging"),
+	CONFIG("BucketCors", "GetBucketCORS", "PutBucketCORS", "PutBucketCORS", "cors", CORS,
+		CORS_CONFIGURATION_NOT_FOUND),
+	CONFIG("BucketTagging", "GetBucketTagging", "PutBucketTagging", "PutBucketTagging",
+		"tagging", TAGS, NO_SUCH_TAG_SET),
 	STUB("GetBucketLifecycleConfiguration", "GetLifecycleConfiguration", GET, BUCKET,
 		.params = {"lifecycle"}, .flags = LOOK, .refusal = S3_LIFECYCLE_NOT_FOUND,
 		.legacy = "GetBucketLifecycle"),
@@ -100,17 +111,12 @@ const struct route route_table[] = {
 	REFUSED_PARAM(
 		"PutBucketEncryption", "PutEncryptionConfiguration", PUT, BUCKET, "encryption"),
 	UNSET_DELETE("DeleteBucketEncryption", "PutEncryptionConfiguration", "encryption"),
-	UNSET("GetPublicAccessBlock", "GetBucketPublicAccessBlock", BUCKET, "publicAccessBlock",
+	CONFIG("PublicAccessBlock", "GetBucketPublicAccessBlock", "PutBucketPublicAccessBlock",
+		"PutBucketPublicAccessBlock", "publicAccessBlock", PUBLIC_ACCESS,
 		NO_SUCH_PUBLIC_ACCESS_BLOCK),
-	REFUSED_PARAM("PutPublicAccessBlock", "PutBucketPublicAccessBlock", PUT, BUCKET,
-		"publicAccessBlock"),
-	UNSET_DELETE("DeletePublicAccessBlock", "PutBucketPublicAccessBlock", "publicAccessBlock"),
-	UNSET("GetBucketOwnershipControls", "GetBucketOwnershipControls", BUCKET,
-		"ownershipControls", OWNERSHIP_CONTROLS_NOT_FOUND),
-	REFUSED_PARAM("PutBucketOwnershipControls", "PutBucketOwnershipControls", PUT, BUCKET,
-		"ownershipControls"),
-	UNSET_DELETE(
-		"DeleteBucketOwnershipControls", "PutBucketOwnershipControls", "ownershipControls"),
+	CONFIG("BucketOwnershipControls", "GetBucketOwnershipControls",
+		"PutBucketOwnershipControls", "PutBucketOwnershipControls", "ownershipControls",
+		OWNERSHIP, OWNERSHIP_CONTROLS_NOT_FOUND),
 	UNSET("GetObjectLockConfiguration", "GetBucketObjectLockConfiguration", BUCKET,
 		"object-lock", OBJECT_LOCK_NOT_FOUND),
 	REFUSED_PARAM("PutObjectLockConfiguration", "PutBucketObjectLockConfiguration", PUT, BUCKET,

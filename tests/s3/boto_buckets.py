@@ -190,3 +190,27 @@ def a_listing_is_whole_while_others_write(c):
         for future in work:
             future.result()
     equal(keys_of(c.s3, c.bucket), fixed)
+
+
+@case
+def a_bucket_keeps_its_configurations(c):
+    tags = [{"Key": "team", "Value": "fruit"}, {"Key": "é", "Value": ""}]
+    c.s3.put_bucket_tagging(Bucket=c.bucket, Tagging={"TagSet": tags})
+    equal(c.s3.get_bucket_tagging(Bucket=c.bucket)["TagSet"], tags)
+    rules = [{"ID": "one", "AllowedHeaders": ["*"], "AllowedMethods": ["GET", "PUT"],
+              "AllowedOrigins": ["https://*.example.org"], "ExposeHeaders": ["ETag"],
+              "MaxAgeSeconds": 3000}]
+    c.s3.put_bucket_cors(Bucket=c.bucket, CORSConfiguration={"CORSRules": rules})
+    equal(c.s3.get_bucket_cors(Bucket=c.bucket)["CORSRules"], rules)
+    block = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": False,
+             "RestrictPublicBuckets": False}
+    c.s3.put_public_access_block(Bucket=c.bucket, PublicAccessBlockConfiguration=block)
+    equal(c.s3.get_public_access_block(Bucket=c.bucket)["PublicAccessBlockConfiguration"], block)
+    controls = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    c.s3.put_bucket_ownership_controls(Bucket=c.bucket, OwnershipControls=controls)
+    equal(c.s3.get_bucket_ownership_controls(Bucket=c.bucket)["OwnershipControls"], controls)
+    c.s3.delete_bucket_tagging(Bucket=c.bucket)
+    c.s3.delete_bucket_cors(Bucket=c.bucket)
+    c.s3.delete_public_access_block(Bucket=c.bucket)
+    c.s3.delete_bucket_ownership_controls(Bucket=c.bucket)
+    what_is_not_configured_says_so(c)
