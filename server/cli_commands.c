@@ -218,8 +218,12 @@ const struct cli_command cli_commands[] = {
 		.verb = "test",
 		.summary = "Measure the way to every other node",
 		.details = "Sends 10 small messages and then 16 of 256 KiB to each node, 4 at a "
-			   "time, and has them back. Shows the round trip and what went each way "
-			   "in a second. Ends with 1 if a node cannot be reached.",
+			   "time, and has them back. Shows the round trip, what went each way in "
+			   "a second, the MTU here and there, and how long packets may be on the "
+			   "way there and back: measured by datagrams between the UDP ports of "
+			   "the channels, which the nodes open for a minute. State mtu: longer "
+			   "ones are lost without a word, though devices take them. Ends with 1 "
+			   "if a node cannot be reached, or long packets get lost.",
 		.options = {NODE_OPTIONS},
 		.run = cli_run_net_test},
 	{.noun = "time",

@@ -291,10 +291,14 @@ enum cli_exit cli_run_net_test(struct cli *cli)
 		{"MIN", "rtt_us_min", CLI_KIND_COUNT},
 		{"MAX", "rtt_us_max", CLI_KIND_COUNT},
 		{"EACH WAY", "bytes_per_second", CLI_KIND_RATE},
+		{"MTU", "mtu", CLI_KIND_COUNT},
+		{"THERE", "mtu_there", CLI_KIND_COUNT},
+		{"PATH", "path_mtu", CLI_KIND_COUNT},
+		{"BACK", "path_mtu_back", CLI_KIND_COUNT},
 		{"WHY", "why", CLI_KIND_TEXT},
 	};
 	return show_nodes(cli, "net.test", columns, ARRAY_COUNT(columns),
-		"not all nodes can be reached; see rubus status and their logs");
+		"not all nodes can be reached as they should; see rubus status and their logs");
 }
 
 enum cli_exit cli_run_time_check(struct cli *cli)

@@ -13,6 +13,7 @@
 #include "server/fares.h"
 #include "server/loop_call.h"
 #include "server/node.h"
+#include "server/sounding.h"
 #include "storage/bytes.h"
 #include "storage/meta/index_ledger.h"
 
@@ -343,6 +344,8 @@ enum err cluster_open(struct node *node, struct cluster **ret_cluster, char *mes
 		cluster_steward_init(cluster);
 	if (!err)
 		cluster_rest_init(cluster);
+	if (!err)
+		err = sounding_serve(cluster);
 	return err;
 }
 
@@ -432,6 +435,7 @@ void cluster_stop(struct cluster *cluster)
 		return;
 	cluster_end_watch(cluster);
 	channel_stop(cluster->channel);
+	sounding_stop(cluster);
 }
 
 void cluster_free(struct cluster *cluster)
@@ -439,6 +443,7 @@ void cluster_free(struct cluster *cluster)
 	if (!cluster)
 		return;
 	channel_free(cluster->channel);
+	sounding_free(cluster);
 	for (size_t i = 0; i < cluster->node_count; i++)
 		free(cluster->nodes[i]);
 	channel_self_fini(&cluster->self);

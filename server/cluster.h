@@ -92,6 +92,7 @@ struct cluster {
 	struct fares_service fares[64]; /* likewise */
 	struct channel_join join;
 	struct cluster_admission *admissions; /* on their way */
+	struct sounding_door *sounding_door;
 
 	unsigned stop_ticks; /* for so many it was clear that this node's rows are wrong */
 	_Atomic unsigned agrees_with; /* members that have this one's rows, itself among them */

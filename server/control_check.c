@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "server/facts.h"
+#include "server/sounding.h"
 
 #define PING_COUNT 10
 #define PING_LEN 32
@@ -119,19 +120,59 @@ static void run_probe(struct probe *probe)
 	err_ignore(completion_wait(&probe->completion)); /* the probe has its own error */
 }
 
-static json_t *probe_failed(json_t *json, const struct probe *probe, const char *what)
+static void probe_failed(json_t *json, const struct probe *probe, const char *what)
 {
-	char why[128];
-	snprintf(why, sizeof why, "%s: %s", what,
+	const char *more = json_string_value(json_object_get(json, "why"));
+	char why[768];
+	snprintf(why, sizeof why, "%s: %s%s%s", what,
 		probe->is_changed                       ? "other bytes came back"
 			: probe->err == ERR_UNAVAILABLE ? "there is no link"
-							: err_text(probe->err));
+							: err_text(probe->err),
+		more ? "; " : "", more ? more : "");
 	json_object_set_new(json, "state", json_string("failed"));
 	json_object_set_new(json, "why", json_string(why));
-	return json;
 }
 
-/* Pings, then loads. load has (1 + LOAD_FLIGHT_MAX) * LOAD_LEN bytes. */
+static void name_mismatch(
+	json_t *json, const struct sounding *sounding, const struct fact_node *target)
+{
+	char why[512];
+	snprintf(why, sizeof why,
+		"MTU mismatch: %s here has %u, %s has %u, and packets of more than %u bytes there "
+		"or %u back are lost without a word; set the same on all nodes, as much as all "
+		"that lies between carries: ip link set dev %s mtu %u",
+		sounding->device, sounding->mtu_here, target->name, sounding->mtu_there,
+		sounding->there, sounding->back, sounding->device,
+		sounding->there < sounding->back ? sounding->there : sounding->back);
+	json_object_set_new(json, "state", json_string("mtu"));
+	json_object_set_new(json, "why", json_string(why));
+}
+
+/* Says how long packets may be. What cannot be measured is no fault of the network. */
+static void tell_mtu(struct node *node, const struct fact_node *target, json_t *json)
+{
+	struct channel_node channel = {.id = target->id};
+	struct sounding sounding = {0};
+	enum err err = cluster_parse_addresses(bytes_of(target->addresses), &channel);
+	if (!err)
+		err = sounding_measure(node->cluster, &channel, &sounding);
+	if (err || !sounding.is_known) {
+		json_object_set_new(json, "mtu_why",
+			json_string(err == ERR_UNSUPPORTED ? "the node is of an older version"
+					: err              ? err_text(err)
+							   : "its UDP port does not answer"));
+		return;
+	}
+	json_object_set_new(json, "mtu", json_integer(sounding.mtu_here));
+	json_object_set_new(json, "mtu_there", json_integer(sounding.mtu_there));
+	json_object_set_new(json, "path_mtu", json_integer(sounding.there));
+	json_object_set_new(json, "path_mtu_back", json_integer(sounding.back));
+	if (sounding_is_mismatch(&sounding))
+		name_mismatch(json, &sounding, target);
+}
+
+/* Pings, measures lengths, then loads, which may break a link that loses what is long. load has
+ * (1 + LOAD_FLIGHT_MAX) * LOAD_LEN bytes. */
 static json_t *test_node(struct node *node, const struct fact_node *target, uint8_t *load)
 {
 	json_t *json = json_pack(
@@ -139,8 +180,11 @@ static json_t *test_node(struct node *node, const struct fact_node *target, uint
 	struct probe ping = {
 		.node = node, .target = target->id, .wanted = PING_COUNT, .flight_max = 1};
 	run_probe(&ping);
-	if (ping.err || ping.is_changed)
-		return probe_failed(json, &ping, "small messages");
+	tell_mtu(node, target, json);
+	if (ping.err || ping.is_changed) {
+		probe_failed(json, &ping, "small messages");
+		return json;
+	}
 	json_object_set_new(json, "rtt_us", json_integer(ping.rtt_ns_sum / PING_COUNT / 1000));
 	json_object_set_new(json, "rtt_us_min", json_integer(ping.rtt_ns_min / 1000));
 	json_object_set_new(json, "rtt_us_max", json_integer(ping.rtt_ns_max / 1000));
@@ -153,8 +197,10 @@ static json_t *test_node(struct node *node, const struct fact_node *target, uint
 	for (unsigned i = 0; i < LOAD_FLIGHT_MAX; i++)
 		bulk.calls[i].answer = load + (1 + i) * (size_t)LOAD_LEN;
 	run_probe(&bulk);
-	if (bulk.err || bulk.is_changed)
-		return probe_failed(json, &bulk, "messages of 256 KiB");
+	if (bulk.err || bulk.is_changed) {
+		probe_failed(json, &bulk, "messages of 256 KiB");
+		return json;
+	}
 	uint64_t took_ns = bulk.ended_ns - bulk.begun_ns;
 	double rate = (double)LOAD_COUNT * LOAD_LEN * 1e9 / (double)(took_ns > 0 ? took_ns : 1);
 	json_object_set_new(json, "bytes_per_second", json_integer((json_int_t)rate));

@@ -58,6 +58,7 @@ enum peer_kind { /* on the wire: never renumbered */
 	PEER_REST = 66, /* take no writes; end */
 	PEER_BACKGROUND = 72, /* server/background.h */
 	PEER_FARE = 73, /* server/fares.h */
+	PEER_SOUND = 74, /* server/sounding.h */
 	PEER_KIND_COUNT = 128,
 };
 
