@@ -2,6 +2,7 @@
 #ifndef SERVER_CHANNEL_SEAL_H
 #define SERVER_CHANNEL_SEAL_H
 
+#include "server/aes_gcm.h"
 #include "server/channel_format.h"
 
 /* One direction of a link: seals records, or opens them, in the order in which they travel.
@@ -15,7 +16,8 @@
 struct evp_cipher_ctx_st;
 
 struct channel_seal {
-	struct evp_cipher_ctx_st *ctx; /* owned */
+	struct evp_cipher_ctx_st *ctx; /* owned; NULL: gcm does it */
+	struct aes_gcm gcm;
 	enum channel_cipher cipher;
 	bool is_sealing;
 	uint8_t chain[CHANNEL_KEY_LEN];
