@@ -72,7 +72,7 @@ uint64_t sim_disk_latency_ns(struct sim_disk *disk, enum sim_call call, size_t l
 		[SIM_SYNC_DIR] = 1500};
 	uint64_t us = 1 + typical_us[call] + len / 2048;
 	uint64_t ns = us * (500 + sim_random_below(disk->sim, 1500));
-	return is_slow ? ns * SLOW_TIMES : ns;
+	return is_slow ? ns * disk->slow_times : ns;
 }
 
 uint64_t sim_disk_used(const struct sim_disk *disk)
@@ -112,6 +112,7 @@ struct sim_disk *sim_disk_new(struct sim_node *node, const char *path, uint64_t 
 	disk->sim = sim_node_sim(node);
 	disk->node = node;
 	disk->capacity = capacity;
+	disk->slow_times = SLOW_TIMES;
 	disk->names = sim_names_new();
 	disk->hook.killed = node_killed;
 	sim_node_hook(node, &disk->hook);
@@ -189,6 +190,12 @@ void sim_disk_heal(struct sim_disk *disk)
 {
 	memset(disk->per_mille, 0, sizeof disk->per_mille);
 	memset(disk->triggers, 0, sizeof disk->triggers);
+	disk->slow_times = SLOW_TIMES;
+}
+
+void sim_disk_set_slow_times(struct sim_disk *disk, unsigned times)
+{
+	disk->slow_times = times;
 }
 
 void sim_disk_vanish(struct sim_disk *disk)

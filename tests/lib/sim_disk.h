@@ -38,7 +38,7 @@ enum sim_fault {
 	SIM_TORN, /* write: says OK and writes some of the sectors */
 	SIM_ROT, /* read: a bit of the range has turned over on the platter */
 	SIM_SHORT, /* list: says OK and leaves names out */
-	SIM_SLOW, /* any call: takes 500 times as long */
+	SIM_SLOW, /* any call: takes 500 times as long, or what sim_disk_set_slow_times() says */
 	SIM_GONE, /* any call: ERR_IO from now on until sim_disk_return() */
 	SIM_FAULTS,
 };
@@ -78,7 +78,11 @@ void sim_disk_all_odds(struct sim_disk *disk, unsigned per_mille);
 /* The n-th call of the kind from now, counted from 1, meets the fault. Up to 16 may wait. */
 void sim_disk_fail_nth(struct sim_disk *disk, enum sim_call call, uint64_t n, enum sim_fault fault);
 
-/* Forgets all odds and what sim_disk_fail_nth() set up. */
+/* How many times as long a slow call takes, until sim_disk_heal(): a write of 100000 times takes 2
+ * to 8 s. */
+void sim_disk_set_slow_times(struct sim_disk *disk, unsigned times);
+
+/* Forgets all odds and what sim_disk_fail_nth() and sim_disk_set_slow_times() set up. */
 void sim_disk_heal(struct sim_disk *disk);
 
 /* A drive vanishes, and is back. */

@@ -25,6 +25,7 @@ struct sim_disk {
 	uint64_t capacity, file_number;
 	unsigned flight_count;
 	bool is_gone;
+	unsigned slow_times;
 	unsigned per_mille[SIM_CALLS][SIM_FAULTS];
 	struct sim_trigger triggers[SIM_TRIGGERS_MAX];
 	struct sim_disk_stats stats;

@@ -6,9 +6,9 @@ Usage: tests/sim/mutants.py [VARIANT [WORD...]]; the programs of the variant are
 part of the names of the mistakes to plant. Fails when a mistake survives that is not known to, or when its
 place in the source is gone.
 
-That a candidate says it has what it has only in memory, with which libraft before 0.18 elected two leaders,
-cannot be planted: a vote is written to the same log behind the entries, and no message goes before it is
-durable (R1)."""
+What libraft 0.15 did is planted beside libraft 0.22.1: that entries of earlier terms are committed by counting
+(figure 8 of the Raft paper), and that a candidate has what is only in its memory, and goes by the votes from
+before that, which gave two leaders and two histories (canonical/raft#386)."""
 import os
 import subprocess
 import sys
@@ -36,8 +36,58 @@ COUNT = COMMIT + '''	for (uint64_t index = member->commit + 1; member_leads(memb
 			member->commit = index;
 	}
 '''
+# A follower whose entries are not durable waits for no write: it says that it has them all, and goes by the
+# configuration from before them. Its vote is its own at once; with 0.15 it was in a file of its own.
+AHEAD = '''static struct ahead {
+	const struct member *member;
+	struct raft_configuration conf;
+	bool is_ahead;
+} aheads[64];
+
+static struct ahead *ahead_of(const struct member *member)
+{
+	struct ahead *ahead = aheads;
+	while (ahead->member && ahead->member != member)
+		ahead++;
+	ahead->member = member;
+	return ahead;
+}
+
+static void copy_configuration(
+	const struct raft_configuration *from, struct raft_configuration *to)
+{
+	raft_configuration_close(to);
+	raft_configuration_init(to);
+	for (unsigned i = 0; i < from->n; i++)
+		assert(raft_configuration_add(to, from->servers[i].id, from->servers[i].address,
+			from->servers[i].role) == 0);
+}
+
+static void look_behind(struct member *member)
+{
+	struct ahead *ahead = ahead_of(member);
+	uint64_t stored = ahead->is_ahead ? member->written : member->raft.last_stored;
+	if (!member->has_started || stored < raft_last_index(&member->raft))
+		return;
+	copy_configuration(&member->raft.configuration, &ahead->conf);
+	ahead->is_ahead = false;
+}
+
+static void run_ahead(struct member *member)
+{
+	struct raft *raft = &member->raft;
+	if (raft->state != RAFT_FOLLOWER || raft->last_stored >= raft_last_index(raft) ||
+		raft->snapshot.installing || raft_timeout(raft) > member_now_ms(member))
+		return;
+	copy_configuration(&ahead_of(member)->conf, &raft->configuration);
+	raft->configuration_uncommitted_index = 0;
+	raft->last_stored = raft_last_index(raft);
+	ahead_of(member)->is_ahead = true;
+}
+
+'''
 # The programs that are asked, one after the other, until one of them fails.
-RAFT_PROGRAMS = ['raft_rules', 'raft', 'cluster --seeds=100']
+RAFT_PROGRAMS = ['raft_rules', 'raft', 'cluster --seeds=100', 'split']
 STORE_PROGRAMS = ['shards --seeds=60', 'cluster --seeds=200']
 RING_PROGRAMS = ['ring_change', 'repair', 'cluster --seeds=200']
 # Mistakes that no schedule that was tried makes matter.
@@ -46,7 +96,7 @@ SURVIVES = [
     'R10: a rejection takes back a match',
     'R10: a second leader of a term is believed',
 ]
-# programs, name, file, what stands there, what shall
+# programs, name, file, what stands there, what shall; perhaps more of both
 MUTANTS = [
     (RAFT_PROGRAMS, name, f'{RAFT}{file}.c', old, new) for name, file, old, new in [
         ('R1: messages do not wait for the vote', 'send', 'if (member->votes_pending > 0) {', 'if (false) {'),
@@ -77,6 +127,12 @@ MUTANTS = [
         ('a candidate has entries that it has not', 'send', '	note->index = vote->last_log_index;\n', '	note->index = vote->last_log_index + 1000;\n'),
     ]
 ] + [
+    (['split'], 'libraft 0.15: a candidate has what is only in its memory', f'{RAFT}step.c',
+     'static void write_vote(', AHEAD + 'static void write_vote(',
+     'op_new(member, vote_written);', 'op_new(member, ahead_of(member)->is_ahead ? cut_written : vote_written);',
+     'member->votes_pending++;', 'member->votes_pending += !ahead_of(member)->is_ahead;',
+     '	struct raft_update update = {0};\n', '	struct raft_update update = {0};\n	look_behind(member);\n',
+     '	struct raft_event event = {.type = RAFT_TIMEOUT};\n', '	run_ahead(member);\n	struct raft_event event = {.type = RAFT_TIMEOUT};\n'),
     (['cluster --seeds=100'], 'everybody reports, again and again', 'storage/meta/index_propose.c', '			index->read_low_reported <= log_index);', '			true);'),
     (['cluster --seeds=100'], 'a name outlives its row', 'storage/meta/apply_task.c', '			found->open.name = found->name;\n', ''),
     (STORE_PROGRAMS, 'garbage is freed while it is read', 'storage/repair/collect.c', 'if (err == ERR_OK && garbage.log_index >= read_low) {', 'if (false) {'),
@@ -95,15 +151,17 @@ def command_for(target, needle):
     return [line for line in lines if needle in line][-1]
 
 
-def compile_mutant(source, old, new):
+def compile_mutant(source, texts):
     """The object of the mutant, or False if its place is gone."""
     with open(source, encoding='utf-8') as text:
         content = text.read()
-    if content.count(old) != 1:
-        return False
+    for old, new in zip(texts[::2], texts[1::2]):
+        if content.count(old) != 1:
+            return False
+        content = content.replace(old, new)
     mutant = f'{DIR}/{os.path.basename(source)}'
     with open(mutant, 'w', encoding='utf-8') as text:
-        text.write(content.replace(old, new))
+        text.write(content)
     target = f'build/{VARIANT}/{source[:-2]}.o'
     command = command_for(target, f' {source}')
     command = command.replace(f'-o {target} {source}', f'-w -o {DIR}/mutant.o {mutant}')
@@ -125,10 +183,10 @@ def is_found_by(program):
 def main():
     os.makedirs(DIR, exist_ok=True)
     bad = 0
-    for programs, name, source, old, new in MUTANTS:
+    for programs, name, source, *texts in MUTANTS:
         if len(sys.argv) > 2 and not any(word in name for word in sys.argv[2:]):
             continue
-        if not compile_mutant(source, old, new):
+        if not compile_mutant(source, texts):
             print(f'{"GONE":30} {name}', flush=True)
             bad += 1
             continue
