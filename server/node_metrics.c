@@ -111,7 +111,8 @@ static void write_kinds(const struct channel_counts *counts, struct metrics_text
 		{PEER_SHARD_OPEN, "shard-open"}, {PEER_SHARD_APPEND, "shard-append"},
 		{PEER_SHARD_SEAL, "shard-seal"}, {PEER_SHARD_ABORT, "shard-abort"},
 		{PEER_SHARD_READ, "shard-read"}, {PEER_SHARD_FREE, "shard-free"},
-		{PEER_SHARD_CENSUS, "shard-census"}, {PEER_STATUS, "status"}, {PEER_REST, "rest"}};
+		{PEER_SHARD_CENSUS, "shard-census"}, {PEER_SHARD_WHOLE, "shard-whole"},
+		{PEER_STATUS, "status"}, {PEER_REST, "rest"}};
 	metrics_text_family(text, "rubus_channel_sent_kind_total",
 		"Messages sent to other nodes, by what they are about.", METRICS_COUNTER);
 	for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {

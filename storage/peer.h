@@ -52,6 +52,7 @@ enum peer_kind { /* on the wire: never renumbered */
 	PEER_SHARD_FREE = 37,
 	PEER_SHARD_LIST = 38,
 	PEER_SHARD_CENSUS = 39,
+	PEER_SHARD_WHOLE = 40,
 	/* Nodes: storage/meta, server. */
 	PEER_STATUS = 64,
 	PEER_REMOVED = 65, /* the one who is asked is no node of the cluster any more */

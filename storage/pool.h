@@ -25,6 +25,7 @@
 
 enum pool_size {
 	POOL_4K,
+	POOL_16K,
 	POOL_64K,
 	POOL_256K,
 	POOL_1280K, /* a group of commands on its way between nodes */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "storage/repair/mender.h"
+#include "storage/repair/mender_priv.h"
 
 #include <assert.h>
 #include <string.h>
@@ -19,11 +19,6 @@ static struct index *index_of(const struct mender *mender)
 static struct index_reader *reader_of(const struct mender *mender)
 {
 	return mender->setup.store->reader;
-}
-
-static uint64_t now_ms(const struct mender *mender)
-{
-	return loop_now_ms(mender->setup.store->loop);
 }
 
 static void run_task(struct task *task)
@@ -205,15 +200,36 @@ static void look_under_view(struct mender *mender, uint64_t applied)
 		mender->applied = 0;
 }
 
+/* A drive that is given up changes the ring, and mostly a target comes next. */
+static bool is_ring_new(struct mender *mender)
+{
+	struct ring_snapshot *ring = index_ring(index_of(mender));
+	bool is_new = ring != mender->ring_seen;
+	ring_snapshot_unref(mender->ring_seen);
+	mender->ring_seen = ring;
+	return is_new;
+}
+
+static uint64_t look_interval_ms(const struct mender *mender)
+{
+	if (mender->is_working)
+		return MENDER_LOOK_MS;
+	return mender_now_ms(mender) < mender->alert_until_ms ? MENDER_ALERT_LOOK_MS
+							      : MENDER_IDLE_LOOK_MS;
+}
+
 /* Looks again when something was applied, or nodes came or went (S1). */
 static void look(struct mender *mender)
 {
 	struct index_status status;
-	if (now_ms(mender) < mender->look_ms)
+	if (is_ring_new(mender) && !mender->is_working) {
+		mender->alert_until_ms = mender_now_ms(mender) + MENDER_ALERT_MS;
+		mender->look_ms = 0;
+	}
+	if (mender_now_ms(mender) < mender->look_ms)
 		return;
 	index_status(index_of(mender), &status);
-	mender->look_ms = now_ms(mender) +
-		(mender->is_working ? MENDER_LOOK_MS : MENDER_IDLE_LOOK_MS);
+	mender->look_ms = mender_now_ms(mender) + look_interval_ms(mender);
 	if (status.applied == mender->applied && !mender->setup.store->peers &&
 		mender->book.is_read)
 		return;
@@ -270,30 +286,14 @@ static void begin_spans(struct mender *mender)
 
 /* --- work ------------------------------------------------------------------------------------- */
 
-static uint64_t done_count(const struct mender *mender)
-{
-	const struct crew_counters *counters = &mender->crew.counters;
-	return counters->rebuilt + counters->copied + counters->there;
-}
-
-static uint64_t written_len(const struct mender *mender)
-{
-	return mender->crew.counters.written_len + mender->crew.works[CREW_RECODE].bytes;
-}
-
-static bool has_work(const struct mender *mender)
-{
-	return mender->has_exceptions || mender->has_moves || mender->has_others;
-}
-
 static void begin_work(struct mender *mender)
 {
 	mender->is_working = true;
 	mender->began_ms = clock_wall_ms(mender->setup.store->store->clock);
-	mender->done_before = done_count(mender);
-	mender->len_before = written_len(mender);
+	mender->done_before = mender_done_count(mender);
+	mender->len_before = mender_written_len(mender);
 	mender->rate_len = mender->len_before;
-	mender->rate_ms = now_ms(mender);
+	mender->rate_ms = mender_now_ms(mender);
 	mender->rate = 0;
 }
 
@@ -327,7 +327,7 @@ static void note_round(struct mender *mender)
 		: mender->retry_ms == 0      ? MENDER_RETRY_MS
 					     : 2 * mender->retry_ms;
 	mender->retry_ms = retry_ms > MENDER_RETRY_MS_MAX ? MENDER_RETRY_MS_MAX : retry_ms;
-	mender->round_due_ms = now_ms(mender) + (retry_ms > 0 ? mender->retry_ms : 0);
+	mender->round_due_ms = mender_now_ms(mender) + (retry_ms > 0 ? mender->retry_ms : 0);
 }
 
 /* What is missing comes first, as long as something can be done about it. */
@@ -348,122 +348,16 @@ static void begin_what_is_due(struct mender *mender)
 		return;
 	note_round(mender);
 	begin_spans(mender);
-	if (!mender->is_working && has_work(mender))
+	if (!mender->is_working && mender_has_work(mender))
 		begin_work(mender);
 	begin_recode(mender);
 	if (mender->has_exceptions && mender->repair.state == REPAIR_IDLE &&
-		now_ms(mender) >= mender->round_due_ms)
+		mender_now_ms(mender) >= mender->round_due_ms)
 		repair_begin(&mender->repair);
-	if (mender->is_working && !has_work(mender) && mender->repair.state == REPAIR_IDLE &&
+	if (mender->is_working && !mender_has_work(mender) && mender->repair.state == REPAIR_IDLE &&
 		mover_is_idle(&mender->mover) && recode_is_idle(&mender->recode))
 		mender->is_working = false;
 	tend_book(mender);
-}
-
-/* --- telling ---------------------------------------------------------------------------------- */
-
-static enum mender_task task_of(const struct mender *mender)
-{
-	if (!mender->is_responsible)
-		return MENDER_ELSEWHERE;
-	if (mender->has_exceptions && mender->retry_ms == 0)
-		return MENDER_REPAIRING;
-	if (mender->has_moves)
-		return MENDER_MOVING;
-	if (mender->has_others && mender->recode.retry_ms == 0)
-		return MENDER_RECODING;
-	return has_work(mender) ? MENDER_BLOCKED : MENDER_NOTHING;
-}
-
-static uint64_t smooth(uint64_t before, uint64_t rate)
-{
-	return before == 0 ? rate : before - before / 4 + rate / 4;
-}
-
-static void measure_rate(struct mender *mender)
-{
-	uint64_t ms = now_ms(mender) - mender->rate_ms;
-	if (ms < 1000)
-		return;
-	uint64_t len = written_len(mender);
-	uint64_t rate = (len - mender->rate_len) * 1000 / ms;
-	mender->rate = smooth(mender->rate, rate);
-	for (unsigned work = 0; work < BOOK_WORKS; work++) {
-		uint64_t done = mender->book.tasks[work].counted.bytes;
-		rate = (done - mender->work_lens[work]) * 1000 / ms;
-		mender->work_rates[work] = smooth(mender->work_rates[work], rate);
-		mender->work_lens[work] = done;
-	}
-	mender->rate_len = len;
-	mender->rate_ms += ms;
-}
-
-static void tell_works(const struct mender *mender, struct mender_status *status)
-{
-	uint64_t left[BOOK_WORKS] = {
-		[BOOK_REPAIR] = mender->has_exceptions ? mender->sums.exceptions : 0,
-		[BOOK_MOVE] = mender->has_moves ? mender->moves.shards : 0};
-	uint64_t bytes_left[BOOK_WORKS] = {left[BOOK_REPAIR] * mender->moves.shard_len,
-		left[BOOK_MOVE] * mender->moves.shard_len,
-		mender->has_others ? mender->off_written_len : 0};
-	for (unsigned work = 0; work < BOOK_WORKS; work++) {
-		const struct book_task *task = &mender->book.tasks[work];
-		status->works[work] = (struct mender_work){.id = task->id,
-			.began_ms = task->began_ms,
-			.done = task->done,
-			.shards_left = left[work],
-			.bytes_left = bytes_left[work],
-			.bytes_per_second = mender->work_rates[work]};
-	}
-}
-
-/* What people want holds for all nodes; what the process was told, for this one. */
-static void steer(struct mender *mender)
-{
-	const struct steering *steering = &mender->steering;
-	uint64_t speed = mender->wants_speed;
-	if (steering->repair_speed > 0 && (speed == 0 || speed > steering->repair_speed))
-		speed = steering->repair_speed;
-	throttle_set(&mender->throttle, speed, mender->wants_pause || steering->is_repair_paused);
-	scrub_steer(&mender->scrub, steering, mender->wants_pause || steering->is_scrub_paused);
-	mender->status.speed_max = speed;
-	mender->status.is_paused = mender->throttle.is_paused;
-}
-
-static void tell_work(const struct mender *mender, struct mender_status *status)
-{
-	bool is_any = mender->is_responsible && has_work(mender);
-	uint64_t left = mender->sums.exceptions + mender->moves.shards;
-	status->began_ms = is_any ? mender->began_ms : 0;
-	status->shards_left = is_any ? left : 0;
-	status->bytes_left = is_any ? left * mender->moves.shard_len + mender->off_written_len : 0;
-	status->shards_done = mender->is_working ? done_count(mender) - mender->done_before : 0;
-	status->bytes_done = mender->is_working ? written_len(mender) - mender->len_before : 0;
-	status->blocked = is_any ? mender->repair.last.blocked + mender->recode.blocked : 0;
-	status->lost = is_any ? mender->repair.last.lost : 0;
-	status->under_profile_extents = is_any ? mender->off.off_extents : 0;
-	status->under_profile_len = is_any ? mender->off.off_len : 0;
-	status->bare_len = is_any ? mender->off.bare_len : 0;
-	status->bytes_per_second = is_any ? mender->rate : 0;
-	status->eta_ms = !is_any   ? 0
-		: mender->rate > 0 ? status->bytes_left / (mender->rate / 1000 + 1)
-				   : UINT64_MAX;
-}
-
-static void tell(struct mender *mender)
-{
-	measure_rate(mender);
-	pthread_mutex_lock(&mender->lock);
-	struct mender_status *status = &mender->status;
-	steer(mender);
-	tell_works(mender, status);
-	scrub_tell(&mender->scrub, &status->scrub_now);
-	status->task = task_of(mender);
-	status->is_responsible = mender->is_responsible;
-	status->throttle_rate = mender->throttle.rate;
-	status->scrub = mender->scrub.counters;
-	tell_work(mender, status);
-	pthread_mutex_unlock(&mender->lock);
 }
 
 /* --- deciding --------------------------------------------------------------------------------- */
@@ -482,6 +376,8 @@ static void finish(struct mender *mender)
 	timer_cancel(mender->setup.store->loop, &mender->throttle_timer);
 	crew_rest(&mender->crew);
 	recode_rest(&mender->recode);
+	ring_snapshot_unref(mender->ring_seen);
+	mender->ring_seen = NULL;
 	mender->stopped(mender);
 }
 
@@ -507,8 +403,8 @@ static void advance(struct mender *mender)
 	is_soon |= empty_advance(&mender->emptier);
 	uint64_t scrub_ms = scrub_advance(&mender->scrub);
 	wait_ms = scrub_ms < wait_ms ? scrub_ms : wait_ms;
-	if (now_ms(mender) >= mender->doubts_ms) {
-		mender->doubts_ms = now_ms(mender) + MENDER_DOUBTS_MS;
+	if (mender_now_ms(mender) >= mender->doubts_ms) {
+		mender->doubts_ms = mender_now_ms(mender) + MENDER_DOUBTS_MS;
 		crew_look(&mender->crew);
 	}
 	if (is_busy(mender) && !mender->throttle_timer.is_set)
@@ -518,14 +414,16 @@ static void advance(struct mender *mender)
 		crew_rest(&mender->crew);
 	if (recode_is_idle(&mender->recode))
 		recode_rest(&mender->recode);
-	tell(mender);
+	mender_tell(mender);
 	if (mender->is_stopping && is_idle(mender) && !mender->is_task_posted) {
 		finish(mender);
 		return;
 	}
 	if (is_soon)
 		advance_soon(mender);
-	timer_set(loop, &mender->timer, wait_ms < MENDER_LOOK_MS ? wait_ms : MENDER_LOOK_MS);
+	uint64_t most_ms = look_interval_ms(mender);
+	most_ms = most_ms < MENDER_LOOK_MS ? most_ms : MENDER_LOOK_MS;
+	timer_set(loop, &mender->timer, wait_ms < most_ms ? wait_ms : most_ms);
 }
 
 /* --- public ----------------------------------------------------------------------------------- */

@@ -39,6 +39,8 @@
  */
 #define MENDER_LOOK_MS 500
 #define MENDER_IDLE_LOOK_MS 2000 /* while nothing is known to be wrong */
+#define MENDER_ALERT_LOOK_MS 100 /* for a while after the ring has changed: a target may follow */
+#define MENDER_ALERT_MS 1000
 #define MENDER_DOUBTS_MS 200 /* between two looks at what may have been written in vain */
 #define MENDER_RETRY_MS \
 	5000 /* after a round that could not do everything, and twice that, up to \
@@ -95,7 +97,7 @@ struct mender_setup {
 	void (*load)(void *arg, bool is_at_floor, struct throttle_load *ret_load);
 	void *load_arg;
 };
-#define MENDER_JOBS 96 /* small shards share their flushes */
+#define MENDER_JOBS 192 /* small shards share their flushes */
 
 struct mender {
 	struct mender_setup setup;
@@ -116,6 +118,8 @@ struct mender {
 
 	/* What the last look saw. */
 	uint64_t look_ms, doubts_ms, applied, nodes_sum;
+	struct ring_snapshot *ring_seen; /* owned; to see that there is another */
+	uint64_t alert_until_ms;
 	uint64_t spans_applied; /* up to where no span was to be begun */
 	struct index_slot_sums sums;
 	struct move_sums moves;

@@ -61,7 +61,10 @@ static void give_buffers(struct rebuild *rebuild)
 
 static enum pool_size size_of(uint32_t len)
 {
-	return len <= 4096 ? POOL_4K : len <= 65536 ? POOL_64K : POOL_256K;
+	return len <= 4096     ? POOL_4K
+		: len <= 16384 ? POOL_16K
+		: len <= 65536 ? POOL_64K
+			       : POOL_256K;
 }
 
 static void pool_ready(struct pool_wait *wait)
@@ -190,13 +193,19 @@ static bool is_copying(const struct rebuild *rebuild)
 	return rebuild->sources == 1u << rebuild->setup.shard;
 }
 
+/* Is what is read what is written? With k = 1 each shard is a copy of the others. */
+static bool is_plain(const struct rebuild *rebuild)
+{
+	return is_copying(rebuild) || rebuild->extent.geometry.k == 1;
+}
+
 static void read_chunk(struct rebuild *rebuild)
 {
 	unsigned next = 0;
 	for (unsigned i = 0; i < unit_count(rebuild); i++)
 		if (rebuild->sources & 1u << i)
 			read_unit(rebuild, i, rebuild->chunk_len, rebuild->buffers[next++]);
-	rebuild->made = is_copying(rebuild) ? rebuild->buffers[0] : rebuild->buffers[next];
+	rebuild->made = is_plain(rebuild) ? rebuild->buffers[0] : rebuild->buffers[next];
 	if (rebuild->in_flight == 0)
 		advance_soon(rebuild);
 }
@@ -212,7 +221,7 @@ static bool has_all_sources(const struct rebuild *rebuild)
 
 static void decode(struct rebuild *rebuild)
 {
-	if (is_copying(rebuild))
+	if (is_plain(rebuild))
 		return;
 	struct code code;
 	uint8_t *units[CODE_UNITS_MAX] = {NULL};
@@ -252,10 +261,19 @@ static void append_done(struct site_append *append, enum err err)
 	end_one(rebuild);
 }
 
-static void open_shard(struct rebuild *rebuild)
+static void whole_done(struct site_whole *whole, enum err err)
+{
+	struct rebuild *rebuild = CONTAINER_OF(whole, struct rebuild, whole);
+	if (err)
+		fail(rebuild, err);
+	end_one(rebuild);
+}
+
+/* False: its drive cannot be reached. */
+static bool describe(struct rebuild *rebuild, struct site *ret_site, struct shard_info *ret_info)
 {
 	const struct geometry *geometry = &rebuild->extent.geometry;
-	struct shard_info info = {
+	*ret_info = (struct shard_info){
 		.extent = rebuild->extent.id,
 		.index = rebuild->setup.shard,
 		.k = geometry->k,
@@ -265,12 +283,18 @@ static void open_shard(struct rebuild *rebuild)
 		.shard_len = rebuild->shard_len,
 		.hint = rebuild->setup.hint,
 	};
-	struct site site;
-	reach_find(rebuild->setup.store, rebuild->setup.drive, &site);
-	if (!site_is_there(&site)) {
+	reach_find(rebuild->setup.store, rebuild->setup.drive, ret_site);
+	if (!site_is_there(ret_site))
 		fail(rebuild, ERR_UNAVAILABLE);
+	return site_is_there(ret_site);
+}
+
+static void open_shard(struct rebuild *rebuild)
+{
+	struct shard_info info;
+	struct site site;
+	if (!describe(rebuild, &site, &info))
 		return;
-	}
 	rebuild->write.loop = rebuild->setup.store->loop;
 	rebuild->write.ready = write_ready;
 	rebuild->write.sealed = write_sealed;
@@ -282,12 +306,36 @@ static void open_shard(struct rebuild *rebuild)
 		fail(rebuild, err);
 }
 
-static void write_chunk(struct rebuild *rebuild)
+static void sum_chunk(const struct rebuild *rebuild, uint64_t *sums)
 {
-	uint64_t sums[REBUILD_CHUNK_LEN / BLOCK_LEN];
 	checksum_blocks(rebuild->made, rebuild->chunk_len,
 		shard_checksum_seed(rebuild->extent.id, rebuild->setup.shard),
 		rebuild->offset / BLOCK_LEN, sums);
+}
+
+/* Writes all of a short shard. */
+static void write_whole(struct rebuild *rebuild)
+{
+	uint64_t sums[SHARD_WHOLE_SUMS_MAX];
+	struct shard_info info;
+	struct site site;
+	if (!describe(rebuild, &site, &info)) {
+		advance_soon(rebuild);
+		return;
+	}
+	sum_chunk(rebuild, sums);
+	rebuild->written_len += rebuild->chunk_len;
+	rebuild->whole.loop = rebuild->setup.store->loop;
+	rebuild->whole.done = whole_done;
+	rebuild->in_flight++;
+	site_whole_start(&rebuild->whole, &site, &info, rebuild->made, sums,
+		checksum_block_count(rebuild->chunk_len));
+}
+
+static void write_chunk(struct rebuild *rebuild)
+{
+	uint64_t sums[REBUILD_CHUNK_LEN / BLOCK_LEN];
+	sum_chunk(rebuild, sums);
 	rebuild->append.done = append_done;
 	rebuild->in_flight++;
 	rebuild->written_len += rebuild->chunk_len;
@@ -356,6 +404,14 @@ static void pace(struct rebuild *rebuild)
 	uint32_t left = rebuild->shard_len - rebuild->offset;
 	rebuild->chunk_len = left < rebuild->chunk_len_max ? left : rebuild->chunk_len_max;
 	enum err err = choose_sources(rebuild);
+	if (err == ERR_QUORUM && rebuild->may_probe) {
+		struct rebuild_unit *own = &rebuild->units[rebuild->setup.shard];
+		rebuild->may_probe = own->is_bad = false;
+		own->place = 0;
+		move(rebuild, REBUILD_PROBING);
+		probe(rebuild);
+		return;
+	}
 	if (err) {
 		fail(rebuild, err);
 		finish(rebuild);
@@ -369,7 +425,8 @@ static void pace(struct rebuild *rebuild)
 		timer_set(rebuild->setup.store->loop, &rebuild->timer, wait_ms);
 		return;
 	}
-	move(rebuild, rebuild->is_open ? REBUILD_WAITING : REBUILD_OPENING);
+	bool is_to_open = !rebuild->is_open && !rebuild->is_short;
+	move(rebuild, is_to_open ? REBUILD_OPENING : REBUILD_WAITING);
 	if (rebuild->state == REBUILD_OPENING)
 		open_shard(rebuild);
 	if (rebuild->in_flight == 0)
@@ -378,7 +435,7 @@ static void pace(struct rebuild *rebuild)
 
 static void take_memory(struct rebuild *rebuild)
 {
-	unsigned count = __builtin_popcount(rebuild->sources) + !is_copying(rebuild);
+	unsigned count = __builtin_popcount(rebuild->sources) + !is_plain(rebuild);
 	if (!take_buffers(rebuild, rebuild->chunk_len, count)) {
 		if (rebuild->err)
 			finish(rebuild);
@@ -397,8 +454,11 @@ static void end_reading(struct rebuild *rebuild)
 		return;
 	}
 	decode(rebuild);
-	move(rebuild, REBUILD_WRITING);
-	write_chunk(rebuild);
+	move(rebuild, rebuild->is_short ? REBUILD_SEALING : REBUILD_WRITING);
+	if (rebuild->is_short)
+		write_whole(rebuild);
+	else
+		write_chunk(rebuild);
 }
 
 static void end_writing(struct rebuild *rebuild)
@@ -427,8 +487,9 @@ static void advance(struct rebuild *rebuild)
 	}
 	switch (rebuild->state) {
 	case REBUILD_IDLE:
-		move(rebuild, REBUILD_PROBING);
-		/* fall through */
+		move(rebuild, rebuild->is_short ? REBUILD_PACING : REBUILD_PROBING);
+		advance(rebuild);
+		return;
 	case REBUILD_PROBING:
 		probe(rebuild);
 		return;
@@ -494,8 +555,11 @@ void rebuild_start(struct rebuild *rebuild, const struct rebuild_setup *setup)
 	for (unsigned i = 0; i < CODE_UNITS_MAX; i++)
 		rebuild->units[i].rebuild = rebuild;
 	struct rebuild_unit *own = &rebuild->units[setup->shard];
-	own->is_bad = !setup->may_copy && !setup->may_be_there;
-	if (!setup->may_be_there && rebuild->extent.places[setup->shard][0] == setup->drive)
+	bool is_at_goal = rebuild->extent.places[setup->shard][0] == setup->drive;
+	rebuild->is_short = rebuild->shard_len <= SHARD_WHOLE_LEN_MAX;
+	rebuild->may_probe = rebuild->is_short && setup->may_be_there && is_at_goal;
+	own->is_bad = !setup->may_copy && (!setup->may_be_there || rebuild->is_short);
+	if (is_at_goal && (!setup->may_be_there || rebuild->is_short))
 		own->place = 1; /* not what is to be replaced */
 	advance_soon(rebuild);
 }
@@ -511,6 +575,8 @@ void rebuild_cancel(struct rebuild *rebuild)
 		site_write_cancel(&rebuild->write);
 	if (rebuild->state == REBUILD_WRITING && rebuild->in_flight > 0)
 		site_append_cancel(&rebuild->append);
+	if (rebuild->state == REBUILD_SEALING && rebuild->in_flight > 0 && rebuild->is_short)
+		site_whole_cancel(&rebuild->whole);
 	if (rebuild->timer.is_set) {
 		timer_cancel(rebuild->setup.store->loop, &rebuild->timer);
 		loop_post(rebuild->setup.store->loop, &rebuild->task);

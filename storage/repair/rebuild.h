@@ -5,12 +5,16 @@
 #include "erasure/stripe.h"
 #include "storage/object/store.h"
 #include "storage/repair/throttle.h"
+#include "storage/shard/whole.h"
 
 /* One shard of one extent is made anew, on the drive where it is to be.
  *
  *	PROBING → PACING → OPENING → WAITING → READING → WRITING → SEALING → OVER
  *	   ↓ it is there  ↖________________________________↙ the next chunk, without OPENING
  *	  OVER
+ *
+ * A short one (SHARD_WHOLE_LEN_MAX) is neither looked for nor opened: it is read, and then written
+ *by one operation, in SEALING; to write it again costs less than to ask whether it is there.
  *
  * Chunk by chunk: from a copy of the shard, if it is to be had; else any k other shards are read,
  * and decoded. Where a copy turns out to be damaged, missing or away, others are read in its place.
@@ -80,6 +84,8 @@ struct rebuild {
 	struct rebuild_extent extent;
 	enum err err; /* the first that makes it impossible */
 	bool is_canceled, is_open, was_there;
+	bool is_short; /* written by one operation */
+	bool may_probe; /* it may be there, and was not looked for */
 	unsigned in_flight; /* calls of drives, timers and pools whose end is awaited */
 	uint32_t sources; /* units being read */
 	uint32_t shard_len, chunk_len_max;
@@ -87,8 +93,13 @@ struct rebuild {
 	unsigned buffer_count;
 	uint8_t *buffers[CODE_UNITS_MAX + 1];
 	uint8_t *made; /* of them, what is written */
-	struct site_write write;
-	struct site_append append;
+	union {
+		struct {
+			struct site_write write;
+			struct site_append append;
+		};
+		struct site_whole whole; /* if it is short */
+	};
 	struct pool_wait wait;
 	struct timer timer;
 	struct task task;

@@ -170,6 +170,7 @@ enum err shard_service_open(
 	service->watch.changed = link_changed;
 	peers_watch(peers, &service->watch);
 	peers_serve(peers, PEER_SHARD_OPEN, served_open, service);
+	peers_serve(peers, PEER_SHARD_WHOLE, served_open, service);
 	peers_serve(peers, PEER_SHARD_APPEND, served_append, service);
 	peers_serve(peers, PEER_SHARD_SEAL, served_seal, service);
 	peers_serve(peers, PEER_SHARD_ABORT, served_abort, service);

@@ -15,10 +15,15 @@
  *	     without a unit, if its extent is settled or nothing at all came from the node (a slow
  *	     client may be silent for longer). Frees on the drive wait for it.
  *
+ * A short shard comes by one call, WHOLE, which goes through the same states by itself and is
+ * answered at its end. It may come twice, when an answer was lost: the second takes the place of
+ * the first.
+ *
  * (V1) Every field of a head is checked before it is used; a unit is checked against its checksums
  *      before it is written, and one that is read leaves with those of its record.
  * (V2) A write of an extent that is settled, so that the collector may take it for garbage, is
- *      refused: when it is opened and once more before it is sealed. A shard of an extent that the
+ *      refused: when it is opened and once more before it is sealed; one that comes by one call,
+ *      before it is sealed. A shard of an extent that the
  *      index refers to may be written at any time, to where ring, move or row have it: that is how
  *      it is rebuilt and moved.
  * (V3) A write has one end, and its room comes back, whatever becomes of who opened it.

@@ -29,6 +29,7 @@ struct served_write {
 	struct id from;
 	struct drive *drive;
 	struct peer_request *request; /* OPEN or SEAL, to be answered */
+	bool is_whole; /* by one call, which is answered when it is sealed */
 	bool is_dropped; /* to be aborted, or freed, as soon as that can be */
 	enum err err; /* what the first append that failed did so with */
 	uint64_t received_len;
@@ -75,7 +76,7 @@ void served_writes_drop(struct shard_service *service, const struct id *from);
 /* Ends those that nobody goes on with. */
 void served_writes_expire(struct shard_service *service);
 
-/* Ends the write of a shard that is to be freed, if there is one (V4). */
+/* Ends the write of a shard that is to be freed, if there is one, or waits to be begun (V4). */
 void served_write_drop(struct shard_service *service, const struct shard_key *key);
 
 /* Answers those that wait for a place when the service stops. */

@@ -50,7 +50,10 @@ static void was_read(struct shard_read *local, enum err err)
 
 static enum pool_size size_for(uint32_t len)
 {
-	return len <= 4096 ? POOL_4K : len <= 65536 ? POOL_64K : POOL_256K;
+	return len <= 4096     ? POOL_4K
+		: len <= 16384 ? POOL_16K
+		: len <= 65536 ? POOL_64K
+			       : POOL_256K;
 }
 
 /* Reads, if there is memory for it; else waits in the pool's line. */

@@ -60,7 +60,7 @@ static struct served_write *find_open(
 	struct shard_service *service, const struct shard_key *key, struct id from)
 {
 	struct served_write *write = find(service, key);
-	if (!write || write->state != SERVED_OPEN || write->is_dropped ||
+	if (!write || write->state != SERVED_OPEN || write->is_dropped || write->is_whole ||
 		!id_is_equal(write->from, from))
 		return NULL;
 	write->used_ms = now_ms(service);
@@ -162,11 +162,35 @@ static void advance(struct served_write *write)
 	end(write);
 }
 
+static bool is_of(const struct peer_request *request, const struct shard_key *key)
+{
+	struct shard_key its;
+	return request->head.len >= SHARD_KEY_LEN &&
+		shard_key_decode(bytes_make(request->head.data, SHARD_KEY_LEN), &its) == ERR_OK &&
+		shard_key_is_equal(&its, key);
+}
+
+/* Those that wait for a place in the table are in no bucket yet. Of a key, or of a node. */
+static void drop_waiting(
+	struct shard_service *service, const struct shard_key *key, const struct id *from)
+{
+	struct served_line line = service->opens;
+	struct peer_request *request;
+	service->opens = (struct served_line){0};
+	while ((request = served_line_take(&line)))
+		if (key ? is_of(request, key) : id_is_equal(request->from, *from))
+			peer_request_answer(request, ERR_CANCELED);
+		else
+			served_line_append(&service->opens, request);
+}
+
 void served_write_drop(struct shard_service *service, const struct shard_key *key)
 {
 	struct served_write *write = find(service, key);
 	if (write)
 		drop(write);
+	if (service->opens.first)
+		drop_waiting(service, key, NULL);
 }
 
 void served_writes_drop(struct shard_service *service, const struct id *from)
@@ -176,6 +200,8 @@ void served_writes_drop(struct shard_service *service, const struct id *from)
 		if (write->state != SERVED_FREE && (!from || id_is_equal(write->from, *from)))
 			drop(write);
 	}
+	if (from && service->opens.first)
+		drop_waiting(service, NULL, from);
 }
 
 /* Who writes an extent for the first time holds it unsettled; who rebuilds one is not silent. */
@@ -208,12 +234,48 @@ void served_writes_expire(struct shard_service *service)
 
 /* --- open ------------------------------------------------------------------------------------- */
 
+/* The bytes of one that came by one call are on the drive; or not. */
+static void whole_written(struct shard_append *local, enum err err)
+{
+	struct served_append *append = CONTAINER_OF(local, struct served_append, append);
+	struct served_write *write = append->owner;
+	append->request = NULL;
+	if (err == ERR_OK)
+		err = write->is_dropped ? ERR_CANCELED : check_owner(write->service, &write->key);
+	if (err == ERR_OK) {
+		write->state = SERVED_SEALING;
+		shard_write_seal(&write->write);
+		return;
+	}
+	answer(write, err);
+	write->is_dropped = true;
+	advance(write);
+}
+
+static void write_whole(struct served_write *write)
+{
+	struct peer_request *request = write->request;
+	struct served_append *append = &write->appends[0];
+	struct shard_whole whole;
+	enum err err = shard_whole_decode(request->head, request->payload_len, &whole);
+	assert(err == ERR_OK); /* it was looked at before */
+	append->owner = write;
+	append->request = request;
+	append->append.done = whole_written;
+	shard_write_append(&write->write, &append->append, request->payload, request->payload_len,
+		whole.sums, whole.sum_count);
+}
+
 static void opened(struct served_write *write)
 {
 	write->state = SERVED_OPEN;
 	write->used_ms = now_ms(write->service);
 	write->service->counters.opened++;
-	answer(write, ERR_OK);
+	if (write->is_whole && !write->is_dropped) {
+		write_whole(write);
+		return;
+	}
+	answer(write, write->is_whole ? ERR_CANCELED : ERR_OK);
 	advance(write);
 }
 
@@ -239,22 +301,49 @@ static void write_sealed(struct shard_write *local, enum err err)
 		end(write);
 }
 
+/* (V1) Reads an OPEN or a WHOLE, whose bytes are checked here. */
+static enum err read_request(struct shard_service *service, const struct peer_request *request,
+	struct shard_open *ret_open, struct bytes *ret_hint)
+{
+	if (request->kind == PEER_SHARD_OPEN) {
+		*ret_hint = bytes_make(request->payload, request->payload_len);
+		return shard_open_decode(request->head, ret_open);
+	}
+	struct shard_whole whole;
+	enum err err = shard_whole_decode(request->head, request->payload_len, &whole);
+	if (err)
+		return err;
+	const struct shard_key *key = &whole.open.key;
+	uint64_t seed = shard_checksum_seed(key->extent, key->index);
+	if (checksum_blocks_verify(request->payload, request->payload_len, seed, 0, whole.sums) !=
+		whole.sum_count) {
+		service->counters.bad_units++;
+		return ERR_CHECKSUM;
+	}
+	*ret_open = whole.open;
+	*ret_hint = whole.hint;
+	return ERR_OK;
+}
+
 static enum err begin_open(struct shard_service *service, struct peer_request *request)
 {
 	struct shard_open open;
+	struct bytes hint;
 	struct drive *drive;
-	enum err err = shard_open_decode(request->head, &open);
-	if (err == ERR_OK && request->payload_len > DRIVE_HINT_LEN_MAX)
+	bool is_whole = request->kind == PEER_SHARD_WHOLE;
+	enum err err = read_request(service, request, &open, &hint);
+	if (err == ERR_OK && hint.len > DRIVE_HINT_LEN_MAX)
 		err = ERR_INVALID;
 	if (err == ERR_OK && find(service, &open.key))
 		err = ERR_EXISTS;
 	if (err == ERR_OK)
 		err = served_drive(service, &open.key, &drive);
-	if (err == ERR_OK)
+	if (err == ERR_OK && !is_whole)
 		err = check_owner(service, &open.key);
 	if (err)
 		return err;
 	struct served_write *write = take(service, &open.key);
+	write->is_whole = is_whole;
 	write->state = SERVED_OPENING;
 	write->from = request->from;
 	write->drive = drive;
@@ -271,7 +360,7 @@ static enum err begin_open(struct shard_service *service, struct peer_request *r
 		.unit_len = open.geometry.unit_len,
 		.extent_len = open.geometry.body_len,
 		.shard_len = stripe_shard_len(&open.geometry),
-		.hint = {request->payload, request->payload_len},
+		.hint = hint,
 	};
 	err = shard_write_open(&write->write, drive, &info);
 	if (err == ERR_OK)

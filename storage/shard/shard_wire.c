@@ -118,6 +118,36 @@ enum err shard_sums_decode(struct bytes head, size_t len, uint64_t ret_sums[SHAR
 	return ERR_OK;
 }
 
+size_t shard_whole_encode(const struct shard_whole *whole, uint8_t *out)
+{
+	assert(whole->sum_count <= SHARD_WHOLE_SUMS_MAX);
+	size_t len = SHARD_OPEN_LEN + 8 * whole->sum_count;
+	shard_open_encode(&whole->open, out);
+	shard_sums_encode(whole->sums, whole->sum_count, out + SHARD_OPEN_LEN);
+	if (whole->hint.len > 0)
+		memcpy(out + len, whole->hint.data, whole->hint.len);
+	return len + whole->hint.len;
+}
+
+enum err shard_whole_decode(struct bytes head, size_t len, struct shard_whole *ret_whole)
+{
+	struct shard_whole whole;
+	size_t count = checksum_block_count(len);
+	if (len == 0 || len > SHARD_WHOLE_LEN_MAX || head.len < SHARD_OPEN_LEN + 8 * count)
+		return ERR_INVALID;
+	enum err err = shard_open_decode(bytes_make(head.data, SHARD_OPEN_LEN), &whole.open);
+	if (err)
+		return err;
+	if (stripe_shard_len(&whole.open.geometry) != len)
+		return ERR_INVALID;
+	whole.sum_count = count;
+	for (size_t i = 0; i < count; i++)
+		whole.sums[i] = get_le64(head.data + SHARD_OPEN_LEN + 8 * i);
+	whole.hint = bytes_from(head, SHARD_OPEN_LEN + 8 * count);
+	*ret_whole = whole;
+	return ERR_OK;
+}
+
 enum err shard_append_decode(struct bytes head, size_t len, struct shard_key *ret_key,
 	uint64_t *ret_offset, uint64_t ret_sums[SHARD_SUMS_MAX])
 {

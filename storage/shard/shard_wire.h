@@ -14,6 +14,8 @@
  *	ABORT   key (a note)                                 the room is given back
  *	READ    key, start, length                         → checksums; payload: the bytes
  *	FREE    key                                        → it does not come back
+ *	WHOLE   key, code, lengths, checksums, hint; payload: all of a short shard
+ *	                                                   → it is durable
  *	CENSUS  log index                                  → the node's drives are looked through,
  *when its index is as new as that
  *
@@ -42,11 +44,23 @@ enum {
 	SHARD_CENSUS_LEN = 8,
 	SHARD_SUMS_MAX = SHARD_TRANSFER_LEN_MAX / 16384,
 	SHARD_SUMS_LEN_MAX = 8 * SHARD_SUMS_MAX,
+	/* Of a shard that is written by one call, which holds the room of its payload until the
+	 * drive has flushed: so it is to be short. */
+	SHARD_WHOLE_LEN_MAX = 64 << 10,
+	SHARD_WHOLE_SUMS_MAX = SHARD_WHOLE_LEN_MAX / 16384,
+	SHARD_WHOLE_HEAD_LEN = SHARD_OPEN_LEN + 8 * SHARD_WHOLE_SUMS_MAX, /* and the hint */
 };
 
 struct shard_open {
 	struct shard_key key;
 	struct geometry geometry;
+};
+
+struct shard_whole {
+	struct shard_open open;
+	size_t sum_count;
+	uint64_t sums[SHARD_WHOLE_SUMS_MAX];
+	struct bytes hint; /* decoded: borrowed from the head */
 };
 
 struct shard_read_range {
@@ -65,6 +79,9 @@ void shard_read_range_encode(const struct shard_read_range *range, uint8_t *out)
 void shard_append_encode(const struct shard_key *key, uint64_t offset, uint8_t *out);
 void shard_sums_encode(const uint64_t *sums, size_t count, uint8_t *out);
 
+/* Returns how long it is: at most SHARD_WHOLE_HEAD_LEN and the hint. */
+size_t shard_whole_encode(const struct shard_whole *whole, uint8_t *out);
+
 /* A head that is a key and nothing else. */
 MUST_USE enum err shard_key_decode(struct bytes head, struct shard_key *ret_key);
 MUST_USE enum err shard_open_decode(struct bytes head, struct shard_open *ret_open);
@@ -73,6 +90,9 @@ MUST_USE enum err shard_read_range_decode(struct bytes head, struct shard_read_r
 /* Of a payload of len bytes, whose blocks' checksums have to be there. */
 MUST_USE enum err shard_append_decode(struct bytes head, size_t len, struct shard_key *ret_key,
 	uint64_t *ret_offset, uint64_t ret_sums[SHARD_SUMS_MAX]);
+
+/* Of a payload of len bytes, which has to be the whole shard. */
+MUST_USE enum err shard_whole_decode(struct bytes head, size_t len, struct shard_whole *ret_whole);
 
 /* Exactly the checksums of len bytes. */
 MUST_USE enum err shard_sums_decode(
