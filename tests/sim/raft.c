@@ -39,6 +39,14 @@ static void crash_all(void)
 		start_member(i);
 }
 
+/* A little, or for longer than an election. */
+static void slow_down(struct sim_disk *disk)
+{
+	if (below(4) == 0)
+		sim_disk_set_slow_times(disk, 50000 + below(250000));
+	sim_disk_per_mille(disk)[SIM_WRITE][SIM_SLOW] = 300;
+}
+
 static void one_fault(void)
 {
 	unsigned i = below(rig.member_count), j = below(rig.member_count);
@@ -63,7 +71,7 @@ static void one_fault(void)
 		break;
 	case 6:
 		if (below(2)) /* until the next life */
-			sim_disk_per_mille(rig.members[i].disk)[SIM_WRITE][SIM_SLOW] = 300;
+			slow_down(rig.members[i].disk);
 		else
 			sim_disk_fail_nth(rig.members[i].disk, SIM_WRITE, 1 + below(20), SIM_EIO);
 		break;

@@ -379,191 +379,32 @@ START_TEST(entries_of_earlier_terms_are_not_committed_by_counting)
 }
 END_TEST
 
-/* --- forgery ---------------------------------------------------------------------------------- */
+/* --- writes that are taken back --------------------------------------------------------------- */
 
-static bool forge(void *arg, struct id to, struct peer_request *request)
-{
-	(void)to;
-	uint64_t *random = arg;
-	uint8_t *head = (uint8_t *)request->head.data;
-	if (test_random(random) % 10 > 0 || request->head.len == 0)
-		return true;
-	static const uint64_t odd[] = {0, 1, UINT64_MAX, UINT64_MAX - 1, UINT64_C(1) << 59, 2, 3};
-	size_t at = test_random(random) % request->head.len;
-	switch (test_random(random) % 4) {
-	case 0:
-		head[at] = test_random(random);
-		break;
-	case 1:
-		if (at + 8 <= request->head.len)
-			put_le64(head + at / 8 * 8, odd[test_random(random) % ARRAY_COUNT(odd)]);
-		break;
-	case 2:
-		if (request->payload_len > 0)
-			request->payload[test_random(random) % request->payload_len] ^= 1u
-				<< test_random(random) % 8;
-		break;
-	default:
-		request->payload_len = test_random(random) % (request->payload_len + 1);
-		break;
-	}
-	return true;
-}
-
-START_TEST(no_byte_of_a_peer_ends_the_process)
+/* Its disk hangs with entries that nobody else has, and it hears of those in their place before the
+ * write ends; the rig looks at what libraft takes for durable. */
+START_TEST(the_end_of_a_write_that_was_taken_back_counts_for_nothing)
 {
 	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
 		open_group(seed, 3);
-		uint64_t random = seed;
-		rig.is_forged = true; /* who is lied to may disagree; nobody may crash */
-		sim_net_set_filter(rig.net, forge, &random);
-		for (int i = 0; i < 100; i++) {
-			for (unsigned j = 0; j < 3; j++) {
-				raft_rig_propose(&rig, j, raft_rig_below(&rig, 300));
-				raft_rig_read(&rig, j);
-			}
-			raft_rig_run_ms(&rig, 40);
-			for (unsigned j = 0; j < 3; j++)
-				if (rig.members[j].has_failed)
-					raft_rig_kill(&rig, j, false);
-		}
+		unsigned old = leader();
+		struct sim_disk *disk = rig.members[old].disk;
+		sim_net_partition(rig.net, 1u << old);
+		sim_disk_set_slow_times(disk, 300000); /* 6 s and more */
+		sim_disk_per_mille(disk)[SIM_WRITE][SIM_SLOW] = 1000;
+		for (int i = 0; i < 3; i++)
+			raft_rig_propose(&rig, old, 10);
+		unsigned next = wait_for_leader(old);
+		for (int i = 0; i < 3; i++)
+			raft_rig_propose(&rig, next, 10);
+		raft_rig_run_ms(&rig, 100);
+		sim_net_heal(rig.net);
+		raft_rig_run_ms(&rig, 30000);
+		sim_disk_heal(disk);
+		ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 60000));
+		ck_assert(raft_rig_run_until(&rig, raft_rig_all_even, 60000));
+		raft_rig_check_ends(&rig);
 		raft_rig_close(&rig);
-	}
-}
-END_TEST
-
-struct forgery {
-	unsigned from, to;
-	struct raft_note note;
-	struct bytes payload;
-};
-
-static void send_forged(void *arg)
-{
-	const struct forgery *forgery = arg;
-	uint8_t head[RAFT_NOTE_LEN];
-	raft_note_encode(&forgery->note, head);
-	peer_note(rig.members[forgery->from].peers, rig.members[forgery->to].id, PEER_RAFT,
-		bytes_make(head, sizeof head), forgery->payload);
-}
-
-/* A note that fits the group, as the member could send it. */
-static struct forgery forged(unsigned from, unsigned to, uint8_t type)
-{
-	struct consensus_info info;
-	consensus_info(rig.members[to].consensus, &info);
-	const struct member *member = CONTAINER_OF(
-		rig.members[to].consensus, struct member, consensus);
-	return (struct forgery){.from = from,
-		.to = to,
-		.note = {.type = type,
-			.from = rig.members[from].log_id,
-			.to = rig.members[to].log_id,
-			.term = info.term,
-			.index = info.commit_index,
-			.index_term = member_term_of(member, info.commit_index)}};
-}
-
-static void send_and_wait(struct forgery *forgery)
-{
-	sim_call(rig.sim, rig.members[forgery->from].loop, send_forged, forgery);
-	raft_rig_run_ms(&rig, 500);
-	raft_rig_propose(&rig, 0, 10);
-	ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 20000));
-	/* Changes go on. */
-	unsigned at = leader();
-	ck_assert(raft_rig_change(&rig, at, CONSENSUS_DEMOTE, (at + 1) % 3));
-	raft_rig_run_ms(&rig, 500);
-	ck_assert_err(rig.change.err, ERR_OK);
-	raft_rig_close(&rig);
-}
-
-START_TEST(a_second_leader_of_a_term_is_not_believed)
-{
-	open_group(1, 3);
-	unsigned at = leader();
-	struct forgery forgery = forged((at + 1) % 3, at, NOTE_APPEND);
-	send_and_wait(&forgery);
-}
-END_TEST
-
-START_TEST(an_entry_that_is_no_configuration_is_not_taken_for_one)
-{
-	open_group(1, 3);
-	unsigned at = leader();
-	struct forgery forgery = forged(at, (at + 1) % 3, NOTE_APPEND);
-	uint8_t payload[RAFT_NOTE_ENTRY_LEN + GROUP_HEADER_LEN + 16];
-	memset(payload, 0xff, sizeof payload);
-	note_entry_encode(payload, GROUP_HEADER_LEN + 16, forgery.note.term);
-	group_encode_header(payload + RAFT_NOTE_ENTRY_LEN, GROUP_CHANGE, 1, 0);
-	forgery.note.count = 1;
-	forgery.payload = bytes_make(payload, sizeof payload);
-	send_and_wait(&forgery);
-}
-END_TEST
-
-START_TEST(the_only_voter_does_not_lead_in_the_term_of_another)
-{
-	open_group(1, 2);
-	unsigned only = leader();
-	ck_assert(raft_rig_change(&rig, only, CONSENSUS_DEMOTE, 1 - only));
-	raft_rig_run_ms(&rig, 500);
-	sim_net_set_filter(rig.net, NULL, NULL);
-	struct forgery forgery = forged(1 - only, only, NOTE_VOTE);
-	forgery.note.term += 5;
-	forgery.note.flags = NOTE_DISRUPT;
-	forgery.note.index = forgery.note.index_term = 0;
-	sim_call(rig.sim, rig.members[1 - only].loop, send_forged, &forgery);
-	raft_rig_run_ms(&rig, 100);
-	ck_assert_uint_eq(leader(), only);
-	struct consensus_info info;
-	consensus_info(rig.members[only].consensus, &info);
-	ck_assert_uint_gt(info.term, forgery.note.term);
-	raft_rig_close(&rig);
-}
-END_TEST
-
-START_TEST(a_note_out_of_range_is_refused)
-{
-	struct raft_note note = {.type = NOTE_APPEND,
-				 .from = 1,
-				 .to = 2,
-				 .term = 5,
-				 .index = 9,
-				 .index_term = 4,
-				 .extra = 7},
-			 found;
-	uint8_t head[RAFT_NOTE_LEN];
-	raft_note_encode(&note, head);
-	ck_assert_ok(raft_note_decode(bytes_make(head, sizeof head), &found));
-	uint8_t again[RAFT_NOTE_LEN];
-	raft_note_encode(&found, again);
-	ck_assert(memcmp(head, again, sizeof head) == 0);
-	for (size_t len = 0; len < sizeof head; len++)
-		ck_assert_int_ne(raft_note_decode(bytes_make(head, len), &found), ERR_OK);
-	static const struct raft_note bad[] = {
-		{.type = NOTE_APPEND, .from = 0, .to = 2, .term = 5},
-		{.type = NOTE_APPEND, .from = 1, .to = 1, .term = 5},
-		{.type = NOTE_APPEND, .from = 1, .to = 2, .term = 0},
-		{.type = NOTE_APPEND, .from = 1, .to = 2, .term = RAFT_TERM_MAX},
-		{.type = NOTE_APPEND, .from = 1, .to = 2, .term = 5, .index = 9},
-		{.type = NOTE_APPEND, .from = 1, .to = 2, .term = 5, .index_term = 3},
-		{.type = NOTE_APPEND, .from = 1, .to = 2, .term = 5, .index = 9, .index_term = 6},
-		{.type = NOTE_APPEND,
-			.from = 1,
-			.to = 2,
-			.term = 5,
-			.flags = NOTE_QUIET,
-			.count = 1},
-		{.type = NOTE_APPEND_RESULT, .from = 1, .to = 2, .term = 5, .index = 9, .extra = 9},
-		{.type = NOTE_VOTE, .from = 1, .to = 2, .term = 5, .flags = NOTE_GRANTED},
-		{.type = NOTE_VOTE_RESULT, .from = 1, .to = 2, .term = 5, .flags = NOTE_DISRUPT},
-		{.type = NOTE_LEAD_NOW, .from = 1, .to = 2, .term = 5},
-		{.type = 5, .from = 1, .to = 2, .term = 5},
-	};
-	for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
-		raft_note_encode(&bad[i], head);
-		ck_assert_err(raft_note_decode(bytes_make(head, sizeof head), &found), ERR_INVALID);
 	}
 }
 END_TEST
@@ -588,11 +429,7 @@ int main(void)
 	tcase_add_test(tcase, the_only_voter_leads_in_a_term_of_its_own);
 	tcase_add_test(tcase, the_last_of_a_group_takes_over_when_it_is_told_to);
 	tcase_add_test(tcase, entries_of_earlier_terms_are_not_committed_by_counting);
-	tcase_add_test(tcase, no_byte_of_a_peer_ends_the_process);
-	tcase_add_test(tcase, a_second_leader_of_a_term_is_not_believed);
-	tcase_add_test(tcase, an_entry_that_is_no_configuration_is_not_taken_for_one);
-	tcase_add_test(tcase, the_only_voter_does_not_lead_in_the_term_of_another);
-	tcase_add_test(tcase, a_note_out_of_range_is_refused);
+	tcase_add_test(tcase, the_end_of_a_write_that_was_taken_back_counts_for_nothing);
 	suite_add_tcase(suite, tcase);
 	return test_run(suite);
 }
