@@ -48,20 +48,82 @@ enum err served_drive(
 
 static void begin_free(struct shard_service *service, struct peer_request *request);
 
+/* Takes the request of that node for the same shard out of a line: it asks again, so that nobody
+ * waits for the earlier one any more. */
+static void replace_earlier(struct served_line *line, const struct peer_request *again)
+{
+	struct served_line rest = {0};
+	struct peer_request *request;
+	while ((request = served_line_take(line)))
+		if (id_is_equal(request->from, again->from) &&
+			bytes_is_equal(request->head, again->head))
+			peer_request_answer(request, ERR_TIMEOUT);
+		else
+			served_line_append(&rest, request);
+	*line = rest;
+}
+
+/* Was the shard written anew since its free began? */
+static bool is_there_again(const struct shard_free *free)
+{
+	struct shard_entry entry;
+	size_t count = 0;
+	return drive_list(free->drive, free->extent, free->index, &entry, 1, &count) == ERR_OK &&
+		count == 1 && extent_id_is_equal(entry.extent, free->extent) &&
+		entry.index == free->index;
+}
+
 static void free_done(struct shard_free *local, enum err err)
 {
 	struct served_free *op = CONTAINER_OF(local, struct served_free, free);
 	struct shard_service *service = op->service;
-	struct peer_request *request = op->request;
-	op->request = NULL;
+	struct peer_request *request;
+	if (!err && op->is_shared && is_there_again(local)) {
+		op->is_shared = false;
+		shard_free_start(local);
+		return;
+	}
 	service->frees_used--;
 	service->counters.freed += err == ERR_OK;
-	peer_request_answer(request, err);
+	while ((request = served_line_take(&op->requests)))
+		peer_request_answer(request, err);
 	struct peer_request *next;
 	while (service->frees_used < SHARD_SERVICE_FREES &&
 		(next = served_line_take(&service->free_line)))
 		begin_free(service, next);
 	served_ended(service);
+}
+
+/* The free of that shard that goes on; NULL: none does. */
+static struct served_free *find_free(
+	const struct shard_service *service, const struct drive *drive, const struct shard_key *key)
+{
+	for (unsigned i = 0; service->frees_used > 0 && i < SHARD_SERVICE_FREES; i++) {
+		struct served_free *op = &service->frees[i];
+		if (op->requests.first && op->free.drive == drive && op->free.index == key->index &&
+			extent_id_is_equal(op->free.extent, key->extent))
+			return op;
+	}
+	return NULL;
+}
+
+static void start_free(struct shard_service *service, struct peer_request *request,
+	struct drive *drive, const struct shard_key *key)
+{
+	struct served_free *op = service->frees;
+	while (op->requests.first)
+		op++;
+	*op = (struct served_free){.service = service};
+	served_line_append(&op->requests, request);
+	op->free = (struct shard_free){
+		.loop = service->store->loop,
+		.done = free_done,
+		.drive = drive,
+		.extent = key->extent,
+		.index = key->index,
+	};
+	service->frees_used++;
+	shard_free_start(&op->free);
 }
 
 static void begin_free(struct shard_service *service, struct peer_request *request)
@@ -77,30 +139,25 @@ static void begin_free(struct shard_service *service, struct peer_request *reque
 		peer_request_answer(request, err);
 		return;
 	}
+	struct served_free *op = find_free(service, drive, &key);
+	if (!op && service->frees_used == SHARD_SERVICE_FREES) {
+		replace_earlier(&service->free_line, request);
+		served_line_append(&service->free_line, request);
+		return;
+	}
 	served_write_drop(service, &key);
-	struct served_free *op = service->frees;
-	while (op->request)
-		op++;
-	op->service = service;
-	op->request = request;
-	op->free = (struct shard_free){
-		.loop = service->store->loop,
-		.done = free_done,
-		.drive = drive,
-		.extent = key.extent,
-		.index = key.index,
-	};
-	service->frees_used++;
-	shard_free_start(&op->free);
+	if (!op) {
+		start_free(service, request, drive, &key);
+		return;
+	}
+	replace_earlier(&op->requests, request);
+	served_line_append(&op->requests, request);
+	op->is_shared = true;
 }
 
 static void served_free(void *arg, struct peer_request *request)
 {
-	struct shard_service *service = arg;
-	if (service->frees_used == SHARD_SERVICE_FREES && !service->is_stopping)
-		served_line_append(&service->free_line, request);
-	else
-		begin_free(service, request);
+	begin_free(arg, request);
 }
 
 /* The collector sees it. */

@@ -50,9 +50,11 @@ struct served_read {
 	uint8_t head[SHARD_SUMS_LEN_MAX];
 };
 
+/* Requests for the same shard share one: who asks again has given up its earlier request. */
 struct served_free {
 	struct shard_service *service;
-	struct peer_request *request; /* NULL: not in use */
+	struct served_line requests; /* of different nodes; empty: not in use */
+	bool is_shared; /* a request came after the free had begun */
 	struct shard_free free;
 };
 
