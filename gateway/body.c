@@ -174,6 +174,15 @@ static enum s3_code read_promises(struct body *body, const struct body_setup *se
 	return S3_OK;
 }
 
+void body_make_hint(
+	const struct request *request, uint8_t buf[BODY_HINT_LEN_MAX], struct text_out *ret_hint)
+{
+	text_out_init(ret_hint, buf, BODY_HINT_LEN_MAX);
+	text_put_bytes(ret_hint, request->bucket.name);
+	text_put_char(ret_hint, '/');
+	text_put_bytes(ret_hint, request->resource.key);
+}
+
 enum s3_code body_start(struct body *body, struct request *request, const struct body_setup *setup)
 {
 	memset(body, 0, offsetof(struct body, put));
@@ -187,15 +196,14 @@ enum s3_code body_start(struct body *body, struct request *request, const struct
 		return code;
 	}
 
-	uint8_t hint_buf[ROW_BUCKET_NAME_LEN_MAX + 1 + URI_KEY_LEN_MAX];
+	uint8_t hint_buf[BODY_HINT_LEN_MAX];
 	struct text_out hint;
-	text_out_init(&hint, hint_buf, sizeof hint_buf);
-	text_put_bytes(&hint, request->bucket.name);
-	text_put_char(&hint, '/');
-	text_put_bytes(&hint, request->resource.key);
+	body_make_hint(request, hint_buf, &hint);
 	struct put_setup put_setup = {
 		.store = request->loop->store,
 		.hint = text_out_bytes(&hint),
+		.upload = setup->upload,
+		.part = setup->part,
 		.len = body->source.len,
 		.storage_class = setup->storage_class,
 		.request_id = request->exchange->request_id,

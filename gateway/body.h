@@ -5,6 +5,8 @@
 #include "gateway/checksum_s3.h"
 #include "gateway/digest/digest_lanes.h"
 #include "gateway/request_body.h"
+#include "gateway/text_out.h"
+#include "gateway/uri.h"
 
 /* The bytes of an object or part on their way from the client to the drives; body.c has the
  * invariants.
@@ -25,6 +27,8 @@ struct body_setup {
 	unsigned kinds; /* digests that are wanted in any case; MD5 is among them */
 	bool wants_crc64; /* compute a CRC64NVME where the client asks for no checksum */
 	uint8_t storage_class;
+	uint64_t upload; /* that it is a part of; 0: none */
+	uint16_t part;
 };
 
 struct body {
@@ -48,6 +52,11 @@ struct body {
 
 	struct put put; /* put_start() zeroes what it needs */
 };
+
+/* Whom a body is written for, as records of its shards say it: bucket, '/', key. */
+#define BODY_HINT_LEN_MAX (ROW_BUCKET_NAME_LEN_MAX + 1 + URI_KEY_LEN_MAX)
+void body_make_hint(
+	const struct request *request, uint8_t buf[BODY_HINT_LEN_MAX], struct text_out *ret_hint);
 
 /* Reads what the headers say of the body and begins to receive. What it returns beside S3_OK is the
  * answer; nothing was begun then. Holds the request from here until the body is over. */

@@ -100,8 +100,10 @@ void op_upload_part(struct request *request)
 	if (code == S3_OK)
 		code = look(request, op);
 	if (code == S3_OK) {
-		struct body_setup setup = {
-			.kinds = checksum_s3_digest(op->algorithm), .storage_class = op->class};
+		struct body_setup setup = {.kinds = checksum_s3_digest(op->algorithm),
+			.storage_class = op->class,
+			.upload = op->upload,
+			.part = op->number};
 		code = body_start(&op->body, request, &setup);
 		if (code == S3_OK) {
 			code = check_algorithm(request, op);

@@ -135,9 +135,14 @@ static enum s3_code start_copying(struct request *request, struct op_part_copy *
 	if (!op->bytes)
 		op->bytes = memset(buffer, 0, sizeof *op->bytes);
 	op->bytes->owner = request;
+	uint8_t hint_buf[BODY_HINT_LEN_MAX];
+	struct text_out hint;
+	body_make_hint(request, hint_buf, &hint);
 	struct put_setup setup = {
 		.store = request->loop->store,
-		.hint = request->resource.key,
+		.hint = text_out_bytes(&hint),
+		.upload = op->upload,
+		.part = op->number,
 		.len = op->range.len,
 		.storage_class = op->class,
 		.request_id = request->exchange->request_id,

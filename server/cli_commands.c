@@ -100,6 +100,17 @@ const struct cli_command cli_commands[] = {
 			"until rubus cluster confirm. One that was interrupted is run again.",
 		.options = {&option_of_drives, &option_dry, &option_config, &option_json},
 		.run = cli_run_index_rebuild},
+	{.noun = "index",
+		.verb = "salvage",
+		.summary = "Bring back objects that only drives know of",
+		.details =
+			"After rubus index rebuild or cluster recover, and before cluster confirm: "
+			"what drives have of objects that the index does not know is put into a "
+			"bucket recovered-DATE, as BUCKET/KEY, if all of it can be read. What was "
+			"deleted or overwritten may be among it. The rest is listed, with what is "
+			"missing. May be run again.",
+		.options = {&option_dry, NODE_OPTIONS},
+		.run = cli_run_index_salvage},
 	{.noun = "serve",
 		.summary = "Run the node of this machine",
 		.details = "Runs in the foreground and tells systemd when it is ready. SIGTERM or "

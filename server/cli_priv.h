@@ -202,6 +202,7 @@ enum cli_exit cli_run_help(struct cli *cli);
 enum cli_exit cli_run_demo(struct cli *cli);
 enum cli_exit cli_run_init(struct cli *cli);
 enum cli_exit cli_run_index_rebuild(struct cli *cli);
+enum cli_exit cli_run_index_salvage(struct cli *cli);
 enum cli_exit cli_run_serve(struct cli *cli);
 enum cli_exit cli_run_config_check(struct cli *cli);
 enum cli_exit cli_run_key_create(struct cli *cli);

@@ -12,6 +12,7 @@
 #include "server/background.h"
 #include "server/fares.h"
 #include "server/loop_call.h"
+#include "server/lost_shards.h"
 #include "server/node.h"
 #include "server/sounding.h"
 #include "storage/bytes.h"
@@ -338,6 +339,8 @@ enum err cluster_open(struct node *node, struct cluster **ret_cluster, char *mes
 		err = add_peers(cluster);
 	if (!err)
 		background_serve(cluster);
+	if (!err)
+		lost_shards_serve(cluster);
 	if (!err)
 		fares_serve(cluster);
 	if (!err)

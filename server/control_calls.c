@@ -23,6 +23,7 @@
 #include "server/node.h"
 #include "server/node_space.h"
 #include "server/node_status.h"
+#include "server/salvage.h"
 
 #define LIST_MAX 100000
 #define DESCRIPTION_LEN_MAX 256
@@ -458,6 +459,7 @@ static const struct {
 	{"node.can-stop", control_node_can_stop},
 	{"drive.safe-to-remove", control_drive_safe_to_remove},
 	{"cluster.confirm", control_cluster_confirm},
+	{"index.salvage", control_index_salvage},
 	{"cluster.rest", control_cluster_rest},
 	{"node.gone", control_node_gone},
 	{"node.gone-after", control_node_gone_after},

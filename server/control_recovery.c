@@ -6,33 +6,44 @@
 #include "server/cluster.h"
 #include "server/facts.h"
 #include "server/loop_call.h"
+#include "server/salvage.h"
 
 /* --- rubus cluster confirm -------------------------------------------------------------------- */
 
-static enum err is_held(struct node *node, bool *ret_is_held)
+static enum err is_set(struct node *node, const char *name, bool *ret_is_set)
 {
 	struct bytes value;
 	enum err err = index_view_begin(node->reader);
 	if (err)
 		return err;
-	err = index_setting_get(node->reader, bytes_of(COMMAND_SETTING_HELD), &value);
+	err = index_setting_get(node->reader, bytes_of(name), &value);
 	index_view_end(node->reader);
-	*ret_is_held = err == ERR_OK;
+	*ret_is_set = err == ERR_OK;
 	return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err remove_setting(struct node *node, const char *name, bool *ret_was_set)
+{
+	struct command command = {.type = COMMAND_SETTING_PUT};
+	struct command_result result;
+	enum err err = is_set(node, name, ret_was_set);
+	command.setting_put.name = bytes_of(name);
+	if (!err && *ret_was_set)
+		err = node_propose(node, &command, &result);
+	return err;
 }
 
 enum err control_cluster_confirm(
 	struct node *node, const json_t *request, json_t **ret_result, char *message)
 {
 	(void)request;
-	(void)message;
-	struct command command = {.type = COMMAND_SETTING_PUT};
-	struct command_result result;
-	bool was_held;
-	enum err err = is_held(node, &was_held);
-	command.setting_put.name = bytes_of(COMMAND_SETTING_HELD);
-	if (!err && was_held)
-		err = node_propose(node, &command, &result);
+	bool was_held, had_bucket;
+	if (salvage_is_running(node->salvage))
+		return node_refuse(message, ERR_BUSY,
+			"rubus index salvage is at work; confirm when it has ended");
+	enum err err = remove_setting(node, SALVAGE_SETTING_BUCKET, &had_bucket);
+	if (!err)
+		err = remove_setting(node, COMMAND_SETTING_HELD, &was_held);
 	if (!err)
 		*ret_result = json_pack("{s:b}", "was_held", was_held);
 	return err;

@@ -13,6 +13,7 @@
 #include "server/control.h"
 #include "server/loop_call.h"
 #include "server/random_real.h"
+#include "server/salvage.h"
 
 #define WAIT_TOLD_MS 5000
 #define WAIT_STEP_MS 50 /* so late a signal is heard */
@@ -480,6 +481,7 @@ static void end_service(struct node *node)
 	if (node->cluster)
 		cluster_end_watch(node->cluster);
 	control_close(node->control);
+	salvage_stop(node->salvage);
 	err_ignore(loop_call(server_loop_base(node->loops[0]), stop_listeners, node));
 	for (unsigned i = 0; i < node->config->loops; i++)
 		stop_hub(node->s3_hubs[i], node->loops[i]);

@@ -139,6 +139,7 @@ struct node {
 	struct http_metrics http_metrics[3];
 	struct http_listener *s3_listener, *admin_listener;
 	struct control *control;
+	struct salvage *salvage; /* the control thread's; NULL: none was asked for */
 	_Atomic bool is_ready; /* it serves; the control thread has reader from then on */
 	int64_t started_ms;
 };

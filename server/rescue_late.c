@@ -7,6 +7,7 @@
 #include "server/identity.h"
 #include "storage/drive/shard_list.h"
 #include "storage/kv_lmdb.h"
+#include "storage/object/hint.h"
 
 #define TABLE_MAP_LEN (UINT64_C(1) << 34)
 #define EXTENTS_MAX 200000
@@ -41,8 +42,11 @@ static enum err found_shard(void *arg, const struct shard_info *info)
 		late->has_more = true;
 		return ERR_OK;
 	}
-	json_t *text = json_stringn((const char *)info->hint.data, info->hint.len);
-	if (text && info->hint.len > 0) /* else it is no text */
+	struct bytes written_for;
+	struct hint_place place;
+	hint_read(info->hint, &written_for, &place);
+	json_t *text = json_stringn((const char *)written_for.data, written_for.len);
+	if (text && written_for.len > 0) /* else it is no text */
 		json_object_set_new(late->keys, json_string_value(text), json_true());
 	json_decref(text);
 	return ERR_OK;

@@ -24,6 +24,7 @@
 #   drives    every set of drives that may be lost, and one more
 #   mirror    a log on several drives, and what is lost of it and of the index
 #   archive   every state directory is lost, and the index comes back from the drives
+#   salvage   what was written after the end of an archive comes back beside it
 #   bitflip   bytes that change on the drives
 #   scrub     damage that a scrub finds and mends, and a node that is left alone
 #   wipe      a node of three whose drives and state are lost
@@ -85,6 +86,7 @@ boto        900 shared tests/s3/boto.py $release
 pause       600 shared tests/crash/pause.py $release
 mirror     1200 shared tests/crash/mirror.py $release
 archive    1200 shared tests/crash/archive.py $release
+salvage     600 shared tests/crash/salvage.py $release
 s3cmd      1200 shared tests/s3/clients.py $release s3cmd
 maps       1200 shared tests/crash/maps.py $release
 histories  1200 shared tests/crash/histories.py $release

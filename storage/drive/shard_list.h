@@ -12,4 +12,14 @@ MUST_USE enum err shard_list_read(struct disk *disk, struct kv *locations, struc
 	struct extent_id from, enum err (*found)(void *arg, const struct shard_info *info),
 	void *arg);
 
+/* Reads what records say, of a drive that may be open. One thread at a time. */
+struct shard_look;
+MUST_USE enum err shard_look_open(struct disk *disk, struct id drive, struct shard_look **ret_look);
+void shard_look_close(struct shard_look *look); /* NULL is fine */
+
+/* What the record of a shard says that drive_list() found; its hint is borrowed until the next
+ * call. Blocks. Errors: ERR_NOT_FOUND, it is not there any more; those of the disk. */
+MUST_USE enum err shard_look_read(
+	struct shard_look *look, const struct shard_entry *entry, struct shard_info *ret_info);
+
 #endif

@@ -59,10 +59,14 @@ struct put;
 
 struct put_setup {
 	struct store_loop *store;
-	struct bytes hint; /* kept in the records for rescue; borrowed until put_start() returns */
+	/* Kept in the records for rescue (hint.h): the name of the object, and, if the body is a
+	 * part of an upload, which one. Borrowed until put_start() returns. */
+	struct bytes hint;
+	uint64_t upload;
+	uint16_t part;
 	uint64_t len; /* of the body */
 	uint8_t storage_class;
-	bool is_rescue; /* of what another put wrote; it is not rescued itself */
+	bool is_rescue; /* of what another put wrote, with its hint; it is not rescued itself */
 	bool must_fit; /* rather fail (ERR_QUORUM) than write a narrower code */
 	uint64_t request_id;
 	void (*room)(struct put *put); /* after put_buffer() said ERR_BUSY */
@@ -120,6 +124,7 @@ struct put {
 	struct index_hold hold; /* keeps the extents from being taken for garbage */
 	size_t extents_len;
 	uint64_t session; /* that all of its extents are of */
+	uint64_t first_counter; /* of the extent that was begun first; 0: none was */
 	uint64_t stored_len;
 	uint64_t taken_len; /* of the body: received so far */
 	uint64_t extent_start; /* in the body */

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "storage/object/hint.h"
 #include "storage/object/put_priv.h"
 #include "storage/shard/owed.h"
 
@@ -89,6 +90,21 @@ static void open_shard(struct put *put, unsigned index, uint16_t drive_number)
 	} else {
 		shard->is_open = true;
 	}
+}
+
+/* What records of the extent say of the body: with its place there. */
+static void write_hint(struct put *put)
+{
+	struct hint_place place = {
+		.first = put->first_counter,
+		.offset = put->extent_start,
+		.len = put->setup.len,
+		.upload = put->setup.upload,
+		.part = put->setup.part,
+	};
+	if (!put->setup.is_rescue && put->setup.hint.len <= sizeof put->hint)
+		put->hint_len = hint_add_place(
+			put->hint, put->setup.hint.len, sizeof put->hint, &place);
 }
 
 static bool is_available(struct put *put, uint16_t number)
@@ -184,6 +200,8 @@ enum err put_extent_begin(struct put *put)
 	struct ring_snapshot *snapshot = index_ring(store->store->index);
 	bool is_closed = put->extents_len > 0 && put->extent.session != put->session;
 	put->session = put->extent.session;
+	if (put->first_counter == 0)
+		put->first_counter = put->extent.counter;
 	if (put->extent.session == 0 || !snapshot || is_closed) {
 		ring_snapshot_unref(snapshot);
 		return ERR_UNAVAILABLE;
@@ -216,6 +234,7 @@ enum err put_extent_begin(struct put *put)
 	put->has_remote = false;
 	put->step_ms = loop_now_ms(store->loop);
 	put->allowed_ms = 0;
+	write_hint(put);
 	for (unsigned i = 0; i < put_shard_count(put); i++)
 		open_shard(put, i, drives[i]);
 	return ERR_OK;

@@ -312,6 +312,9 @@ class Together:
             node.kill()
         for node in self.nodes:
             shutil.rmtree(self.state(node))
+        self.rebuild(root)
+
+    def rebuild(self, root):
         second = self.nodes[1]  # did not found the cluster
         report = rebuilt(second.program, second.config)
         equal(report["epoch"] >= 1, True)
@@ -359,4 +362,5 @@ def main():
     cases.end()
 
 
-main()
+if __name__ == "__main__":
+    main()
