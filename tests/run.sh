@@ -42,6 +42,7 @@
 #   join      nodes that join one whose log has forgotten how it began
 #   grow      drives and nodes that come and go under load
 #   seven     one node that grows to seven
+#   drain     a node that joins and one that is drained while images are pulled and restic backs up
 #   claims    an older copy of a drive, and a drive that moves to another node
 #   recover   a majority that is lost for ever, and what goes on without it
 #   rolling   three nodes that are upgraded one by one while clients write
@@ -72,6 +73,7 @@ away       1200 shared tests/crash/away.py $release
 partition  1200 shared tests/crash/partition.py $release
 grow       1200 shared tests/crash/grow.py $release
 seven       600 shared tests/crash/grow.py $release --slow
+drain       600 shared tests/crash/drain.py $release
 claims      600 shared tests/crash/claims.py $release
 recover    1200 shared tests/crash/recover.py $release
 rolling    600 shared tests/crash/rolling.py $release

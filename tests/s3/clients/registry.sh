@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # A container registry that keeps its images in the node; skopeo pushes and pulls. Layers are answered
 # with a redirect to a presigned URL of the node, as by default.
-. "${BASH_SOURCE%/*}/steps.sh"
+here=$(cd "${BASH_SOURCE%/*}" && pwd)
+. "$here/steps.sh"
 
 layer_len=3000000
 test -z "$BIG" || layer_len=45000000
@@ -26,44 +27,7 @@ http: {addr: "127.0.0.1:$PORT"}
 YAML
 
 # make_image DIR SEED: an image of five layers, as an OCI layout.
-make_image() {
-	"$PYTHON" - "$1" "$2" "$layer_len" <<'PYTHON'
-import gzip, hashlib, io, json, os, random, sys, tarfile
-folder, seed, length = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-blobs = os.path.join(folder, "blobs", "sha256")
-os.makedirs(blobs)
-
-def add(data, kind):
-    digest = hashlib.sha256(data).hexdigest()
-    with open(os.path.join(blobs, digest), "wb") as file:
-        file.write(data)
-    return {"mediaType": "application/vnd.oci.image." + kind, "digest": "sha256:" + digest, "size": len(data)}
-
-layers, diff_ids = [], []
-for i in range(5):
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        # The first layer is the same in all images, as a base is.
-        body = random.Random(i and seed * 100 + i).randbytes(length + i * 1234567)
-        info = tarfile.TarInfo(f"layer-{i}")
-        info.size = len(body)
-        tar.addfile(info, io.BytesIO(body))
-    diff_ids.append("sha256:" + hashlib.sha256(buffer.getvalue()).hexdigest())
-    # Compressed, or skopeo would do it and the digests would be others.
-    layers.append(add(gzip.compress(buffer.getvalue(), 1, mtime=0), "layer.v1.tar+gzip"))
-config = {"architecture": "amd64", "os": "linux", "config": {},
-          "rootfs": {"type": "layers", "diff_ids": diff_ids}}
-config = add(json.dumps(config).encode(), "config.v1+json")
-manifest = {"schemaVersion": 2, "config": config, "layers": layers,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json"}
-manifest = add(json.dumps(manifest).encode(), "manifest.v1+json")
-manifest["annotations"] = {"org.opencontainers.image.ref.name": "latest"}
-with open(os.path.join(folder, "index.json"), "w") as file:
-    json.dump({"schemaVersion": 2, "manifests": [manifest]}, file)
-with open(os.path.join(folder, "oci-layout"), "w") as file:
-    file.write('{"imageLayoutVersion": "1.0.0"}')
-PYTHON
-}
+make_image() { "$PYTHON" "$here/image.py" "$1" "$2" "$layer_len"; }
 
 start_registry() {
 	docker-registry serve config.yml >registry.log 2>&1 &
