@@ -176,7 +176,9 @@ const struct cli_command cli_commands[] = {
 		.summary = "Show or set when an absent node is given up",
 		.details = "24h if nothing else was said. Only time counts in which a node that "
 			   "leads has seen it away, outside of maintenance; and it is given up "
-			   "only if everything it held finds a place in the same profile.",
+			   "only if everything it held finds a place, if need be in a smaller "
+			   "profile, for which all is coded anew. Where there is none, or new "
+			   "data would be there only once, rubus health says NODE_UNDECIDED.",
 		.arguments = {{"TIME", "24h, 30m, 90s or never.", true}},
 		.options = {NODE_OPTIONS},
 		.run = cli_run_node_gone_after},

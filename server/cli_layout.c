@@ -23,6 +23,7 @@ static const struct cli_column show_columns[] = {
 	{"domain", "domain", CLI_KIND_TEXT},
 	{"slots", "slots", CLI_KIND_COUNT},
 	{"survives", "survives_text", CLI_KIND_TEXT},
+	{"one node away", "one_away", CLI_KIND_TEXT},
 	{"durability", "durability_text", CLI_KIND_TEXT},
 	{"usable", "usable", CLI_KIND_LEN},
 	{"safe to fill", "safe", CLI_KIND_LEN},

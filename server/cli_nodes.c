@@ -47,6 +47,7 @@ static const struct cli_column cluster_columns[] = {
 	{"voters", "voters_text", CLI_KIND_TEXT},
 	{"profile", "profile", CLI_KIND_TEXT},
 	{"durability", "durability", CLI_KIND_TEXT},
+	{"one node away", "one_away", CLI_KIND_TEXT},
 	{"usable", "usable", CLI_KIND_LEN},
 	{"safe to fill", "safe", CLI_KIND_LEN},
 	{"in extents", "stored", CLI_KIND_LEN},

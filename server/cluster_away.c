@@ -13,8 +13,8 @@
  *      enough; a leader that dies loses at most that, in favour of the node that is away. One that
  *      is back begins at zero.
  * (A3) A node in maintenance is not counted.
- * (A4) A node is given up by itself only if all of its shards find a place elsewhere in the same
- *      profile; server/control_gone.h decides, in the control thread.
+ * (A4) A node is given up by itself only if all of its shards find a place elsewhere, if need be
+ *      in a smaller profile that has parity; server/control_gone.h decides, in the control thread.
  * (A5) Who leads and is in maintenance gives the lead away. */
 #include <stdlib.h>
 #include <string.h>

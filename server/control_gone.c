@@ -10,6 +10,7 @@
 #include "server/facts.h"
 
 #define SECOND_MS UINT64_C(1000)
+#define FILL_SPARE 10 /* a tenth stays free */
 #define GONE_AFTER_MS_MAX (365 * UINT64_C(86400000))
 
 /* A node and its drives that hold shards. */
@@ -18,6 +19,7 @@ struct leaver {
 	size_t drive_count;
 	struct fact_drive drives[STORE_DRIVES_MAX];
 	uint64_t lost_len; /* bytes that cannot be read without them */
+	uint64_t stored_len; /* of all */
 };
 
 static const char *argument(const json_t *request, const char *name)
@@ -60,6 +62,7 @@ static enum err find(struct node *node, const char *name, struct leaver **ret_le
 			name);
 	if (!err) {
 		leaver->node = *found;
+		leaver->stored_len = facts->stored_len;
 		for (size_t i = 0; i < facts->drive_count; i++)
 			if (facts->drives[i].node == found &&
 				leaver->drive_count < STORE_DRIVES_MAX)
@@ -87,9 +90,30 @@ static enum err mark(
 	return err;
 }
 
-/* Takes the ring without the drives, if the profile stays; is_room: and if all fits. */
-static enum err spread(struct node *node, const struct leaver *leaver, bool is_only_asked,
-	bool *ret_fits, json_t **ret_json, char *message)
+static uint64_t number_at(const json_t *object, const char *name)
+{
+	return (uint64_t)json_integer_value(json_object_get(object, name));
+}
+
+/* Is there a place for all, with the profile that is or another one? A smaller one is taken without
+ * asking where data survives the loss of a node with it too, and all of it, coded anew, leaves some
+ * room. */
+static bool fits_in(const struct leaver *leaver, const struct layout *layout, bool may_shrink,
+	const json_t *json)
+{
+	const struct ring *now = layout_wanted(layout), *next = &layout->ring;
+	if (!now || json_is_false(json_object_get(json, "has_room")))
+		return false;
+	if (now->profile.k == next->profile.k && now->profile.m == next->profile.m)
+		return true;
+	uint64_t usable = number_at(json, "usable_after");
+	return may_shrink && next->profile.m > 0 && next->domain >= now->domain &&
+		leaver->stored_len <= usable - usable / FILL_SPARE;
+}
+
+/* Takes the ring without the drives, if all fits. */
+static enum err spread(struct node *node, const struct leaver *leaver, bool may_shrink,
+	bool is_only_asked, bool *ret_fits, json_t **ret_json, char *message)
 {
 	struct layout *layout;
 	char what[LAYOUT_WHAT_LEN];
@@ -97,11 +121,8 @@ static enum err spread(struct node *node, const struct leaver *leaver, bool is_o
 	enum err err = control_layout_make(node, &layout, message);
 	if (err)
 		return err;
-	const struct ring *wanted = layout_wanted(layout);
 	err = control_layout_json(node, layout, ret_json);
-	*ret_fits = !err && wanted && wanted->profile.k == layout->ring.profile.k &&
-		wanted->profile.m == layout->ring.profile.m &&
-		!json_is_false(json_object_get(*ret_json, "has_room"));
+	*ret_fits = !err && fits_in(leaver, layout, may_shrink, *ret_json);
 	if (!err && *ret_fits && !is_only_asked)
 		err = control_layout_take(node, layout, what, message);
 	if (err)
@@ -139,7 +160,7 @@ enum err control_node_gone(
 	if (!err)
 		err = mark(node, leaver, DRIVE_ROW_GONE, false);
 	if (!err)
-		err = spread(node, leaver, false, &fits, &json, message);
+		err = spread(node, leaver, false, false, &fits, &json, message);
 	if (!err) {
 		json_object_set_new(
 			json, "what", json_sprintf("give up node %s", leaver->node.name));
@@ -169,7 +190,7 @@ void control_give_up(struct node *node, uint16_t number)
 	if (may)
 		err = mark(node, leaver, DRIVE_ROW_DRAINING, false);
 	if (may && !err)
-		err = spread(node, leaver, true, &fits, &json, message);
+		err = spread(node, leaver, true, true, &fits, &json, message);
 	if (may && !err && fits)
 		err = mark(node, leaver, DRIVE_ROW_GONE, false);
 	else if (may)
@@ -177,12 +198,13 @@ void control_give_up(struct node *node, uint16_t number)
 	json_decref(json);
 	json = NULL;
 	if (may && !err && fits)
-		err = spread(node, leaver, false, &fits, &json, message);
+		err = spread(node, leaver, true, false, &fits, &json, message);
 	if (may && !err)
 		trace_event(node->trace, TRACE_WARNING, 0, "node %s %s", leaver->node.name,
 			fits ? "was away for so long that it is given up: its shards are made anew"
-			     : "was away for long, and there is no place to make its shards anew "
-			       "in this profile: bring it back, or add a node");
+			     : "was away for long, and the others have no room to make its shards "
+			       "anew with parity: bring it back, or add a node; or decide: rubus "
+			       "node gone");
 	json_decref(json);
 	free(leaver);
 }

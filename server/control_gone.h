@@ -9,8 +9,9 @@
 /* Nodes that do not come back: in the control thread.
  *
  * To give a node up is to give its drives up; what they held is made anew elsewhere. By itself that
- * is done only if it all finds a place in the same profile, so the drives are first planned
- * without, and put back if it does not. */
+ * is done only if it all finds a place, in the same profile or in one for fewer nodes that has
+ * parity too; so the drives are first planned without, and put back if it does not. By command a
+ * smaller profile is only shown. */
 
 /* rubus node gone NAME; as control_call(). */
 MUST_USE enum err control_node_gone(

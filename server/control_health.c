@@ -60,6 +60,9 @@ static void judge_nodes(const struct facts *facts, struct findings *findings)
 				node->is_up ? "up" : "away");
 		else if (!node->is_up && strcmp(state, "gone") == 0)
 			find(findings, HEALTH_NODE_GONE, "node %s is gone", node->name);
+		else if (facts_is_overdue(facts, node))
+			find(findings, HEALTH_NODE_UNDECIDED, "node %s is away for %.1f h",
+				node->name, (double)node->away_ms / 3600000);
 		else if (!node->is_up)
 			find(findings, HEALTH_NODE_AWAY, "node %s is %s", node->name, state);
 		else if (node->view.has_time && llabs(ahead_ms) > CLOCK_SKEW_MS)
@@ -119,8 +122,9 @@ static void judge_data(const struct facts *facts, struct findings *findings)
 		find(findings, HEALTH_DATA_UNREADABLE, "%u of %u slots, with %llu stored bytes",
 			outlook->unreadable, slots, (unsigned long long)outlook->unreadable_len);
 	if (outlook->stopped > 0)
-		find(findings, HEALTH_READ_ONLY, "%u of %u slots take nothing", outlook->stopped,
-			slots);
+		find(findings, HEALTH_READ_ONLY,
+			"%u of %u slots take nothing above 4 KiB; reads and deletes go on",
+			outlook->stopped, slots);
 	if (facts->ring->profile.m > 0 && outlook->readable > outlook->safe)
 		find(findings, HEALTH_DATA_AT_RISK,
 			"%u of %u slots would not survive one more loss",
@@ -332,7 +336,7 @@ static json_t *status_json(const struct facts *facts, const struct findings *fin
 	json_t *left = facts->spaces ? json_integer(summary->left_len) : json_null();
 	return json_pack(
 		"{s:o, s:o, s:o, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:o, s:o, s:I, s:I, "
-		"s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+		"s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s}",
 		"durability", durability_json(facts), "slowest", slowest_json(facts), "left", left,
 		"state", state, "why", is_ok || !why ? "" : why, "next", is_ok || !next ? "" : next,
 		"leader", leader ? leader->name : "", "term", (json_int_t)facts->info.term,
@@ -345,7 +349,7 @@ static json_t *status_json(const struct facts *facts, const struct findings *fin
 		(json_int_t)(facts->exceptions - facts->missing_exceptions), "under_profile",
 		(json_int_t)facts->under_profile, "applied", (json_int_t)index->applied,
 		"applied_lag", (json_int_t)(commit > index->applied ? commit - index->applied : 0),
-		"recode", recode_json(facts));
+		"recode", recode_json(facts), "one_away", facts_one_away_text(facts));
 }
 
 enum err control_cluster_status(struct node *node, json_t **ret_status)

@@ -157,7 +157,8 @@ static json_t *show_json(const struct facts *facts)
 	snprintf(survives, sizeof survives, "the loss of any %u drive%s, any %u node%s",
 		summary->survives_drives, summary->survives_drives == 1 ? "" : "s",
 		summary->survives_nodes, summary->survives_nodes == 1 ? "" : "s");
-	return json_pack("{s:I, s:o, s:s, s:i, s:s, s:{s:i, s:i, s:i}, s:I, s:I, s:I, s:b, s:o}",
+	return json_pack(
+		"{s:I, s:o, s:s, s:i, s:s, s:{s:i, s:i, s:i}, s:I, s:I, s:I, s:b, s:o, s:s}",
 		"version", (json_int_t)ring->version, "profile",
 		json_sprintf("%u+%u", ring->profile.k, ring->profile.m), "domain",
 		domain_names[ring->domain], "slots", (int)ring->slot_count, "survives_text",
@@ -165,7 +166,7 @@ static json_t *show_json(const struct facts *facts)
 		(int)summary->survives_nodes, "zones", (int)summary->survives_zones, "usable",
 		(json_int_t)summary->usable_after, "safe", (json_int_t)summary->safe_len, "stored",
 		(json_int_t)summary->stored_len, "can_heal", summary->can_heal, "drives",
-		shown_drives(facts));
+		shown_drives(facts), "one_away", facts_one_away_text(facts));
 }
 
 enum err control_layout_show(

@@ -267,6 +267,7 @@ static enum err read_slots(struct facts *facts)
 static enum err read_work(struct facts *facts)
 {
 	enum err err = steering_read_settings(facts->node->reader, &facts->steering);
+	facts->gone_after_ms = cluster_read_gone_after(facts->node->reader);
 	for (size_t i = 0; !err && i < facts->drive_count; i++)
 		err = scrub_record_read(
 			facts->node->reader, facts->drives[i].number, &facts->drives[i].scrub);
@@ -470,6 +471,13 @@ const char *facts_state_text(const struct facts *facts, const struct fact_node *
 	if (node->view.is_known && node->view.changed_ms < CLUSTER_SUSPECT_MS)
 		return "suspect";
 	return has_drives || node->role == NODE_ROLE_WITNESS ? "away" : "gone";
+}
+
+bool facts_is_overdue(const struct facts *facts, const struct fact_node *node)
+{
+	return facts->gone_after_ms > 0 && node->away_ms >= facts->gone_after_ms &&
+		strcmp(facts_state_text(facts, node), "away") == 0 &&
+		node->role != NODE_ROLE_WITNESS;
 }
 
 void facts_format_away(const struct facts *facts, char *text, size_t cap)

@@ -65,6 +65,7 @@ struct facts {
 	uint64_t under_profile; /* extents with fewer parity units than the ring says */
 	struct steering steering; /* of work in the background; settings alone */
 	struct index_profile_sums off; /* coded otherwise than a put would now */
+	uint64_t gone_after_ms; /* 0: never */
 	bool knows_mender; /* it is this node's that codes them anew: */
 	uint64_t recode_rate, recode_eta_ms; /* bytes per second; UINT64_MAX: not known yet */
 	struct ring_outlook outlook; /* with the drives that are not up now */
@@ -99,6 +100,13 @@ const char *facts_state_text(const struct facts *facts, const struct fact_node *
 
 /* Is it to be away, or to be left alone, on purpose? */
 bool facts_is_in_maintenance(const struct facts *facts, const struct fact_node *node);
+
+/* What is still done with the worst one of the nodes away, if all is as it should be otherwise;
+ * empty: there is one node, or no ring. */
+const char *facts_one_away_text(const struct facts *facts);
+
+/* Was it away for longer than it takes to be given up, and was not? Then somebody has to decide. */
+bool facts_is_overdue(const struct facts *facts, const struct fact_node *node);
 
 /* Names of the nodes that are not up, with commas; empty: all are. */
 void facts_format_away(const struct facts *facts, char *text, size_t cap);

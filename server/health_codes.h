@@ -36,6 +36,12 @@
 		"Bring back what is away before anything else is stopped.") \
 	X(NODE_AWAY, WARNING, "A node is not linked to this one.", \
 		"Start it, or look at the network between: rubus net test") \
+	X(NODE_UNDECIDED, WARNING, \
+		"A node was away for so long that it would be given up, but the others have no " \
+		"room for what it holds, or would keep new data only once: that is yours to " \
+		"decide.", \
+		"Bring it back, or have another join; or rubus node gone NODE, then rubus layout " \
+		"plan") \
 	X(NODE_GONE, WARNING, "A node was given up: what its drives held is made anew on others.", \
 		"Take it out with rubus node remove; if it comes back it is wiped and joins " \
 		"again.") \

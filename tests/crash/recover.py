@@ -277,6 +277,32 @@ def gone(cases, rng):
                     read_all(node, bodies)
 
 
+def shrinks(cases, rng):
+    """Three nodes, and no fourth."""
+    with tempfile.TemporaryDirectory(prefix="shrinks-") as parent, Cluster(cases.build, parent, 3) as cluster:
+        first, second, victim = cluster.nodes
+        bodies = put_all(cluster, rng, (10, 3000, 150000, 400000), 24)
+        with cases.case("three nodes say that all goes on with one of them away"):
+            text = first.run("layout", "show")["one_away"]
+            assert text.startswith("reads and writes"), text
+        with cases.case("of three nodes one that was away for long is given up, and the two keep two copies"):
+            first.run("node", "gone-after", "4s")
+            victim.kill()
+            wait_until(lambda: state_of(first, "node3") == "gone", 60, lambda: first.log_tail())
+            troubles = {"SHARDS_MISSING", "DATA_AT_RISK", "SHARDS_ELSEWHERE", "UNDER_PROFILE", "NODE_UNDECIDED"}
+            wait_until(lambda: first.run("layout", "show")["profile"] == "1+1" and not troubles & health(first) and
+                       not first.run("layout", "diff")["changes"], 90,
+                       lambda: f"{health(first)} {first.run('layout', 'diff')} {first.log_tail()}")
+            for node in (first, second):
+                read_all(node, bodies)
+        with cases.case("it is removed, and the two say that none of them may be away"):
+            wait_until(lambda: first.run("node", "remove", "node3"), 30, "removed")
+            cluster.nodes.remove(victim)
+            cluster.wait_voters(2)
+            text = first.run("layout", "show")["one_away"]
+            assert text.startswith("nothing") and "witness" in text, text
+
+
 def witness(cases, rng):
     with tempfile.TemporaryDirectory(prefix="witness-") as parent, Cluster(cases.build, parent, 2) as cluster:
         third = ClusterNode(cases.build, parent, "witness", drives=0)
@@ -286,6 +312,9 @@ def witness(cases, rng):
         cluster.wait_voters(3)
         first, second, _ = cluster.nodes
         bodies = put_all(cluster, rng, (10, 3000, 150000))
+        with cases.case("two nodes and a witness say what is left with one of them away"):
+            for text in (first.run("layout", "show")["one_away"], first.run("status")["cluster"]["one_away"]):
+                assert text.startswith("reads and deletes only") and "both nodes" in text, text
         with cases.case("of two nodes and a witness one may be away: all is read, deleted, and small things are written"):
             fails(first, "node", "can-stop", "node2")  # large objects could not be written
             second.kill()
@@ -299,6 +328,12 @@ def witness(cases, rng):
             bodies["small"] = b"s"
             equal(wire.put(BUCKET, "small", b"s").status, 200)
             equal(wire.put(BUCKET, "large", b"l" * 150000).status, 503)
+            assert "READ_ONLY" in health(first), health(first)
+            first.run("node", "gone-after", "4s")
+            wait_until(lambda: "NODE_UNDECIDED" in health(first), 60, lambda: str(health(first)))
+            time.sleep(5)  # it is tried again and again
+            equal(state_of(first, "node2"), "away")
+            first.run("node", "gone-after", "24h")
             cluster.restart([second])
             wait_until(lambda: wire.put(BUCKET, "large", b"l" * 150000).status == 200, 30, "writes are taken again")
             bodies["large"] = b"l" * 150000
@@ -381,7 +416,7 @@ def written_late(cases, rng):
             assert "one of a cluster of 2" in first.log_tail(), first.log_tail()
 
 
-PARTS = {"witness": witness, "tokens": tokens, "late": written_late, "majority": lost_majority, "survivors": two_survivors, "rest": rest, "gone": gone}
+PARTS = {"witness": witness, "shrinks": shrinks, "tokens": tokens, "late": written_late, "majority": lost_majority, "survivors": two_survivors, "rest": rest, "gone": gone}
 
 
 def main():
