@@ -165,7 +165,7 @@ static bool is_tag_valid(const struct query *query, size_t index)
 
 enum s3_code metadata_parse_tags(struct bytes text, struct metadata *metadata)
 {
-	uint8_t buf[METADATA_TAGS_LEN_MAX];
+	uint8_t buf[METADATA_TAGS_TEXT_LEN_MAX];
 	struct query query;
 	metadata->tags_len = 0;
 	if (text.len == 0)
@@ -176,7 +176,7 @@ enum s3_code metadata_parse_tags(struct bytes text, struct metadata *metadata)
 	for (size_t i = 0; i < query.param_count; i++) {
 		if (!is_tag_valid(&query, i))
 			return S3_INVALID_TAG;
-		if (metadata_append(metadata->tags, sizeof metadata->tags, &metadata->tags_len,
+		if (metadata_tag_append(metadata->tags, sizeof metadata->tags, &metadata->tags_len,
 			    query.params[i].name, query.params[i].value) != ERR_OK)
 			return S3_INVALID_TAG;
 	}
@@ -190,11 +190,40 @@ enum s3_code metadata_read_tags(struct request *request, struct metadata *metada
 	return metadata_parse_tags(text, metadata);
 }
 
-unsigned metadata_count(struct bytes pairs)
+bool metadata_tag_next(struct bytes *rest, struct metadata_pair *ret_tag)
 {
-	struct metadata_pair pair;
+	struct metadata_pair tag, value;
+	if (!metadata_next(rest, &tag))
+		return false;
+	if (tag.name.len == 0) {
+		if (!metadata_next(rest, &value))
+			return false;
+		tag = (struct metadata_pair){tag.value, value.value};
+	}
+	*ret_tag = tag;
+	return true;
+}
+
+enum err metadata_tag_append(
+	uint8_t *buf, size_t cap, size_t *len, struct bytes name, struct bytes value)
+{
+	struct bytes none = {0};
+	size_t before = *len;
+	if (name.len <= UINT8_MAX)
+		return metadata_append(buf, cap, len, name, value);
+	enum err err = metadata_append(buf, cap, len, none, name);
+	if (err == ERR_OK)
+		err = metadata_append(buf, cap, len, none, value);
+	if (err != ERR_OK)
+		*len = before;
+	return err;
+}
+
+unsigned metadata_tag_count(struct bytes tags)
+{
+	struct metadata_pair tag;
 	unsigned count = 0;
-	while (metadata_next(&pairs, &pair))
+	while (metadata_tag_next(&tags, &tag))
 		count++;
 	return count;
 }
@@ -233,7 +262,6 @@ enum s3_code metadata_refuse_headers(struct request *request)
 		if (bytes_has_prefix(header->name, bytes_of("x-amz-server-side-encryption")) ||
 			bytes_has_prefix(header->name,
 				bytes_of("x-amz-copy-source-server-side-encryption")) ||
-			bytes_has_prefix(header->name, bytes_of("x-amz-object-lock-")) ||
 			bytes_is_text(header->name, "x-amz-write-offset-bytes")) {
 			s3_error_add(&request->error, "Header", header->name);
 			code = S3_NOT_IMPLEMENTED;

@@ -11,13 +11,15 @@
  * Content-Language, Content-Type, Expires, the website redirect, and x-amz-meta-*, byte for byte as
  * they came. Tags are pairs of their own. */
 #define METADATA_USER_LEN_MAX 2048 /* names without their prefix, and values */
-#define METADATA_TAGS_LEN_MAX (8 * 1024)
 #define METADATA_TAGS_MAX 10
+#define METADATA_TAGS_LEN_MAX (METADATA_TAGS_MAX * (6 + 4 * (128 + 256))) /* as pairs */
+#define METADATA_TAGS_TEXT_LEN_MAX (8 * 1024) /* of x-amz-tagging */
+#define METADATA_TAGS_READ_LEN_MAX (METADATA_TAGS_TEXT_LEN_MAX + 6 * METADATA_TAGS_MAX) /* pairs */
 
 struct metadata {
 	size_t len, tags_len;
 	uint8_t pairs[ROW_META_LEN_MAX];
-	uint8_t tags[METADATA_TAGS_LEN_MAX];
+	uint8_t tags[METADATA_TAGS_READ_LEN_MAX];
 };
 
 static inline struct bytes metadata_pairs(const struct metadata *metadata)
@@ -39,12 +41,17 @@ enum s3_code metadata_read_tags(struct request *request, struct metadata *metada
 /* The same for "name=value&..." from anywhere. */
 enum s3_code metadata_parse_tags(struct bytes text, struct metadata *metadata) MUST_USE;
 
-/* How many pairs there are. */
-unsigned metadata_count(struct bytes pairs);
+/* How many tags there are. */
+unsigned metadata_tag_count(struct bytes tags);
 
-/* Refuses what a request that makes an object may ask for and we do not do: encryption, object
- * lock, ACLs other than private, appends, unknown storage classes. Nothing is accepted and
- * ignored. */
+/* Tags as pairs. The name of a pair has at most 255 bytes, that of a tag up to 512: a longer one is
+ * the value of a pair without a name, and the next pair's value is the tag's. */
+bool metadata_tag_next(struct bytes *rest, struct metadata_pair *ret_tag);
+MUST_USE enum err metadata_tag_append(
+	uint8_t *buf, size_t cap, size_t *len, struct bytes name, struct bytes value);
+
+/* Refuses what a request that makes an object may ask for and we do not do: encryption, ACLs other
+ * than private, appends, unknown storage classes. Nothing is accepted and ignored. */
 enum s3_code metadata_refuse_headers(struct request *request) MUST_USE;
 
 /* Writes what a Content-Encoding is without its aws-chunked tokens; nothing if they are all. */

@@ -225,17 +225,26 @@ void op_bucket_delete(struct request *request)
 
 /* --- CreateBucket ----------------------------------------------------------------------------- */
 
+#define LOCK_HEADER "x-amz-bucket-object-lock-enabled"
+
+/* In any case, as SDKs differ. */
+static bool is_word(struct bytes text, const char *word)
+{
+	return text.len == strlen(word) &&
+		strncasecmp((const char *)text.data, word, text.len) == 0;
+}
+
 /* What the headers ask for that there is not. */
 static enum s3_code check_create(struct request *request)
 {
 	struct bytes text;
 	if (!names_is_bucket(request->resource.bucket))
 		return S3_INVALID_BUCKET_NAME;
-	if (request_header(request, "x-amz-bucket-object-lock-enabled", &text) &&
-		!bytes_is_text(text, "false") && !bytes_is_text(text, "False")) {
-		s3_error_add(
-			&request->error, "Header", bytes_of("x-amz-bucket-object-lock-enabled"));
-		return S3_NOT_IMPLEMENTED;
+	if (request_header(request, LOCK_HEADER, &text) && !is_word(text, "true") &&
+		!is_word(text, "false")) {
+		s3_error_add(&request->error, "ArgumentName", bytes_of(LOCK_HEADER));
+		s3_error_add(&request->error, "ArgumentValue", text);
+		return S3_INVALID_ARGUMENT;
 	}
 	if (request_header(request, "x-amz-object-ownership", &text) &&
 		!bytes_is_text(text, "BucketOwnerEnforced"))
@@ -277,9 +286,13 @@ static void propose_create(struct request *request)
 {
 	struct command command = {.type = COMMAND_BUCKET_CREATE};
 	struct command_bucket_create *create = &command.bucket_create;
+	struct bytes text;
 
 	create->name = request->resource.bucket;
 	create->owner = auth_owner(&request->principal);
+	create->has_lock = request_header(request, LOCK_HEADER, &text) && is_word(text, "true");
+	if (create->has_lock)
+		create->versioning = BUCKET_ENABLED;
 	enum s3_code code;
 	enum err err = check_count(request, &code);
 	if (err == ERR_OK && code != S3_OK) {

@@ -3,6 +3,7 @@
 
 #include "gateway/metadata_headers.h"
 #include "gateway/op_copy_source.h"
+#include "gateway/op_object_lock.h"
 #include "gateway/op_put.h"
 #include "gateway/op_put_conditions.h"
 #include "gateway/op_upload.h"
@@ -25,10 +26,13 @@ enum directive {
 struct op_copy {
 	struct op_copy_source source;
 	struct metadata metadata;
+	struct op_object_lock lock;
 	enum directive metadata_directive, tagging_directive;
 	struct conditional_write condition;
 	uint64_t invocation;
 	unsigned tries;
+	struct bytes tags; /* as the copy is to have them */
+	uint8_t copied_tags[METADATA_TAGS_LEN_MAX];
 };
 
 static enum s3_code read_directive(
@@ -83,6 +87,8 @@ static enum s3_code prepare(struct request *request, struct op_copy *op)
 		code = metadata_read_headers(request, &op->metadata);
 	if (code == S3_OK)
 		code = metadata_read_tags(request, &op->metadata);
+	if (code == S3_OK)
+		code = op_object_lock_read_headers(request, &op->lock);
 	op->invocation = op_put_conditions_invocation(request);
 	op->tries = 0;
 	return code;
@@ -102,12 +108,13 @@ static enum s3_code look(struct request *request, struct op_copy *op)
 		if (metadata->len > 0)
 			memcpy(metadata->pairs, object.row.metadata.data, metadata->len);
 	}
+	op->tags = metadata_tags(metadata);
 	if (op->tagging_directive == DIRECTIVE_COPY) {
-		if (object.row.tags.len > sizeof metadata->tags)
+		if (object.row.tags.len > sizeof op->copied_tags)
 			return S3_INTERNAL_ERROR;
-		metadata->tags_len = object.row.tags.len;
-		if (metadata->tags_len > 0)
-			memcpy(metadata->tags, object.row.tags.data, metadata->tags_len);
+		op->tags = bytes_make(op->copied_tags, object.row.tags.len);
+		if (op->tags.len > 0)
+			memcpy(op->copied_tags, object.row.tags.data, op->tags.len);
 	}
 	return S3_OK;
 }
@@ -124,9 +131,10 @@ static enum err propose(struct request *request, struct op_copy *op)
 	copy->key = request->resource.key;
 	op_put_conditions_command(&op->condition, &copy->conditions);
 	copy->attributes.metadata = metadata_pairs(&op->metadata);
-	copy->attributes.tags = metadata_tags(&op->metadata);
+	copy->attributes.tags = op->tags;
 	copy->attributes.class = request->bucket.class;
 	copy->attributes.owner = request->bucket.owner;
+	op_object_lock_describe(&op->lock, &copy->attributes);
 	copy->invocation = op->invocation;
 	return request_propose(request, &command);
 }

@@ -2,6 +2,7 @@
 #include "gateway/op_delete.h"
 
 #include "gateway/conditional.h"
+#include "gateway/op_object_lock.h"
 #include "gateway/op_put.h"
 #include "gateway/op_put_conditions.h"
 
@@ -13,30 +14,23 @@ struct op_delete {
 	uint8_t list[ROW_KEY_LEN_MAX + 512];
 };
 
-static bool is_true(struct bytes text)
-{
-	return text.len == 4 && strncasecmp((const char *)text.data, "true", 4) == 0;
-}
-
 static enum s3_code prepare(struct request *request, struct op_delete *op)
 {
 	const struct exchange *x = request->exchange;
 	struct bytes text;
 	memset(op, 0, offsetof(struct op_delete, list));
 	op->item.key = request->resource.key;
-	if (query_find(&request->query, "versionId", &text) &&
-		response_parse_version(text, &op->item.version, &op->item.is_null) != ERR_OK) {
-		s3_error_add(&request->error, "ArgumentName", bytes_of("versionId"));
-		s3_error_add(&request->error, "ArgumentValue", text);
-		return S3_INVALID_ARGUMENT;
-	}
-	if (request_header(request, "x-amz-bypass-governance-retention", &text))
-		op->bypass_governance = is_true(text);
+	enum s3_code code = S3_OK;
+	if (query_find(&request->query, "versionId", &text))
+		code = response_read_version(request, text, &op->item.version, &op->item.is_null);
+	if (code != S3_OK)
+		return code;
+	op->bypass_governance = op_object_lock_is_bypassed(request);
 	if (request_header(request, "x-amz-mfa", NULL)) {
 		s3_error_add(&request->error, "Header", bytes_of("x-amz-mfa"));
 		return S3_NOT_IMPLEMENTED;
 	}
-	enum s3_code code = conditional_parse_write(
+	code = conditional_parse_write(
 		x->headers, x->header_count, &op->condition, &request->error);
 	if (code != S3_OK)
 		return code;
@@ -78,6 +72,8 @@ static void advance(struct request *request)
 		if (!request->is_proposal_done || !request_proposal_has_result(request))
 			return;
 		const struct command_result *result = &request->proposal.result;
+		if (result->code == COMMAND_LOCKED)
+			request->error.message = OP_OBJECT_LOCK_MESSAGE;
 		if (result->code == COMMAND_PRECONDITION)
 			conditional_explain_write(&op->condition, &request->error);
 		if (result->code != COMMAND_OK)

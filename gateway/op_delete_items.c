@@ -70,7 +70,6 @@ enum s3_code op_delete_items_add(
 	if (key_code != S3_OK)
 		refuse(item, key_code);
 	if (object->has_version_id) {
-		item->has_version_text = true;
 		if (response_parse_version(object->version_id, &item->version, &item->is_null) !=
 			ERR_OK)
 			refuse(item, S3_NO_SUCH_VERSION);

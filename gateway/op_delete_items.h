@@ -25,7 +25,8 @@ struct op_delete_item {
 	uint16_t key_len;
 	uint8_t outcome; /* enum op_delete_outcome */
 	bool is_null; /* versionId=null */
-	bool has_version_text;
+	bool is_marker_null; /* of the marker that was made */
+	bool is_locked; /* why it failed */
 	uint8_t code; /* enum s3_code */
 	struct version_id version; /* none: the key */
 	struct version_id marker; /* that was made */

@@ -2,6 +2,7 @@
 #include "gateway/op_delete.h"
 
 #include "gateway/op_delete_items.h"
+#include "gateway/op_object_lock.h"
 #include "gateway/request_document.h"
 #include "gateway/request_stream.h"
 #include "gateway/response.h"
@@ -108,6 +109,7 @@ static void take_outcome(
 		item->outcome = OP_DELETE_MARKER_MADE;
 		item->marker = (struct version_id){
 			result->version.index, result->version.position + number};
+		item->is_marker_null = result->is_null;
 		break;
 	case DELETE_MARKER_GONE:
 		item->outcome = OP_DELETE_MARKER_GONE;
@@ -120,6 +122,7 @@ static void take_outcome(
 		break;
 	case DELETE_LOCKED:
 		item->code = S3_ACCESS_DENIED;
+		item->is_locked = true;
 		break;
 	default:
 		item->code = S3_INTERNAL_ERROR;
@@ -159,8 +162,8 @@ static void put_deleted(struct text_out *out, const struct op_delete_item *item)
 	if (item->outcome != OP_DELETE_GONE) {
 		bool is_made = item->outcome == OP_DELETE_MARKER_MADE;
 		text_put_text(out, "<DeleteMarker>true</DeleteMarker><DeleteMarkerVersionId>");
-		response_put_version(
-			out, is_made ? item->marker : item->version, !is_made && item->is_null);
+		response_put_version(out, is_made ? item->marker : item->version,
+			is_made ? item->is_marker_null : item->is_null);
 		text_put_text(out, "</DeleteMarkerVersionId>");
 	}
 	text_put_text(out, "</Deleted>");
@@ -173,7 +176,8 @@ static void put_error(struct text_out *out, const struct op_delete_item *item)
 	text_put_text(out, "</Key>");
 	put_version(out, item);
 	xml_element(out, "Code", bytes_of(s3_error_code(item->code)));
-	xml_element(out, "Message", bytes_of(s3_error_message(item->code)));
+	xml_element(out, "Message",
+		bytes_of(item->is_locked ? OP_OBJECT_LOCK_MESSAGE : s3_error_message(item->code)));
 	text_put_text(out, "</Error>");
 }
 
@@ -277,12 +281,9 @@ static void advance(struct request *request)
 void op_delete_many_start(struct request *request)
 {
 	struct op_delete_many *op = REQUEST_OP(request, struct op_delete_many);
-	struct bytes text;
 	memset(&op->place, 0, sizeof op->place);
 	op->phase = PHASE_HEAD;
-	op->bypass_governance = request_header(
-					request, "x-amz-bypass-governance-retention", &text) &&
-		text.len == 4 && strncasecmp((const char *)text.data, "true", 4) == 0;
+	op->bypass_governance = op_object_lock_is_bypassed(request);
 	if (xml_delete_init(&op->xml, take_object, op) != ERR_OK) {
 		request_fail(request, S3_SLOW_DOWN);
 		return;

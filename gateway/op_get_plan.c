@@ -3,6 +3,7 @@
 
 #include "gateway/conditional.h"
 #include "gateway/metadata_headers.h"
+#include "gateway/op_object_lock.h"
 #include "gateway/op_put.h"
 #include "gateway/range.h"
 #include "gateway/s3_time.h"
@@ -21,11 +22,9 @@ enum s3_code op_get_find_version(struct request *request, uint64_t bucket, struc
 	if (!has_version)
 		return s3_error_from_err(
 			index_version_find(reader, bucket, key, ret_object), S3_NO_SUCH_KEY);
-	if (response_parse_version(version_text, &version, &is_null) != ERR_OK) {
-		s3_error_add(&request->error, "ArgumentName", bytes_of("versionId"));
-		s3_error_add(&request->error, "ArgumentValue", version_text);
-		return S3_INVALID_ARGUMENT;
-	}
+	enum s3_code code = response_read_version(request, version_text, &version, &is_null);
+	if (code != S3_OK)
+		return code;
 	enum err err = is_null ? index_version_null(reader, bucket, key, ret_object)
 			       : index_version_get(reader, bucket, key, version, ret_object);
 	if (err == ERR_NOT_FOUND) {
@@ -55,6 +54,19 @@ static enum s3_code refuse_marker(struct request *request, struct response_heade
 	s3_error_add(&request->error, "Method", request->exchange->method_name);
 	s3_error_add(&request->error, "ResourceType", bytes_of("DeleteMarker"));
 	return S3_METHOD_NOT_ALLOWED;
+}
+
+enum s3_code op_get_find_object(
+	struct request *request, struct response_headers *headers, struct object_info *ret_object)
+{
+	struct bytes version_text = {0};
+	bool has_version = query_find(&request->query, "versionId", &version_text);
+	enum s3_code code = op_get_find_version(request, request->bucket.id, request->resource.key,
+		has_version, version_text, ret_object);
+	headers->count = 0;
+	if (code == S3_OK && ret_object->row.is_delete_marker)
+		return refuse_marker(request, headers, ret_object, has_version);
+	return code;
 }
 
 /* --- conditions ------------------------------------------------------------------------------- */
@@ -265,7 +277,8 @@ static void add_object_headers(
 	response_add(headers, "last-modified", note_time(request, row->time_ms));
 	op_put_add_etag(request, headers, &row->etag);
 	op_put_add_version(request, headers, object->version, row->is_null);
-	add_count(request, headers, "x-amz-tagging-count", metadata_count(row->tags));
+	add_count(request, headers, "x-amz-tagging-count", metadata_tag_count(row->tags));
+	op_object_lock_add_headers(request, headers, row);
 	assert(row->metadata.len <= sizeof plan->pairs);
 	if (row->metadata.len > 0)
 		memcpy(plan->pairs, row->metadata.data, row->metadata.len);
@@ -295,19 +308,14 @@ static enum s3_code read_part_number(struct request *request, uint64_t *ret_numb
 
 enum s3_code op_get_plan(struct request *request, struct op_get_plan *plan)
 {
-	struct bytes version_text = {0};
-	bool has_version = query_find(&request->query, "versionId", &version_text);
 	struct object_info object;
 	uint64_t part_number;
 	plan->headers.count = 0;
 	enum s3_code code = read_part_number(request, &part_number);
 	if (code == S3_OK)
-		code = op_get_find_version(request, request->bucket.id, request->resource.key,
-			has_version, version_text, &object);
+		code = op_get_find_object(request, &plan->headers, &object);
 	if (code != S3_OK)
 		return code;
-	if (object.row.is_delete_marker)
-		return refuse_marker(request, &plan->headers, &object, has_version);
 	code = check_conditions(request, &object.row);
 	if (code == S3_NOT_MODIFIED)
 		add_validators(request, &plan->headers, &object);

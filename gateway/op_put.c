@@ -3,6 +3,7 @@
 
 #include "gateway/body.h"
 #include "gateway/metadata_headers.h"
+#include "gateway/op_object_lock.h"
 #include "gateway/op_put_conditions.h"
 
 /* PutObject: headers, then the body, then one command.
@@ -16,6 +17,7 @@ enum { RECEIVING, PROPOSING };
 struct op_put {
 	struct body body;
 	struct metadata metadata;
+	struct op_object_lock lock;
 	struct conditional_write condition;
 	uint64_t invocation;
 	struct checksum checksum; /* of the body, for the answer */
@@ -36,7 +38,8 @@ void op_put_add_version(struct request *request, struct response_headers *header
 	struct version_id version, bool is_null)
 {
 	struct text_out out;
-	if (request->bucket.versioning == BUCKET_UNVERSIONED)
+	/* Versioning may have come since the bucket was looked at. */
+	if (request->bucket.versioning == BUCKET_UNVERSIONED && is_null)
 		return;
 	request_note_begin(request, &out);
 	response_put_version(&out, version, is_null);
@@ -116,6 +119,7 @@ static enum err propose(struct request *request)
 	put->attributes.tags = metadata_tags(&op->metadata);
 	put->attributes.class = request->bucket.class;
 	put->attributes.owner = request->bucket.owner;
+	op_object_lock_describe(&op->lock, &put->attributes);
 	put->invocation = op->invocation;
 	body_describe(&op->body, &put->body);
 	command.session = put_session(&op->body.put);
@@ -147,6 +151,8 @@ static enum s3_code prepare(struct request *request, struct op_put *op)
 		code = metadata_read_headers(request, &op->metadata);
 	if (code == S3_OK)
 		code = metadata_read_tags(request, &op->metadata);
+	if (code == S3_OK)
+		code = op_object_lock_read_headers(request, &op->lock);
 	op->invocation = op_put_conditions_invocation(request);
 	if (code == S3_OK)
 		code = op_put_conditions_check_early(request, &op->condition, op->invocation);

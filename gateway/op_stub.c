@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/op_stub.h"
 
+#include "gateway/op_get_plan.h"
 #include "gateway/request_document.h"
 #include "gateway/response.h"
 #include "gateway/xml_body.h"
@@ -20,63 +21,29 @@ void op_stub_delete_nothing(struct request *request)
 
 /* --- objects ---------------------------------------------------------------------------------- */
 
-/* Under a view: the version that the request is about. ERR_NOT_FOUND sets *ret_code. */
-MUST_USE static enum err find_version(
-	struct request *request, struct object_info *ret_object, enum s3_code *ret_code)
-{
-	struct index_reader *reader = request_reader(request);
-	uint64_t bucket = request->bucket.id;
-	struct bytes key = request->resource.key;
-	struct version_id version;
-	struct bytes text;
-	bool is_null;
-
-	*ret_code = S3_NO_SUCH_KEY;
-	if (!query_find(&request->query, "versionId", &text)) {
-		enum err err = index_version_find(reader, bucket, key, ret_object);
-		if (err == ERR_OK && ret_object->row.is_delete_marker)
-			return ERR_NOT_FOUND;
-		return err;
-	}
-	*ret_code = S3_NO_SUCH_VERSION;
-	if (response_parse_version(text, &version, &is_null) != ERR_OK) {
-		s3_error_add(&request->error, "ArgumentName", bytes_of("versionId"));
-		s3_error_add(&request->error, "ArgumentValue", text);
-		*ret_code = S3_INVALID_ARGUMENT;
-		return ERR_NOT_FOUND;
-	}
-	enum err err = is_null ? index_version_null(reader, bucket, key, ret_object)
-			       : index_version_get(reader, bucket, key, version, ret_object);
-	if (err == ERR_OK && ret_object->row.is_delete_marker) {
-		*ret_code = S3_METHOD_NOT_ALLOWED;
-		return ERR_NOT_FOUND;
-	}
-	return err;
-}
-
 /* Calls what writes the answer, under the view that has the object. */
 static void answer_about_object(struct request *request,
 	void (*write)(
 		struct request *request, struct text_out *out, const struct object_info *object))
 {
+	struct response_headers headers = {0};
 	struct object_info object;
 	struct text_out out;
-	enum s3_code code = S3_NO_SUCH_KEY;
 
 	enum err err = index_view_begin(request_reader(request));
 	if (err != ERR_OK) {
-		request_fail_err(request, err, S3_NO_SUCH_KEY);
+		request_fail_err(request, err, S3_INTERNAL_ERROR);
 		return;
 	}
+	enum s3_code code = op_get_find_object(request, &headers, &object);
 	request_note_begin(request, &out);
-	err = find_version(request, &object, &code);
-	if (err == ERR_OK && write)
+	if (code == S3_OK && write)
 		write(request, &out, &object);
 	index_view_end(request_reader(request));
-	if (err != ERR_OK)
-		request_fail_err(request, err, code);
-	else if (out.overflowed)
-		request_fail(request, S3_INTERNAL_ERROR);
+	if (code == S3_OK && out.overflowed)
+		code = S3_INTERNAL_ERROR;
+	if (code != S3_OK)
+		request_fail_with(request, code, headers.list, headers.count);
 	else if (write)
 		request_answer_document(request, request_note_end(request, &out));
 	else
@@ -215,29 +182,4 @@ void op_stub_put_acl(struct request *request)
 		request_fail(request, code);
 	else
 		advance_put_acl(request);
-}
-
-/* --- tags ------------------------------------------------------------------------------------- */
-
-static void write_tagging(
-	struct request *request, struct text_out *out, const struct object_info *object)
-{
-	struct bytes rest = object->row.tags;
-	struct metadata_pair tag;
-
-	(void)request;
-	text_put_text(out, XML_DECLARATION "<Tagging" XML_NAMESPACE "><TagSet>");
-	while (metadata_next(&rest, &tag)) {
-		text_put_text(out, "<Tag><Key>");
-		xml_put_any(out, tag.name);
-		text_put_text(out, "</Key><Value>");
-		xml_put_any(out, tag.value);
-		text_put_text(out, "</Value></Tag>");
-	}
-	text_put_text(out, "</TagSet></Tagging>");
-}
-
-void op_stub_object_tagging(struct request *request)
-{
-	answer_about_object(request, write_tagging);
 }

@@ -17,9 +17,6 @@ void op_stub_bucket_acl(struct request *request);
 void op_stub_object_acl(struct request *request);
 void op_stub_put_acl(struct request *request);
 
-/* The tags of an object. */
-void op_stub_object_tagging(struct request *request);
-
 /* Do the ACL headers of a request ask for no more than there is: x-amz-acl is missing, private,
  * or bucket-owner-full-control, and nothing is granted? S3_OK, or
  * S3_ACCESS_CONTROL_LIST_NOT_SUPPORTED. */

@@ -3,6 +3,7 @@
 
 #include "gateway/checksum_s3.h"
 #include "gateway/metadata_headers.h"
+#include "gateway/op_object_lock.h"
 #include "gateway/op_upload_id.h"
 #include "gateway/response.h"
 #include "gateway/xml_out.h"
@@ -61,6 +62,7 @@ void op_upload_put_checksum(
 
 struct op_upload_create {
 	struct metadata metadata;
+	struct op_object_lock lock;
 	enum checksum_algorithm algorithm;
 	enum checksum_type type;
 };
@@ -111,6 +113,7 @@ static enum err propose_create(struct request *request, struct op_upload_create 
 	create->attributes.tags = metadata_tags(&op->metadata);
 	create->attributes.class = request->bucket.class;
 	create->attributes.owner = request->bucket.owner;
+	op_object_lock_describe(&op->lock, &create->attributes);
 	create->checksum_algorithm = op->algorithm;
 	create->checksum_type = op->type;
 	return request_propose(request, &command);
@@ -167,6 +170,8 @@ void op_upload_create(struct request *request)
 		code = metadata_read_headers(request, &op->metadata);
 	if (code == S3_OK)
 		code = metadata_read_tags(request, &op->metadata);
+	if (code == S3_OK)
+		code = op_object_lock_read_headers(request, &op->lock);
 	if (code == S3_OK)
 		code = read_checksum(request, op);
 	if (code != S3_OK) {

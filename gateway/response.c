@@ -67,6 +67,18 @@ enum err response_parse_version(
 	return ERR_OK;
 }
 
+enum s3_code response_read_version(struct request *request, struct bytes text,
+	struct version_id *ret_version, bool *ret_is_null)
+{
+	if (response_parse_version(text, ret_version, ret_is_null) == ERR_OK)
+		return S3_OK;
+	request->error.message = text.len > 0 ? "Invalid version id specified"
+					      : "Version id cannot be the empty string";
+	s3_error_add(&request->error, "ArgumentName", bytes_of("versionId"));
+	s3_error_add(&request->error, "ArgumentValue", text);
+	return S3_INVALID_ARGUMENT;
+}
+
 /* --- values of headers ------------------------------------------------------------------------ */
 
 void request_note_begin(struct request *request, struct text_out *ret_out)

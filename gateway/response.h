@@ -36,4 +36,8 @@ void response_put_version(struct text_out *out, struct version_id version, bool 
 MUST_USE enum err response_parse_version(
 	struct bytes text, struct version_id *ret_version, bool *ret_is_null);
 
+/* The same for the versionId of a request. S3_OK, or S3_INVALID_ARGUMENT with its detail. */
+enum s3_code response_read_version(struct request *request, struct bytes text,
+	struct version_id *ret_version, bool *ret_is_null) MUST_USE;
+
 #endif

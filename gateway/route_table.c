@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/op_bucket.h"
 #include "gateway/op_bucket_config.h"
+#include "gateway/op_bucket_lock.h"
 #include "gateway/op_copy.h"
 #include "gateway/op_delete.h"
 #include "gateway/op_get.h"
 #include "gateway/op_list.h"
+#include "gateway/op_object_lock.h"
+#include "gateway/op_object_tags.h"
 #include "gateway/op_put.h"
 #include "gateway/op_stub.h"
 #include "gateway/op_upload.h"
@@ -76,8 +79,7 @@ const struct route route_table[] = {
 
 	/* --- buckets --- */
 	SERVED("CreateBucket", "CreateBucket", PUT, BUCKET, .body = ROUTE_BODY_XML,
-		.flags = ROUTE_WRITE, .start = op_bucket_create,
-		.note = "without object lock; ACLs: private only"),
+		.flags = ROUTE_WRITE, .start = op_bucket_create, .note = "ACLs: private only"),
 	SERVED("HeadBucket", "ListBucket", HEAD, BUCKET, .flags = LOOK, .start = op_bucket_head),
 	SERVED("DeleteBucket", "DeleteBucket", DELETE, BUCKET, .flags = FREES,
 		.start = op_bucket_delete),
@@ -85,8 +87,9 @@ const struct route route_table[] = {
 		.flags = LOOK, .start = op_bucket_location),
 	SERVED("GetBucketVersioning", "GetBucketVersioning", GET, BUCKET, .params = {"versioning"},
 		.flags = LOOK, .start = op_bucket_versioning),
-	REFUSED("PutBucketVersioning", "PutBucketVersioning", PUT, BUCKET, .params = {"versioning"},
-		.flags = CHECKED),
+	SERVED("PutBucketVersioning", "PutBucketVersioning", PUT, BUCKET, .params = {"versioning"},
+		.body = ROUTE_BODY_XML, .flags = CHECKED, .start = op_bucket_lock_put_versioning,
+		.note = "without MFA delete"),
 	STUB("GetBucketAcl", "GetBucketAcl", GET, BUCKET, .params = {"acl"}, .flags = LOOK,
 		.start = op_stub_bucket_acl, .note = "the owner has FULL_CONTROL, always"),
 	STUB("PutBucketAcl", "PutBucketAcl", PUT, BUCKET, .params = {"acl"}, .body = ROUTE_BODY_XML,
@@ -117,10 +120,11 @@ const struct route route_table[] = {
 	CONFIG("BucketOwnershipControls", "GetBucketOwnershipControls",
 		"PutBucketOwnershipControls", "PutBucketOwnershipControls", "ownershipControls",
 		OWNERSHIP, OWNERSHIP_CONTROLS_NOT_FOUND),
-	UNSET("GetObjectLockConfiguration", "GetBucketObjectLockConfiguration", BUCKET,
-		"object-lock", OBJECT_LOCK_NOT_FOUND),
-	REFUSED_PARAM("PutObjectLockConfiguration", "PutBucketObjectLockConfiguration", PUT, BUCKET,
-		"object-lock"),
+	SERVED("GetObjectLockConfiguration", "GetBucketObjectLockConfiguration", GET, BUCKET,
+		.params = {"object-lock"}, .flags = LOOK, .start = op_bucket_lock_get),
+	SERVED("PutObjectLockConfiguration", "PutBucketObjectLockConfiguration", PUT, BUCKET,
+		.params = {"object-lock"}, .body = ROUTE_BODY_XML, .flags = CHECKED,
+		.start = op_bucket_lock_put),
 	STUB("GetBucketNotificationConfiguration", "GetBucketNotification", GET, BUCKET,
 		.params = {"notification"}, .flags = LOOK, .legacy = "GetBucketNotification",
 		DOCUMENT("<NotificationConfiguration" XML_NAMESPACE "/>")),
@@ -219,7 +223,7 @@ const struct route route_table[] = {
 		.start = op_get_start),
 	SERVED("PutObject", "PutObject", PUT, OBJECT, .without_header = COPY,
 		.body = ROUTE_BODY_PAYLOAD, .flags = EDIT, .start = op_put_start,
-		.note = "encryption and object lock headers are refused"),
+		.note = "encryption headers are refused"),
 	SERVED("CopyObject", "PutObject", PUT, OBJECT, .header = COPY, .flags = EDIT,
 		.start = op_copy_start, .note = "by reference; ETag and checksum of the source"),
 	SERVED("DeleteObject", "DeleteObject", DELETE, OBJECT, .flags = FREES,
@@ -234,16 +238,19 @@ const struct route route_table[] = {
 	STUB("PutObjectAcl", "PutObjectAcl", PUT, OBJECT, .params = {"acl"}, .body = ROUTE_BODY_XML,
 		.flags = EDIT, .start = op_stub_put_acl, .note = "private only"),
 	SERVED("GetObjectTagging", "GetObjectTagging", GET, OBJECT, .params = {"tagging"},
-		.flags = LOOK, .start = op_stub_object_tagging),
-	REFUSED("PutObjectTagging", "PutObjectTagging", PUT, OBJECT, .params = {"tagging"},
-		.flags = CHECKED),
-	REFUSED("DeleteObjectTagging", "DeleteObjectTagging", DELETE, OBJECT, .params = {"tagging"},
-		.flags = EDIT),
-	UNSET("GetObjectRetention", "GetObjectRetention", OBJECT, "retention", NO_SUCH_OBJECT_LOCK),
-	REFUSED_PARAM("PutObjectRetention", "PutObjectRetention", PUT, OBJECT, "retention"),
-	UNSET("GetObjectLegalHold", "GetObjectLegalHold", OBJECT, "legal-hold",
-		NO_SUCH_OBJECT_LOCK),
-	REFUSED_PARAM("PutObjectLegalHold", "PutObjectLegalHold", PUT, OBJECT, "legal-hold"),
+		.flags = LOOK, .start = op_object_tags_get),
+	SERVED("PutObjectTagging", "PutObjectTagging", PUT, OBJECT, .params = {"tagging"},
+		.body = ROUTE_BODY_XML, .flags = CHECKED, .start = op_object_tags_put),
+	SERVED("DeleteObjectTagging", "DeleteObjectTagging", DELETE, OBJECT, .params = {"tagging"},
+		.flags = FREES, .start = op_object_tags_delete),
+	SERVED("GetObjectRetention", "GetObjectRetention", GET, OBJECT, .params = {"retention"},
+		.flags = LOOK, .start = op_object_lock_get_retention),
+	SERVED("PutObjectRetention", "PutObjectRetention", PUT, OBJECT, .params = {"retention"},
+		.body = ROUTE_BODY_XML, .flags = CHECKED, .start = op_object_lock_put_retention),
+	SERVED("GetObjectLegalHold", "GetObjectLegalHold", GET, OBJECT, .params = {"legal-hold"},
+		.flags = LOOK, .start = op_object_lock_get_legal_hold),
+	SERVED("PutObjectLegalHold", "PutObjectLegalHold", PUT, OBJECT, .params = {"legal-hold"},
+		.body = ROUTE_BODY_XML, .flags = CHECKED, .start = op_object_lock_put_legal_hold),
 	REFUSED_PARAM("GetObjectTorrent", "GetObjectTorrent", GET, OBJECT, "torrent"),
 	REFUSED_PARAM("RestoreObject", "RestoreObject", POST, OBJECT, "restore"),
 	REFUSED_PARAM("SelectObjectContent", "GetObject", POST, OBJECT, "select", "select-type=2"),

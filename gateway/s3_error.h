@@ -75,6 +75,9 @@
 		"policy document.") \
 	X(INVALID_RANGE, "InvalidRange", 416, "The requested range is not satisfiable.") \
 	X(INVALID_REQUEST, "InvalidRequest", 400, "The request is not valid.") \
+	X(INVALID_RETENTION_PERIOD, "InvalidRetentionPeriod", 400, \
+		"Default retention period must be a positive integer value of at most 36500 days " \
+		"or 100 years.") \
 	X(INVALID_STORAGE_CLASS, "InvalidStorageClass", 400, \
 		"The storage class that you specified is not valid.") \
 	X(INVALID_TAG, "InvalidTag", 400, "The tag provided was not a valid tag.") \

@@ -109,6 +109,12 @@ void apply_bucket_update(
 		result->code = COMMAND_LOCKED;
 		return;
 	}
+	bool sets_rule = (update->set & BUCKET_SET_CONFIG) &&
+		update->config_kind == BUCKET_CONFIG_LOCK;
+	if (sets_rule && !row.has_lock) {
+		result->code = COMMAND_REFUSED;
+		return;
+	}
 	if (update->set & BUCKET_SET_QUOTA)
 		row.quota_len = update->quota_len;
 	if (update->set & BUCKET_SET_OWNER)

@@ -32,9 +32,7 @@ void apply_object_put_version(struct apply *apply, struct apply_object *object,
 {
 	row->class = attributes->class;
 	row->owner = attributes->owner;
-	row->retention = attributes->retention;
-	row->retain_until_ms = attributes->retain_until_ms;
-	row->has_legal_hold = attributes->has_legal_hold;
+	apply_lock_set(apply, &object->bucket, attributes, row);
 	apply_version_insert(apply, object, 0, row, attributes->metadata, attributes->tags);
 	tell_version(result, object);
 }
@@ -51,10 +49,11 @@ void apply_object_put(
 	if (!apply_conditions_hold(
 		    &object, &put->conditions, &put->body.etag, put->invocation, result))
 		return;
-	if (apply_is_over_quota(apply, &object, put->body.len)) {
-		result->code = COMMAND_QUOTA;
+	result->code = apply_is_over_quota(apply, &object, put->body.len)
+		? COMMAND_QUOTA
+		: apply_lock_check_insert(apply, &object, &put->attributes);
+	if (result->code != COMMAND_OK)
 		return;
-	}
 	struct row_version row = {
 		.len = put->body.len,
 		.etag = put->body.etag,
@@ -94,10 +93,11 @@ void apply_object_copy(
 	if (!apply_conditions_hold(
 		    &object, &copy->conditions, &source.etag, copy->invocation, result))
 		return;
-	if (apply_is_over_quota(apply, &object, source.len)) {
-		result->code = COMMAND_QUOTA;
+	result->code = apply_is_over_quota(apply, &object, source.len)
+		? COMMAND_QUOTA
+		: apply_lock_check_insert(apply, &object, &copy->attributes);
+	if (result->code != COMMAND_OK)
 		return;
-	}
 	/* The reference first: a copy onto itself removes its source. */
 	if (!apply_body_ref(apply, copy->source_body, &body)) {
 		apply_fail(apply, ERR_CORRUPT);
@@ -120,16 +120,32 @@ void apply_object_copy(
 static enum command_delete_code delete_key(
 	struct apply *apply, struct apply_object *object, uint32_t part)
 {
+	if (apply_lock_is_in_the_way(apply, object))
+		return DELETE_LOCKED;
 	if (object->bucket.versioning == BUCKET_UNVERSIONED) {
 		if (object->has_newest)
 			apply_version_remove(apply, object, object->newest_id, &object->newest);
 		return DELETE_DONE;
 	}
-	struct row_version marker = {.is_delete_marker = true};
+	struct row_version marker = {.is_delete_marker = true, .owner = object->bucket.owner};
 	apply_version_insert(apply, object, part, &marker, (struct bytes){0}, (struct bytes){0});
 	return DELETE_MARKER_MADE;
 }
 
+static enum command_delete_code judge_conditions(
+	const struct apply_object *object, const struct command_delete *item)
+{
+	switch (apply_conditions(object, &item->conditions, NULL, 0)) {
+	case COMMAND_OK:
+		return DELETE_DONE;
+	case COMMAND_NO_KEY:
+		return DELETE_NO_KEY;
+	default:
+		return DELETE_PRECONDITION;
+	}
+}
+
+/* A certain version. Conditions are about this one, whichever is current. */
 static enum command_delete_code delete_version(struct apply *apply, struct apply_object *object,
 	const struct command_delete *item, bool bypass_governance)
 {
@@ -138,8 +154,12 @@ static enum command_delete_code delete_version(struct apply *apply, struct apply
 	bool is_there = item->is_null
 		? apply_version_null(apply, object, &version, &row)
 		: apply_version_get(apply, object->bucket.id, item->key, version, &row);
-	if (!is_there)
-		return DELETE_DONE;
+	struct apply_object named = {.is_current = is_there && !row.is_delete_marker};
+	if (is_there)
+		named.newest = row;
+	enum command_delete_code code = judge_conditions(&named, item);
+	if (code != DELETE_DONE || !is_there)
+		return code;
 	if (apply_version_is_locked(apply, &row, bypass_governance))
 		return DELETE_LOCKED;
 	apply_version_remove(apply, object, version, &row);
@@ -152,17 +172,10 @@ static enum command_delete_code delete_item(struct apply *apply,
 {
 	object->key = item->key;
 	apply_object_newest(apply, object);
-	switch (apply_conditions(object, &item->conditions, NULL, 0)) {
-	case COMMAND_OK:
-		break;
-	case COMMAND_NO_KEY:
-		return DELETE_NO_KEY;
-	default:
-		return DELETE_PRECONDITION;
-	}
 	if (item->is_null || !version_id_is_none(item->version))
 		return delete_version(apply, object, item, delete->bypass_governance);
-	return delete_key(apply, object, part);
+	enum command_delete_code code = judge_conditions(object, item);
+	return code == DELETE_DONE ? delete_key(apply, object, part) : code;
 }
 
 /* A delete of one key has its outcome as the command's. */
@@ -207,17 +220,6 @@ void apply_object_delete(
 
 /* --- update ----------------------------------------------------------------------------------- */
 
-/* Retention may be made longer by anybody, shorter as its mode allows. */
-static bool may_set_retention(const struct apply *apply, const struct row_version *row,
-	const struct command_object_update *update)
-{
-	if (row->retention == RETENTION_NONE || row->retain_until_ms <= apply->time_ms)
-		return true;
-	bool is_longer = update->retain_until_ms >= row->retain_until_ms &&
-		update->retention >= row->retention;
-	return is_longer || (row->retention == RETENTION_GOVERNANCE && update->bypass_governance);
-}
-
 void apply_object_update(
 	struct apply *apply, const struct command *command, struct command_result *result)
 {
@@ -228,10 +230,9 @@ void apply_object_update(
 		result->code = COMMAND_NO_VERSION;
 		return;
 	}
-	if ((update->set & OBJECT_SET_RETENTION) && !may_set_retention(apply, &row, update)) {
-		result->code = COMMAND_LOCKED;
+	result->code = apply_lock_update(apply, update, &row);
+	if (result->code != COMMAND_OK)
 		return;
-	}
 	struct row_overflow overflow = {.metadata = row.metadata, .tags = row.tags};
 	struct row_key key;
 	row_key_overflow(&key, update->version);
@@ -241,12 +242,6 @@ void apply_object_update(
 	}
 	if (update->set & OBJECT_SET_TAGS)
 		overflow.tags = update->tags;
-	if (update->set & OBJECT_SET_RETENTION) {
-		row.retention = update->retention;
-		row.retain_until_ms = update->retain_until_ms;
-	}
-	if (update->set & OBJECT_SET_LEGAL_HOLD)
-		row.has_legal_hold = update->has_legal_hold;
 	apply_version_write(apply, update->bucket, update->key, update->version, &row,
 		overflow.metadata, overflow.tags, false);
 	result->version = update->version;

@@ -183,11 +183,33 @@ void apply_object_put_version(struct apply *apply, struct apply_object *object,
 	struct row_version *row, const struct command_attributes *attributes,
 	struct command_result *result);
 
+/* Would so many more bytes be too many for the bucket? */
+bool apply_is_over_quota(struct apply *apply, const struct apply_object *object, uint64_t len);
+
+/* --- object lock, apply_lock.c ---------------------------------------------------------------- */
+
+/* Is the version to be kept (K1)? */
 bool apply_version_is_locked(
 	const struct apply *apply, const struct row_version *row, bool bypass_governance);
 
-/* Would so many more bytes be too many for the bucket? */
-bool apply_is_over_quota(struct apply *apply, const struct apply_object *object, uint64_t len);
+/* May a version of the bucket have these attributes (K2)? */
+bool apply_lock_may_have(
+	const struct row_bucket *bucket, const struct command_attributes *attributes);
+
+/* Would a newest version, or the end of the key, replace a version that is to be kept? */
+bool apply_lock_is_in_the_way(struct apply *apply, const struct apply_object *object);
+
+/* Both. REFUSED, LOCKED or OK. */
+enum command_code apply_lock_check_insert(struct apply *apply, const struct apply_object *object,
+	const struct command_attributes *attributes);
+
+/* Sets retention and legal hold of a new version: the command's, or what the bucket has. */
+void apply_lock_set(struct apply *apply, const struct row_bucket *bucket,
+	const struct command_attributes *attributes, struct row_version *row);
+
+/* Sets what an update says of them. REFUSED, LOCKED or OK; not OK: the row is as it was. */
+enum command_code apply_lock_update(
+	struct apply *apply, const struct command_object_update *update, struct row_version *row);
 
 /* --- commands --------------------------------------------------------------------------------- */
 

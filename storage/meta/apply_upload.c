@@ -37,8 +37,15 @@ void apply_upload_create(
 {
 	const struct command_upload_create *create = &command->upload_create;
 	const struct command_attributes *attributes = &create->attributes;
-	if (!has_bucket(apply, create->bucket)) {
+	struct row_key key;
+	struct row_bucket bucket;
+	row_key_id(&key, TABLE_BUCKET, create->bucket);
+	if (!apply_get_bucket(apply, &key, &bucket)) {
 		result->code = COMMAND_NO_BUCKET;
+		return;
+	}
+	if (!apply_lock_may_have(&bucket, attributes)) {
+		result->code = COMMAND_REFUSED;
 		return;
 	}
 	uint64_t upload = row_id_make(apply_place(apply, 0));
@@ -57,7 +64,6 @@ void apply_upload_create(
 		.retain_until_ms = attributes->retain_until_ms,
 		.has_legal_hold = attributes->has_legal_hold,
 	};
-	struct row_key key;
 	row_key_upload(&key, create->bucket, create->key, upload);
 	apply_new_upload(apply, &key, &row);
 	accounting_add(apply, create->bucket, &(struct row_bucket_counts){.uploads = 1});
@@ -375,6 +381,8 @@ void apply_upload_complete(
 	result->code = collect_parts(apply, complete, &parts, result);
 	if (result->code == COMMAND_OK && apply_is_over_quota(apply, &object, parts.len))
 		result->code = COMMAND_QUOTA;
+	if (result->code == COMMAND_OK && apply_lock_is_in_the_way(apply, &object))
+		result->code = COMMAND_LOCKED;
 	if (result->code == COMMAND_OK)
 		make_version(apply, complete, &object, &key, &upload, &parts, result);
 	free(parts.pieces);

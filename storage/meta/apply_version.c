@@ -125,16 +125,6 @@ enum command_code apply_conditions(const struct apply_object *object,
 	return COMMAND_PRECONDITION;
 }
 
-bool apply_version_is_locked(
-	const struct apply *apply, const struct row_version *row, bool bypass_governance)
-{
-	if (row->has_legal_hold)
-		return true;
-	if (row->retention == RETENTION_NONE || row->retain_until_ms <= apply->time_ms)
-		return false;
-	return row->retention == RETENTION_COMPLIANCE || !bypass_governance;
-}
-
 bool apply_is_over_quota(struct apply *apply, const struct apply_object *object, uint64_t len)
 {
 	if (object->bucket.quota_len == 0)

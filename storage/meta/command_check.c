@@ -103,6 +103,18 @@ static bool is_bucket_create(const struct command_bucket_create *create)
 		(!create->has_lock || create->versioning == BUCKET_ENABLED);
 }
 
+/* What apply is to find in the row of BUCKET_CONFIG_LOCK. */
+static bool is_lock_config(struct bytes config)
+{
+	struct row_bucket_lock lock;
+	if (config.len == 0)
+		return true;
+	return row_bucket_lock_decode(config, &lock) == ERR_OK &&
+		(lock.mode == RETENTION_GOVERNANCE || lock.mode == RETENTION_COMPLIANCE) &&
+		(lock.days == 0) != (lock.years == 0) && lock.days <= ROW_LOCK_DAYS_MAX &&
+		lock.years <= ROW_LOCK_YEARS_MAX;
+}
+
 static bool is_bucket_update(const struct command_bucket_update *update)
 {
 	uint32_t set = update->set;
@@ -110,6 +122,9 @@ static bool is_bucket_update(const struct command_bucket_update *update)
 		(update->versioning == BUCKET_UNVERSIONED || update->versioning > BUCKET_SUSPENDED))
 		return false;
 	if ((set & BUCKET_SET_OWNER) && !is_name(update->owner))
+		return false;
+	if ((set & BUCKET_SET_CONFIG) && update->config_kind == BUCKET_CONFIG_LOCK &&
+		!is_lock_config(update->config))
 		return false;
 	return update->bucket != 0 && !((set & BUCKET_SET_CONFIG) && update->config_kind == 0);
 }

@@ -46,6 +46,13 @@ static const struct field bucket_list[] = {
 };
 static FIELDS(bucket_fields, struct row_bucket, bucket_list);
 
+static const struct field bucket_lock_list[] = {
+	FIELD(1, FIELD_U8, struct row_bucket_lock, mode, 0),
+	FIELD(2, FIELD_U32, struct row_bucket_lock, days, 0),
+	FIELD(3, FIELD_U32, struct row_bucket_lock, years, 0),
+};
+static FIELDS(bucket_lock_fields, struct row_bucket_lock, bucket_lock_list);
+
 static const struct field bucket_counts_list[] = {
 	FIELD(1, FIELD_U64, struct row_bucket_counts, objects, 0),
 	FIELD(2, FIELD_U64, struct row_bucket_counts, versions, 0),
@@ -72,6 +79,7 @@ static const struct field version_list[] = {
 	FIELD(15, FIELD_U8, struct row_version, retention, 0),
 	FIELD(16, FIELD_U64, struct row_version, retain_until_ms, 0),
 	FIELD(17, FIELD_BOOL, struct row_version, has_legal_hold, 0),
+	FIELD(18, FIELD_BOOL, struct row_version, had_legal_hold, 0),
 };
 static FIELDS(version_fields, struct row_version, version_list);
 

@@ -138,7 +138,7 @@ struct row_bucket_counts {
 };
 
 /* What a bucket's settings beyond those of its row are filed under; each is a blob of the gateway's
- * making (table BUCKET_CONFIG). Numbers are kept on disk. */
+ * making (table BUCKET_CONFIG), but for that of LOCK. Numbers are kept on disk. */
 enum bucket_config {
 	BUCKET_CONFIG_POLICY = 1,
 	BUCKET_CONFIG_LIFECYCLE = 2,
@@ -152,13 +152,23 @@ enum bucket_config {
 	BUCKET_CONFIG_ACL = 10,
 };
 
-/* --- versions --------------------------------------------------------------------------------- */
-
 enum retention_mode { /* kept on disk */
 	RETENTION_NONE = 0,
 	RETENTION_GOVERNANCE = 1,
 	RETENTION_COMPLIANCE = 2,
 };
+
+/* BUCKET_CONFIG_LOCK, the one blob that apply reads: how long a new version is kept that does not
+ * say so itself. */
+#define ROW_LOCK_DAYS_MAX 36500
+#define ROW_LOCK_YEARS_MAX 100
+struct row_bucket_lock {
+	uint8_t mode; /* enum retention_mode; not RETENTION_NONE */
+	uint32_t days; /* or */
+	uint32_t years; /* of 365 days; one of both is 0 */
+};
+
+/* --- versions --------------------------------------------------------------------------------- */
 
 struct row_version {
 	bool is_null; /* S3 shows "null" for its id */
@@ -178,6 +188,7 @@ struct row_version {
 	uint8_t retention; /* enum retention_mode */
 	uint64_t retain_until_ms;
 	bool has_legal_hold;
+	bool had_legal_hold; /* it was set or lifted: S3 then says ON or OFF, and else nothing */
 };
 
 /* What did not fit into the version row. */
@@ -495,6 +506,7 @@ struct row_drive_counts {
  */
 #define ROWS_TABLE(X) \
 	X(bucket) \
+	X(bucket_lock) \
 	X(bucket_counts) \
 	X(version) \
 	X(overflow) \

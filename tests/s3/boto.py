@@ -4,8 +4,8 @@
 
 usage: boto.py BUILD [WORD]...        only cases whose name has one of the words
 
-The cases are the functions of boto_objects, boto_multipart, boto_checksums and boto_buckets that are
-marked @case; each has a bucket of its own. They name what S3 does, and where the row of the edge
+The cases are the functions of boto_objects, boto_multipart, boto_checksums, boto_buckets and boto_versions
+that are marked @case; each has a bucket of its own. They name what S3 does, and where the row of the edge
 tables of docs is behind it.
 """
 import os
@@ -20,6 +20,7 @@ import boto_buckets
 import boto_checksums
 import boto_multipart
 import boto_objects
+import boto_versions
 from cases import Cases
 from node import Node
 
@@ -51,7 +52,7 @@ class Client:
 
 def main():
     build, words = sys.argv[1], sys.argv[2:]
-    modules = (boto_objects, boto_multipart, boto_checksums, boto_buckets)
+    modules = (boto_objects, boto_multipart, boto_checksums, boto_buckets, boto_versions)
     functions = [function for module in modules for function in module.case.functions]
     failed = passed = 0
     with tempfile.TemporaryDirectory(prefix="boto-") as parent, Node(build, parent) as node:

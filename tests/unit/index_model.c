@@ -196,7 +196,12 @@ static void do_delete(int b, int k, bool names_version)
 	struct command command = {.type = COMMAND_OBJECT_DELETE};
 	command.object_delete.bucket = m.buckets[b];
 	command.object_delete.deletes = bytes_make(list, out.len);
-	enum command_code wanted = judge(key, &item.conditions, (struct etag){0}, 0);
+	/* Conditions are about the version that is named. */
+	struct model_key one = {.count = 1};
+	if (has_version)
+		one.versions[0] = key->versions[at];
+	enum command_code wanted = judge(
+		has_version ? &one : key, &item.conditions, (struct etag){0}, 0);
 	struct command_result result = rig_propose(&rig, &command);
 	check_result(&result, wanted, "delete");
 	if (wanted != COMMAND_OK)
