@@ -263,7 +263,7 @@ START_TEST(tags_are_ten_at_most_and_each_key_once)
 	ck_assert_int_eq(metadata_parse_tags(bytes_of("a=1&b=x+y%26&c"), &metadata), S3_OK);
 	struct bytes rest = metadata_tags(&metadata);
 	struct metadata_pair pair;
-	ck_assert_uint_eq(metadata_count(rest), 3);
+	ck_assert_uint_eq(metadata_tag_count(rest), 3);
 	ck_assert(metadata_next(&rest, &pair) && metadata_next(&rest, &pair));
 	ck_assert(bytes_is_text(pair.value, "x y&"));
 	ck_assert_int_eq(metadata_parse_tags(bytes_of("a&b&c&d&e&f&g&h&i&j"), &metadata), S3_OK);
