@@ -16,7 +16,8 @@
  *      nothing of its own is in flight any more.
  * (X2) exchange_read() and exchange_send() never call back before they return.
  * (X3) "100 Continue" goes out at the first exchange_read() of a request that expects it, so that
- *      what can be refused early is refused before a byte of the body is sent.
+ *      what can be refused early is refused before a byte of the body is sent. Where the body is
+ *      empty it goes out before the answer: some clients cannot do without.
  * (X4) After gone() every read and send fails with ERR_CLOSED; exchange_end() is still owed.
  * (X5) If exchange_end() comes before the announced answer is complete, the connection is cut, so
  *      that no client takes a part for the whole. If it comes before the body was read, the server

@@ -62,6 +62,7 @@ struct http_exchange {
 	bool body_broken;
 	bool body_timed_out;
 	bool continue_owed; /* the client waits for "100 Continue" (X3) */
+	bool continue_first; /* likewise, and has nothing to send after it */
 	bool read_wanted; /* a read said ERR_BUSY and readable() is owed */
 	uint64_t body_end_ns; /* when the handler had all of it; 0: not yet */
 

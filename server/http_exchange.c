@@ -205,10 +205,14 @@ static void flush_and_note(struct http_exchange *exchange)
 		conn_post(conn);
 }
 
+static const char GO_ON[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
 static void queue_head(struct http_exchange *exchange)
 {
 	assert(exchange->is_responded && !exchange->head_queued);
 	exchange->head_queued = true;
+	if (exchange->continue_first)
+		queue(exchange, GO_ON, sizeof GO_ON - 1);
 	queue(exchange, exchange->answer, exchange->answer_len);
 }
 
@@ -280,10 +284,9 @@ static enum err read_body(struct exchange *x, uint8_t *buf, size_t cap, size_t *
 	if (exchange->body_timed_out)
 		return ERR_TIMEOUT;
 	if (exchange->continue_owed) {
-		static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
 		exchange->continue_owed = false;
 		if (conn->from == conn->to && !exchange->head_queued) {
-			queue(exchange, go_on, sizeof go_on - 1);
+			queue(exchange, GO_ON, sizeof GO_ON - 1);
 			flush_and_note(exchange);
 		}
 	}
@@ -411,6 +414,7 @@ void exchange_init_http(struct http_exchange *exchange, struct http_conn *conn)
 	exchange->body_left = head->body_len;
 	exchange->body_ended = !head->is_chunked && head->body_len == 0;
 	exchange->continue_owed = head->expects_continue && !exchange->body_ended;
+	exchange->continue_first = head->expects_continue && head->has_len && exchange->body_ended;
 	exchange->x = (struct exchange){
 		.ops = &ops,
 		.loop = conn->hub->loop,

@@ -228,6 +228,14 @@ def check_continue(port):
     sock.sendall(b"hello")
     check("the answer follows", statuses(sock.recv(1000)) == [200], "no 200")
     sock.close()
+    # As botocore asks for empty files. What comes after an answer without 100 it takes for headers, and
+    # waits for more of them until the connection is closed.
+    sock = connect(port)
+    empty = head(b"PUT /sink HTTP/1.1", b"Host: a", b"Content-Length: 0", b"Expect: 100-continue")
+    sock.sendall(empty + empty.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    answer, ended = receive_all(sock)
+    check("100 is sent before the answer to an empty body", statuses(answer) == [100, 200] * 2 and ended, answer)
+    sock.close()
     sock = connect(port)
     sock.sendall(head(b"PUT /refuse HTTP/1.1", b"Host: a", CL, b"Expect: 100-continue"))
     answer, ended = receive_all(sock)
