@@ -82,7 +82,7 @@ def none_wrong(results):
 
 def stopped(cases, build):
     with tempfile.TemporaryDirectory(prefix="bitflip-") as parent, \
-            Node(build, parent, 4, {"RUBUS_SEGMENT_MIB": "96"}) as node:
+            Node(build, parent, 4) as node:
         data = Data(node, 3)
         with cases.case("a byte of every block of up to m shards changes and all is read back"):
             node.stop()
@@ -124,7 +124,7 @@ def stopped(cases, build):
 def heads(cases, build):
     """Superblocks, heads of segments and of records."""
     with tempfile.TemporaryDirectory(prefix="bitflip-") as parent, \
-            Node(build, parent, 4, {"RUBUS_SEGMENT_MIB": "96"}) as node:
+            Node(build, parent, 4) as node:
         data = Data(node, 2)
         drives = node.drive_paths()
         with cases.case("one copy of a superblock or of a segment's head changes and all is read back"):
@@ -158,7 +158,7 @@ def heads(cases, build):
 def running(cases, build):
     """Readers read while bytes change under them; the changed shards are never more than m."""
     with tempfile.TemporaryDirectory(prefix="bitflip-") as parent, \
-            Node(build, parent, 4, {"RUBUS_SEGMENT_MIB": "96"}) as node:
+            Node(build, parent, 4) as node:
         data = Data(node, 3)
         places = extents(node)
         results = collections.Counter()
@@ -197,7 +197,7 @@ def anywhere(cases, build, rounds):
     """Any byte of any file of the node, its index and its log too: it may refuse to start, then with a
     word why. It may not serve what is wrong."""
     with tempfile.TemporaryDirectory(prefix="bitflip-") as parent:
-        with Node(build, parent, 2, {"RUBUS_SEGMENT_MIB": "96"}) as node:
+        with Node(build, parent, 2) as node:
             data = Data(node, 1)
         whole = node.dir + ".whole"
         os.rename(node.dir, whole)

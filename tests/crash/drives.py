@@ -86,7 +86,7 @@ def put_and_get(node, name):
 
 def layout(cases, build, count):
     with tempfile.TemporaryDirectory(prefix="drives-") as parent, \
-            Node(build, parent, count, {"RUBUS_SEGMENT_MIB": "96"}) as node:
+            Node(build, parent, count) as node:
         digests = put_all(node)
         drives = node.drive_paths()
         sets = [away for n in range(1, PARITY[count] + 1) for away in itertools.combinations(drives, n)]
@@ -190,7 +190,7 @@ class Image:
 def live(cases, build, count):
     """m drives end one after the other, while 16 clients read and write."""
     with tempfile.TemporaryDirectory(prefix="drives-") as parent:
-        node = Node(build, parent, count, {"RUBUS_SEGMENT_MIB": "96"})
+        node = Node(build, parent, count)
         node.start()
         paths = node.drive_paths()
         node.stop()

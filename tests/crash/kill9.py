@@ -102,8 +102,7 @@ class Run:
 
 def test(cases, build, cycles, drives, seed):
     with tempfile.TemporaryDirectory(prefix="kill9-") as parent:
-        environment = {"RUBUS_SEGMENT_MIB": "96"}
-        with Node(build, parent, drives, environment) as node:
+        with Node(build, parent, drives) as node:
             Wire(node).make_bucket(BUCKET)
             run = Run(node, parent, seed)
             name = f"{cycles} kills on {drives} drives"

@@ -147,7 +147,7 @@ def main():
     options = parser.parse_args()
     cases = Cases()
     with tempfile.TemporaryDirectory(prefix="kills-") as parent, \
-            Cluster(options.build, parent, environment={"RUBUS_SEGMENT_MIB": "96"}) as cluster:
+            Cluster(options.build, parent) as cluster:
         Wire(cluster.nodes[0]).make_bucket(BUCKET)
         test(cases, cluster, parent, options)
     cases.end()

@@ -155,7 +155,7 @@ def lose_state(node):
 
 def layout(cases, build, count):
     with tempfile.TemporaryDirectory(prefix="mirror-") as parent:
-        node = Node(build, parent, count, {"RUBUS_LOG_COPIES": str(COPIES[count]), "RUBUS_SEGMENT_MIB": "96"})
+        node = Node(build, parent, count, {"RUBUS_LOG_COPIES": str(COPIES[count])})
         load = Load(node)
         copies = COPIES[count]
         try:

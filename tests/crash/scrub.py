@@ -137,7 +137,7 @@ def main():
     cases = Cases()
     random.seed(int(sys.argv[2]) if len(sys.argv) > 2 else 20261121)
     with tempfile.TemporaryDirectory(prefix="scrub-") as parent, \
-            Node(sys.argv[1], parent, 4, {"RUBUS_SEGMENT_MIB": "96"}) as node:
+            Node(sys.argv[1], parent, 4) as node:
         data = Data(node, 2)
         try:
             found_and_mended(cases, node, data)

@@ -89,14 +89,15 @@ def judge(client, name, lines, node):
 
 def run(build, client, name, tls, nodes, drives, big):
     with tempfile.TemporaryDirectory(prefix=client + "-") as parent:
+        settings = {"RUBUS_SEGMENT_MIB": "256"} if big else {}  # as it is for a user
         work = os.path.join(parent, "work")
         os.mkdir(work)
         if nodes > 1:
-            with Cluster(build, parent, nodes, drives) as cluster:
+            with Cluster(build, parent, nodes, drives, environment=settings) as cluster:
                 node = cluster.nodes[0]
                 return judge(client, name, run_script(
                     client, tls, big, node, work, cluster.nodes[-1].kill), node)
-        with Node(build, parent, drives) as node:
+        with Node(build, parent, drives, settings) as node:
             return judge(client, name, run_script(
                 client, tls, big, node, work, lambda: lose_a_drive(node)), node)
 

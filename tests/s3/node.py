@@ -15,6 +15,8 @@ import urllib.request
 # Below the ports that the kernel gives to clients, so that none of them takes ours while we restart.
 # tests/run.sh gives programs that run at once ports apart.
 PORTS = [int(port) for port in os.environ.get("TEST_PORTS", "21000-31999").split("-")]
+# A segment is as long as it will be from the start on: the shortest ones, since there are many nodes.
+SETTINGS = {"RUBUS_SEGMENT_MIB": "96"}
 given = set()  # none is given twice, since a node may not have taken it yet
 
 
@@ -51,7 +53,7 @@ class Node:
         self.program = os.path.join(build, "rubus")
         self.dir = os.path.join(parent or tempfile.mkdtemp(prefix="node-"), "demo")
         self.drives = drives
-        self.environment = {**os.environ, **(environment or {})}
+        self.environment = {**os.environ, **SETTINGS, **(environment or {})}
         self.s3_port, self.admin_port = free_port(), free_port()
         self.process = None
         self.key = self.secret = None  # read at the first start: what a test does to the file is its own affair
