@@ -261,10 +261,17 @@ static void fail_in(struct request *request, enum s3_code code, const struct htt
 	struct bytes host_id = request->loop->gateway->settings.host_id;
 	struct text_out out;
 
+	static const struct http_header later = {
+		.name = {(const uint8_t *)"retry-after", 11}, .value = {(const uint8_t *)"1", 1}};
+
 	assert(code != S3_OK);
 	if (request->has_begun || request->is_gone) {
 		cut(request);
 		return;
+	}
+	if (status == 503 && header_count == 0) {
+		headers = &later;
+		header_count = 1;
 	}
 	if (is_bodiless(request, status)) {
 		request_answer(request, status, headers, header_count);

@@ -346,6 +346,60 @@ def witness(cases, rng):
                 read_all(node, bodies)
 
 
+class Halves:
+    """A body in whose middle something happens."""
+
+    def __init__(self, body, happen):
+        self.body, self.happen = body, happen
+
+    def __len__(self):
+        return len(self.body)
+
+    def __iter__(self):
+        middle = len(self.body) * 3 // 4
+        yield self.body[:middle]
+        time.sleep(0.5)  # it is on the drives by then
+        self.happen()
+        time.sleep(0.5)
+        yield self.body[middle:]
+
+
+def unfinished(cases, rng):
+    """Two nodes and a witness: what a put cannot bring to two drives is refused in its middle."""
+    with tempfile.TemporaryDirectory(prefix="unfinished-") as parent, Cluster(cases.build, parent, 2) as cluster:
+        third = ClusterNode(cases.build, parent, "witness", drives=0)
+        cluster.nodes.append(third)
+        cluster.join(third)
+        cluster.give_key()
+        cluster.wait_voters(3)
+        first, second, _ = cluster.nodes
+        bodies = put_all(cluster, rng, (10, 150000), 4)
+        wire = Wire(first, timeout=60)
+        for number, size in enumerate((400000, 9 << 20)):
+            with cases.case(f"a put of {size} bytes that loses its drives is answered 503, and is to be sent later"):
+                key, body = f"cut-{number}", rng.randbytes(size)
+                answer = wire.put(BUCKET, key, Halves(body, second.kill))
+                equal((answer.status, answer.code), (503, "ServiceUnavailable"))
+                equal(answer.headers["retry-after"], "1")
+                equal(wire.get(BUCKET, key).status, 404)
+            with cases.case(f"a client that goes on sending {size} bytes as it is told succeeds when the node is back"):
+                waits = []
+                def again():
+                    answer = wire.put(BUCKET, key, body)
+                    if answer.status != 200:
+                        equal(answer.status, 503)
+                        waits.append(int(answer.headers["retry-after"]))
+                        time.sleep(waits[-1])
+                    return answer.status == 200
+                assert not again()
+                second.spawn()
+                wait_until(again, 60, "it is taken")
+                second.wait_ready()
+                bodies[key] = body
+        for node in cluster.nodes:
+            read_all(node, bodies)
+
+
 def begin_join(node, token):
     return subprocess.Popen([node.program, "join", token, "--config", node.config, "--json"], env=node.environment,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -416,7 +470,7 @@ def written_late(cases, rng):
             assert "one of a cluster of 2" in first.log_tail(), first.log_tail()
 
 
-PARTS = {"witness": witness, "shrinks": shrinks, "tokens": tokens, "late": written_late, "majority": lost_majority, "survivors": two_survivors, "rest": rest, "gone": gone}
+PARTS = {"witness": witness, "unfinished": unfinished, "shrinks": shrinks, "tokens": tokens, "late": written_late, "majority": lost_majority, "survivors": two_survivors, "rest": rest, "gone": gone}
 
 
 def main():
