@@ -273,7 +273,8 @@ void shard_read_init(struct shard_read *read, struct loop *loop, struct drive *d
 
 /* Reads [start, start + len) of the shard into buf and checks it, then calls done(). start is a
  * multiple of 16 KiB; len is too, or reaches the end of the shard. buf is 4 KiB-aligned and
- * borrowed until done(). cached: through the page cache, for what is likely to be read again.
+ * borrowed until done(). cached: through the page cache if it is short or was read before, for
+ * what is likely to be read again.
  * done() errors: ERR_NOT_FOUND, no such shard here; ERR_CHECKSUM, a block is damaged; ERR_FENCED;
  * ERR_IO; ERR_CORRUPT, the record says another shape than expected by the caller's range. */
 void shard_read_start(

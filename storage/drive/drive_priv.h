@@ -8,6 +8,7 @@
 #include "storage/buffer.h"
 #include "storage/drive/drive.h"
 #include "storage/drive/location.h"
+#include "storage/drive/read_again.h"
 #include "storage/drive/segment.h"
 #include "storage/drive/superblock.h"
 
@@ -156,6 +157,8 @@ struct drive {
 		atomic_uint_fast64_t segments_compacted, moved, punched_len, reread, bad_blocks;
 		atomic_uint_fast64_t scanned, unreadable_len;
 	} counters;
+
+	struct read_again again;
 
 	/* Each entry of its own loop. */
 	struct buffer_view views[DRIVE_LOOPS_MAX];

@@ -9,6 +9,9 @@
  * overtaken: its record was moved or freed after it was located, and its segment has begun a new
  * life (S3). So it is located again, once; only what does not match then is damaged. */
 
+/* Shorter reads are the page cache's to put together. */
+#define AGAIN_LEN_MIN (128u << 10)
+
 static void proceed(struct shard_read *read);
 
 void shard_read_init(struct shard_read *read, struct loop *loop, struct drive *drive,
@@ -350,6 +353,8 @@ void shard_read_start(
 	struct shard_read *read, uint64_t start, size_t len, uint8_t *buf, bool cached)
 {
 	assert(read->in_flight == 0 && loop_is_current(read->loop));
+	if (cached && len >= AGAIN_LEN_MIN)
+		cached = read_again_note(&read->drive->again, read->extent, read->index, start);
 	bool is_same_file = read->is_cached == cached;
 	read->start = start;
 	read->len = len;

@@ -5,8 +5,8 @@
 
 #include "storage/object/get_priv.h"
 
-/* Ranges up to this are read through the page cache: they are likely to be asked for again, and a
- * copy is cheaper than the disk. Longer ones go around it, so as not to push those out. */
+/* Ranges up to this may be read through the page cache: if they are asked for again, a copy is
+ * cheaper than the disk. Longer ones go around it, so as not to push those out. */
 #define GET_CACHED_LEN_MAX (4u << 20)
 
 static uint16_t drive_of(const struct get_unit *unit)
