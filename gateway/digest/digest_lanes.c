@@ -146,7 +146,8 @@ static void drop_finished(struct digest_lanes *lanes)
 static void run_slices(struct digest_lanes *lanes)
 {
 	struct hash_run md5_runs[DIGEST_ACTIVE_MAX], sha256_runs[DIGEST_ACTIVE_MAX];
-	size_t md5_count = 0, sha256_count = 0;
+	struct hash_twin_run twins[DIGEST_ACTIVE_MAX];
+	size_t md5_count = 0, sha256_count = 0, twin_count = 0;
 
 	for (unsigned i = 0; i < lanes->active_count; i++) {
 		struct digest_job *job = lanes->active[i];
@@ -158,12 +159,27 @@ static void run_slices(struct digest_lanes *lanes)
 		digest_stream_take_slice(stream, job->buf + job->offset, len, &blocks);
 		job->offset += len;
 		size_t block_count = blocks.len / HASH_BLOCK_LEN;
-		if (stream->kinds & DIGEST_MD5)
+		bool has_md5 = stream->kinds & DIGEST_MD5,
+		     has_sha256 = stream->kinds & DIGEST_SHA256;
+		if (has_md5 && has_sha256 && block_count > 0)
+			twins[twin_count++] = (struct hash_twin_run){
+				stream->md5, stream->sha256, blocks.data, block_count};
+		else if (has_md5)
 			md5_runs[md5_count++] = (struct hash_run){
 				stream->md5, blocks.data, block_count};
-		if (stream->kinds & DIGEST_SHA256)
+		else if (has_sha256)
 			sha256_runs[sha256_count++] = (struct hash_run){
 				stream->sha256, blocks.data, block_count};
+	}
+	/* Others would fill lanes beside them. */
+	if (lanes->twins && twin_count > 0 && twin_count <= lanes->twins->stream_count &&
+		md5_count + sha256_count == 0)
+		hash_lanes_run_twins(lanes->twins, twins, twin_count);
+	for (size_t i = 0; i < twin_count; i++) {
+		md5_runs[md5_count++] = (struct hash_run){
+			twins[i].md5, twins[i].data, twins[i].block_count};
+		sha256_runs[sha256_count++] = (struct hash_run){
+			twins[i].sha256, twins[i].data, twins[i].block_count};
 	}
 	hash_lanes_run(lanes->md5, md5_runs, md5_count);
 	hash_lanes_run(lanes->sha256, sha256_runs, sha256_count);
@@ -220,6 +236,7 @@ void digest_lanes_init(struct digest_lanes *lanes, struct digest_hall *hall, str
 		.hold_timer.fire = hold_timer_fired};
 	lanes->md5 = hash_lanes_choose_md5();
 	lanes->sha256 = hash_lanes_choose_sha256();
+	lanes->twins = hash_lanes_choose_twins();
 	lanes->lane_count = lanes->md5->lane_count;
 }
 

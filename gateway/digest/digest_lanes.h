@@ -14,6 +14,7 @@
 /* The digests of all bodies that one loop receives, worked on together. */
 struct digest_lanes;
 struct hash_kernel;
+struct hash_twin_kernel;
 
 /* The next piece of one stream. Embedded in its owner; the first four members are the owner's to
  * set, the others are zeroed before the first use. Job, stream and buffer are borrowed from
@@ -44,6 +45,7 @@ struct digest_lanes {
 	struct loop *loop;
 	struct worker *worker;
 	const struct hash_kernel *md5, *sha256;
+	const struct hash_twin_kernel *twins;
 	struct task task;
 	bool is_posted;
 	struct timer hold_timer; /* when to look into the hall; it may be set in vain */

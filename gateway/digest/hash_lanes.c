@@ -104,3 +104,26 @@ const struct hash_kernel *hash_lanes_choose_sha256(void)
 	const struct hash_kernel *kernels = hash_lanes_list_sha256(&count);
 	return first_available(kernels, count);
 }
+
+void hash_lanes_run_twins(
+	const struct hash_twin_kernel *kernel, struct hash_twin_run *runs, unsigned count)
+{
+	uint32_t unread_state[HASH_WORDS_MAX] = {0};
+	uint32_t *md5_states[HASH_TWINS_MAX], *sha256_states[HASH_TWINS_MAX];
+	const uint8_t *data[HASH_TWINS_MAX];
+	assert(count > 0 && count <= kernel->stream_count);
+	assert(kernel->stream_count <= HASH_TWINS_MAX);
+	size_t block_count = SIZE_MAX;
+	for (unsigned i = 0; i < HASH_TWINS_MAX; i++) {
+		md5_states[i] = i < count ? runs[i].md5 : unread_state;
+		sha256_states[i] = i < count ? runs[i].sha256 : unread_state;
+		data[i] = runs[i < count ? i : 0].data;
+		if (i < count && runs[i].block_count < block_count)
+			block_count = runs[i].block_count;
+	}
+	kernel->run(md5_states, sha256_states, data, count, block_count);
+	for (unsigned i = 0; i < count; i++) {
+		runs[i].data += block_count * HASH_BLOCK_LEN;
+		runs[i].block_count -= block_count;
+	}
+}

@@ -46,4 +46,33 @@ const struct hash_kernel *hash_lanes_choose_sha256(void);
 void hash_lanes_run(
 	const struct hash_kernel *kernel, const struct hash_run *runs, size_t run_count);
 
+/* --- twins ------------------------------------------------------------------------------------ */
+
+/* MD5 and SHA-256 of the same blocks, of few streams: in less time than one after the other. */
+struct hash_twin_kernel {
+	const char *name;
+	unsigned stream_count; /* at most */
+
+	/* Takes block_count blocks from each of count streams. All pointers are valid, beyond count
+	 * too; what is there may be shared and is not to be read. */
+	void (*run)(uint32_t *const *md5_states, uint32_t *const *sha256_states,
+		const uint8_t *const *data, unsigned count, size_t block_count);
+};
+
+#define HASH_TWINS_MAX 4
+
+struct hash_twin_run {
+	uint32_t *md5, *sha256; /* states */
+	const uint8_t *data;
+	size_t block_count;
+};
+
+/* What this machine has; NULL: nothing. */
+const struct hash_twin_kernel *hash_lanes_choose_twins(void);
+
+/* Takes as many blocks from each of count runs, at most as many as the kernel can, as the shortest
+ * has, and counts them off. */
+void hash_lanes_run_twins(
+	const struct hash_twin_kernel *kernel, struct hash_twin_run *runs, unsigned count);
+
 #endif

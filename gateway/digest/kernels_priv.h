@@ -18,6 +18,9 @@ void sha256_run_avx512(uint32_t *const *states, const uint8_t *const *data, size
 void sha256_run_ni(uint32_t *const *states, const uint8_t *const *data, size_t block_count);
 void sha256_run_armv8(uint32_t *const *states, const uint8_t *const *data, size_t block_count);
 
+void md5_sha256_run_ni(uint32_t *const *md5_states, uint32_t *const *sha256_states,
+	const uint8_t *const *data, unsigned count, size_t block_count);
+
 /* OpenSSL as a kernel of one lane; the end of each list. */
 void md5_run_alone(uint32_t *const *states, const uint8_t *const *data, size_t block_count);
 void sha256_run_alone(uint32_t *const *states, const uint8_t *const *data, size_t block_count);

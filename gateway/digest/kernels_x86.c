@@ -29,6 +29,11 @@ static bool has_avx512_and_sha_ni(void)
 	return has_avx512() && has_sha_ni();
 }
 
+static bool has_avx512vl_and_sha_ni(void)
+{
+	return has_avx512_and_sha_ni() && __builtin_cpu_supports("avx512vl");
+}
+
 static bool has_vpclmul(void)
 {
 	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("vpclmulqdq") &&
@@ -75,6 +80,13 @@ const struct hash_kernel *hash_lanes_list_sha256(size_t *ret_count)
 {
 	*ret_count = ARRAY_COUNT(sha256_kernels);
 	return sha256_kernels;
+}
+
+static const struct hash_twin_kernel twin_kernel = {"md5_sha256_ni", 4, md5_sha256_run_ni};
+
+const struct hash_twin_kernel *hash_lanes_choose_twins(void)
+{
+	return has_avx512vl_and_sha_ni() ? &twin_kernel : NULL;
 }
 
 const struct crc_kernel *crc_list(size_t *ret_count)
