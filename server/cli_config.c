@@ -76,6 +76,7 @@ static const struct cli_column setting_columns[] = {
 	{"reserve_mib", "reserve_mib", CLI_KIND_COUNT},
 	{"log_copies", "log_copies", CLI_KIND_COUNT},
 	{"archive_seconds", "archive_seconds", CLI_KIND_COUNT},
+	{"lifecycle_day_seconds", "lifecycle_day_seconds", CLI_KIND_COUNT},
 	{"accept_damaged_index", "accept_damaged_index", CLI_KIND_TEXT},
 	{"accept_older_index", "accept_older_index", CLI_KIND_TEXT},
 	{"log_format", "log_format", CLI_KIND_TEXT},
@@ -126,18 +127,19 @@ static json_t *settings_json(const struct config *config)
 		[CONFIG_LOG_ERROR] = "error"};
 	json_t *settings = json_pack(
 		"{s:i, s:i, s:b, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:s, s:s, s:i, s:i, s:i, s:i, "
-		"s:i, "
+		"s:i, s:i, "
 		"s:i, s:s, s:s, s:s, s:o, s:o}",
-		"archive_seconds", (int)config->archive_seconds, "log_copies",
-		(int)config->log_copies, "accept_older_index", config->accept_older_index,
-		"state_dir", config->state_dir, "s3_address", config->s3_address, "admin_address",
-		config->admin_address, "region", config->region, "region_strict",
-		config->region_strict, "require_tls", config->require_tls, "accept_damaged_index",
-		config->accept_damaged_index, "tls_certificate", config->tls_certificate, "tls_key",
-		config->tls_key, "max_connections", (int)config->max_connections, "loops",
-		(int)config->loops, "upload_memory_mib", (int)config->upload_memory_mib,
-		"download_memory_mib", (int)config->download_memory_mib, "segment_mib",
-		(int)config->segment_mib, "reserve_mib", (int)config->reserve_mib, "log_format",
+		"archive_seconds", (int)config->archive_seconds, "lifecycle_day_seconds",
+		(int)config->lifecycle_day_seconds, "log_copies", (int)config->log_copies,
+		"accept_older_index", config->accept_older_index, "state_dir", config->state_dir,
+		"s3_address", config->s3_address, "admin_address", config->admin_address, "region",
+		config->region, "region_strict", config->region_strict, "require_tls",
+		config->require_tls, "accept_damaged_index", config->accept_damaged_index,
+		"tls_certificate", config->tls_certificate, "tls_key", config->tls_key,
+		"max_connections", (int)config->max_connections, "loops", (int)config->loops,
+		"upload_memory_mib", (int)config->upload_memory_mib, "download_memory_mib",
+		(int)config->download_memory_mib, "segment_mib", (int)config->segment_mib,
+		"reserve_mib", (int)config->reserve_mib, "log_format",
 		config->log_format == CONFIG_LOG_JSON ? "json" : "text", "log_level",
 		levels[config->log_level], "io", config->io == CONFIG_IO_PLAIN ? "plain" : "auto",
 		"domains", texts_json(config->domains, config->domains_count), "drives",

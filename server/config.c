@@ -21,6 +21,7 @@
 #define RESERVE_MIB_MAX 65536
 #define ARCHIVE_SECONDS_MIN 1
 #define ARCHIVE_SECONDS_MAX 86400
+#define DAY_SECONDS 86400
 
 /* --- the file --------------------------------------------------------------------------------- */
 
@@ -114,6 +115,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	NUMBER(reserve_mib),
 	NUMBER(log_copies),
 	NUMBER(archive_seconds),
+	NUMBER(lifecycle_day_seconds),
 	SWITCH(accept_damaged_index),
 	SWITCH(accept_older_index),
 	CHOICE(log_format, log_format_names),
@@ -326,6 +328,8 @@ static bool fill_in(struct config *config)
 		config->upload_memory_mib = 48;
 	if (config->download_memory_mib == 0)
 		config->download_memory_mib = 24;
+	if (config->lifecycle_day_seconds == 0)
+		config->lifecycle_day_seconds = DAY_SECONDS;
 	if (config->archive_seconds == 0)
 		config->archive_seconds = 300;
 	if (config->segment_mib == 0)
@@ -419,6 +423,9 @@ static enum err check_numbers(const struct config *config, const char *path, cha
 	if (!err)
 		err = check_range(path, "archive_seconds", config->archive_seconds,
 			ARCHIVE_SECONDS_MIN, ARCHIVE_SECONDS_MAX, message);
+	if (!err)
+		err = check_range(path, "lifecycle_day_seconds", config->lifecycle_day_seconds, 1,
+			DAY_SECONDS, message);
 	return err;
 }
 

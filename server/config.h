@@ -62,6 +62,7 @@ struct config {
 	unsigned segment_mib;
 	unsigned reserve_mib; /* of each drive; 0: 1 % of it, at most 1 GiB */
 	unsigned log_copies; /* of the index's log, on drives; 0: as many as is right */
+	unsigned lifecycle_day_seconds; /* how long a day of lifecycle rules is; for tests */
 	unsigned archive_seconds; /* changes of the index are on the drives after so long */
 	bool accept_damaged_index; /* serve what is left of it */
 	bool accept_older_index; /* serve a copy that is not the newest known */

@@ -24,6 +24,7 @@
 #include "storage/meta/index_snapshot.h"
 #include "storage/meta/log_mirror.h"
 #include "storage/repair/collect.h"
+#include "storage/repair/expire.h"
 #include "storage/repair/fare.h"
 #include "storage/repair/mender.h"
 #include "storage/shard/shard_service.h"
@@ -121,6 +122,8 @@ struct node {
 	unsigned service_count;
 	struct collector collector;
 	bool is_collecting;
+	struct expirer expirer;
+	bool is_expiring;
 	struct mender mender;
 	struct fare fare; /* of clients, for the mender */
 	_Atomic bool is_mending;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What runs beside the clients, on the first of their loops: the collector, the mender, and who
+/* What runs beside the clients, on the first of their loops: collector, expirer, mender, and who
  * looks after the claims of drives. */
 #include "server/fares.h"
 #include "server/node_priv.h"
@@ -13,6 +13,11 @@ static enum err start(void *arg)
 	if (err)
 		return err;
 	node->is_collecting = true;
+	err = expire_start(&node->expirer, &node->store_loops[0],
+		(uint64_t)node->config->lifecycle_day_seconds * 1000);
+	if (err)
+		return err;
+	node->is_expiring = true;
 	mender_start(&node->mender,
 		&(struct mender_setup){.store = &node->store_loops[0],
 			.scrub_period_ms = SCRUB_PERIOD_MS,
@@ -41,6 +46,19 @@ static void mender_stopped(struct mender *mender)
 {
 	(void)mender;
 	completion_end(&stopped, ERR_OK);
+}
+
+static void expirer_stopped(struct expirer *expirer)
+{
+	(void)expirer;
+	completion_end(&stopped, ERR_OK);
+}
+
+static enum err stop_expirer(void *arg)
+{
+	struct node *node = arg;
+	expire_stop(&node->expirer, expirer_stopped);
+	return ERR_OK;
 }
 
 static enum err stop_mender(void *arg)
@@ -84,6 +102,8 @@ void node_stop_background(struct node *node)
 	if (node->is_mending)
 		err_ignore(loop_call(server_loop_base(node->loops[0]), stop_claims, node));
 	stop_one(node, atomic_exchange(&node->is_mending, false), stop_mender);
+	stop_one(node, node->is_expiring, stop_expirer);
+	node->is_expiring = false;
 	stop_one(node, node->is_collecting, stop_collector);
 	node->is_collecting = false;
 }

@@ -55,6 +55,10 @@ static apply_function *const functions[COMMAND_TYPE_COUNT] = {
 	[COMMAND_MOVE_EMPTIED] = apply_move_emptied,
 	[COMMAND_SPAN_BEGIN] = apply_span_begin,
 	[COMMAND_TASK_PUT] = apply_task_put,
+	[COMMAND_BUCKET_WATCH] = apply_bucket_watch,
+	[COMMAND_EVENT_FILL] = apply_event_fill,
+	[COMMAND_EVENT_DONE] = apply_event_done,
+	[COMMAND_EXPIRE] = apply_expire,
 };
 
 /* --- what is kept beside the tables ----------------------------------------------------------- */

@@ -116,8 +116,7 @@ void apply_object_copy(
 
 /* --- delete ----------------------------------------------------------------------------------- */
 
-/* The whole key: what that means depends on the bucket's versioning. */
-static enum command_delete_code delete_key(
+enum command_delete_code apply_object_remove(
 	struct apply *apply, struct apply_object *object, uint32_t part)
 {
 	if (apply_lock_is_in_the_way(apply, object))
@@ -175,7 +174,7 @@ static enum command_delete_code delete_item(struct apply *apply,
 	if (item->is_null || !version_id_is_none(item->version))
 		return delete_version(apply, object, item, delete->bypass_governance);
 	enum command_delete_code code = judge_conditions(object, item);
-	return code == DELETE_DONE ? delete_key(apply, object, part) : code;
+	return code == DELETE_DONE ? apply_object_remove(apply, object, part) : code;
 }
 
 /* A delete of one key has its outcome as the command's. */
@@ -220,6 +219,16 @@ void apply_object_delete(
 
 /* --- update ----------------------------------------------------------------------------------- */
 
+/* Rules may be for versions with certain tags. */
+static void tell_of_tags(struct apply *apply, const struct command_object_update *update)
+{
+	struct row_key key;
+	struct row_bucket bucket;
+	row_key_id(&key, TABLE_BUCKET, update->bucket);
+	if (apply_get_bucket(apply, &key, &bucket))
+		apply_event_add(apply, &bucket, update->key);
+}
+
 void apply_object_update(
 	struct apply *apply, const struct command *command, struct command_result *result)
 {
@@ -240,8 +249,10 @@ void apply_object_update(
 		apply_fail(apply, ERR_CORRUPT);
 		return;
 	}
-	if (update->set & OBJECT_SET_TAGS)
+	if (update->set & OBJECT_SET_TAGS) {
 		overflow.tags = update->tags;
+		tell_of_tags(apply, update);
+	}
 	apply_version_write(apply, update->bucket, update->key, update->version, &row,
 		overflow.metadata, overflow.tags, false);
 	result->version = update->version;

@@ -183,6 +183,11 @@ void apply_object_put_version(struct apply *apply, struct apply_object *object,
 	struct row_version *row, const struct command_attributes *attributes,
 	struct command_result *result);
 
+/* Deletes the key: what that means depends on the bucket's versioning. LOCKED, MARKER_MADE, DONE.
+ */
+enum command_delete_code apply_object_remove(
+	struct apply *apply, struct apply_object *object, uint32_t part);
+
 /* Would so many more bytes be too many for the bucket? */
 bool apply_is_over_quota(struct apply *apply, const struct apply_object *object, uint64_t len);
 
@@ -211,6 +216,9 @@ void apply_lock_set(struct apply *apply, const struct row_bucket *bucket,
 enum command_code apply_lock_update(
 	struct apply *apply, const struct command_object_update *update, struct row_version *row);
 
+/* Tells of a key, if the bucket is watched. apply_event.c. */
+void apply_event_add(struct apply *apply, const struct row_bucket *bucket, struct bytes key);
+
 /* --- commands --------------------------------------------------------------------------------- */
 
 /* Each sets result->code, and what else it has to tell. */
@@ -228,6 +236,7 @@ apply_function apply_drive_add, apply_drive_update, apply_ring_set, apply_ring_t
 apply_function apply_move_begin, apply_move_advance, apply_move_flip, apply_move_cancel;
 apply_function apply_move_emptied, apply_span_begin;
 apply_function apply_key_put, apply_key_delete, apply_setting_put, apply_task_put;
+apply_function apply_bucket_watch, apply_event_fill, apply_event_done, apply_expire;
 apply_function apply_node_put, apply_node_remove, apply_token_put, apply_token_delete;
 
 /* Closes all sessions of a node. */

@@ -48,6 +48,7 @@ void apply_upload_create(
 		result->code = COMMAND_REFUSED;
 		return;
 	}
+	apply_event_add(apply, &bucket, create->key);
 	uint64_t upload = row_id_make(apply_place(apply, 0));
 	struct row_upload row = {
 		.change_count = 1,

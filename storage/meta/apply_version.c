@@ -195,6 +195,7 @@ void apply_version_remove(struct apply *apply, struct apply_object *object,
 		object->is_current = false;
 	} else {
 		apply_object_newest(apply, object);
+		apply_event_add(apply, &object->bucket, object->key);
 	}
 	accounting_add(apply, object->bucket.id,
 		&(struct row_bucket_counts){
@@ -233,6 +234,7 @@ void apply_version_insert(struct apply *apply, struct apply_object *object, uint
 	struct version_id version = apply_place(apply, part);
 	apply_version_write(
 		apply, object->bucket.id, object->key, version, row, metadata, tags, true);
+	apply_event_add(apply, &object->bucket, object->key);
 	bool is_current = !row->is_delete_marker;
 	accounting_add(apply, object->bucket.id,
 		&(struct row_bucket_counts){

@@ -77,13 +77,19 @@ const char *command_type_name(enum command_type type)
 		[COMMAND_MOVE_EMPTIED] = "move_emptied",
 		[COMMAND_SPAN_BEGIN] = "span_begin",
 		[COMMAND_TASK_PUT] = "task_put",
+		[COMMAND_BUCKET_WATCH] = "bucket_watch",
+		[COMMAND_EVENT_FILL] = "event_fill",
+		[COMMAND_EVENT_DONE] = "event_done",
+		[COMMAND_EXPIRE] = "expire",
 	};
 	return type < COMMAND_TYPE_COUNT && names[type] ? names[type] : "?";
 }
 
 uint16_t command_type_version(enum command_type type)
 {
-	return type < COMMAND_NODE_PUT ? 1 : 2;
+	if (type < COMMAND_NODE_PUT)
+		return 1;
+	return type < COMMAND_BUCKET_WATCH ? 2 : 3;
 }
 
 /* --- the whole -------------------------------------------------------------------------------- */
@@ -108,6 +114,7 @@ bool command_is_growth(const uint8_t *bytes)
 	case COMMAND_UPLOAD_PART_COPY:
 	case COMMAND_UPLOAD_COMPLETE:
 	case COMMAND_BODY_STAGE:
+	case COMMAND_EVENT_FILL:
 		return true;
 	default:
 		return false;
@@ -194,6 +201,26 @@ void command_ring_move_append(struct fields_out *out, const struct command_ring_
 enum err command_ring_move_next(struct bytes *list, struct command_ring_move *ret_move)
 {
 	return fields_list_next(&command_ring_move_fields, list, ret_move);
+}
+
+void command_event_append(struct fields_out *out, const struct command_event *event)
+{
+	fields_list_append(out, &command_event_fields, event);
+}
+
+enum err command_event_next(struct bytes *list, struct command_event *ret_event)
+{
+	return fields_list_next(&command_event_fields, list, ret_event);
+}
+
+void command_expire_append(struct fields_out *out, const struct command_expire_item *item)
+{
+	fields_list_append(out, &command_expire_item_fields, item);
+}
+
+enum err command_expire_next(struct bytes *list, struct command_expire_item *ret_item)
+{
+	return fields_list_next(&command_expire_item_fields, list, ret_item);
 }
 
 /* --- results ---------------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 
 #include "storage/err.h"
 #include "storage/meta/command_code.h"
+#include "storage/meta/command_event.h"
 #include "storage/meta/command_ring.h"
 #include "storage/meta/fields.h"
 #include "storage/meta/row_keys.h"
@@ -71,6 +72,10 @@ enum command_type { /* kept on disk */
 	COMMAND_MOVE_EMPTIED = 35,
 	COMMAND_SPAN_BEGIN = 36,
 	COMMAND_TASK_PUT = 45, /* begins, tells of, or ends one */
+	COMMAND_BUCKET_WATCH = 46,
+	COMMAND_EVENT_FILL = 47,
+	COMMAND_EVENT_DONE = 48,
+	COMMAND_EXPIRE = 49,
 	COMMAND_TYPE_COUNT
 };
 
@@ -78,7 +83,7 @@ const char *command_type_name(enum command_type type);
 
 /* (C1) Which version of commands a type belongs to, from 1. Members say in their rows which they
  * know; index_command_version() is what all of them do. */
-#define COMMAND_VERSION (2 + RUBUS_TEST_VERSION_BUMP) /* the newest that this program knows */
+#define COMMAND_VERSION (3 + RUBUS_TEST_VERSION_BUMP) /* the newest that this program knows */
 uint16_t command_type_version(enum command_type type);
 
 /* The setting that holds the epoch of the cluster: 8 bytes, little-endian. It only rises (STALE),
@@ -533,6 +538,10 @@ struct command {
 		struct command_move_emptied move_emptied;
 		struct command_span_begin span_begin;
 		struct command_task_put task_put;
+		struct command_bucket_watch bucket_watch;
+		struct command_event_fill event_fill;
+		struct command_event_done event_done;
+		struct command_expire expire;
 	};
 };
 

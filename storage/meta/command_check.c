@@ -142,6 +142,30 @@ static bool is_object_delete(const struct command_object_delete *delete)
 	return err == ERR_END && count > 0 && delete->bucket != 0;
 }
 
+static bool is_event_fill(const struct command_event_fill *fill)
+{
+	struct bytes list = fill->events;
+	struct command_event event;
+	enum err err;
+	while ((err = command_event_next(&list, &event)) == ERR_OK)
+		if (!is_key(event.key) || version_id_is_none(event.place))
+			return false;
+	return err == ERR_END && fill->bucket != 0 && fill->watched != 0;
+}
+
+static bool is_expire(const struct command_expire *expire)
+{
+	struct bytes list = expire->items;
+	struct command_expire_item item;
+	size_t count = 0;
+	enum err err;
+	while ((err = command_expire_next(&list, &item)) == ERR_OK)
+		if (!is_key(item.key) || item.kind < EXPIRE_CURRENT || item.kind > EXPIRE_UPLOAD ||
+			++count > COMMAND_EXPIRE_MAX)
+			return false;
+	return err == ERR_END && count > 0 && expire->bucket != 0 && expire->watched != 0;
+}
+
 static bool is_object_update(const struct command_object_update *update)
 {
 	return is_key(update->key) && update->retention <= RETENTION_COMPLIANCE &&
@@ -330,6 +354,14 @@ bool command_is_valid(const struct command *command)
 		return is_name(command->task_put.name);
 	case COMMAND_SETTING_PUT:
 		return is_name(command->setting_put.name);
+	case COMMAND_BUCKET_WATCH:
+		return command->bucket_watch.bucket != 0;
+	case COMMAND_EVENT_FILL:
+		return is_event_fill(&command->event_fill);
+	case COMMAND_EVENT_DONE:
+		return command->event_done.bucket != 0;
+	case COMMAND_EXPIRE:
+		return is_expire(&command->expire);
 	default:
 		return true;
 	}

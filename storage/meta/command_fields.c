@@ -403,6 +403,50 @@ static const struct field task_put_list[] = {
 };
 static FIELDS(task_put_fields, struct command_task_put, task_put_list);
 
+static const struct field bucket_watch_list[] = {
+	FIELD(1, FIELD_U64, struct command_bucket_watch, bucket, 0),
+	FIELD(2, FIELD_U64, struct command_bucket_watch, watched, 0),
+	FIELD(3, FIELD_BOOL, struct command_bucket_watch, is_filled, 0),
+};
+static FIELDS(bucket_watch_fields, struct command_bucket_watch, bucket_watch_list);
+
+static const struct field event_list[] = {
+	FIELD_OF(1, FIELD_STRUCT, struct command_event, place, 0, &row_version_id_fields),
+	FIELD(2, FIELD_U64, struct command_event, time_ms, 0),
+	FIELD(3, FIELD_BYTES, struct command_event, key, ROW_KEY_LEN_MAX),
+};
+FIELDS(command_event_fields, struct command_event, event_list);
+
+static const struct field event_fill_list[] = {
+	FIELD(1, FIELD_U64, struct command_event_fill, bucket, 0),
+	FIELD(2, FIELD_U64, struct command_event_fill, watched, 0),
+	FIELD(3, FIELD_BYTES, struct command_event_fill, events, COMMAND_LEN_MAX),
+};
+static FIELDS(event_fill_fields, struct command_event_fill, event_fill_list);
+
+static const struct field event_done_list[] = {
+	FIELD(1, FIELD_U64, struct command_event_done, bucket, 0),
+	FIELD(2, FIELD_U64, struct command_event_done, watched, 0),
+	FIELD_OF(3, FIELD_STRUCT, struct command_event_done, place.at, 0, &row_version_id_fields),
+	FIELD(4, FIELD_U64, struct command_event_done, place.hash, 0),
+};
+static FIELDS(event_done_fields, struct command_event_done, event_done_list);
+
+static const struct field expire_item_list[] = {
+	FIELD(1, FIELD_U8, struct command_expire_item, kind, 0),
+	FIELD(2, FIELD_BYTES, struct command_expire_item, key, ROW_KEY_LEN_MAX),
+	FIELD_OF(3, FIELD_STRUCT, struct command_expire_item, version, 0, &row_version_id_fields),
+	FIELD(4, FIELD_U64, struct command_expire_item, due_ms, 0),
+};
+FIELDS(command_expire_item_fields, struct command_expire_item, expire_item_list);
+
+static const struct field expire_list[] = {
+	FIELD(1, FIELD_U64, struct command_expire, bucket, 0),
+	FIELD(2, FIELD_U64, struct command_expire, watched, 0),
+	FIELD(3, FIELD_BYTES, struct command_expire, items, COMMAND_LEN_MAX),
+};
+static FIELDS(expire_fields, struct command_expire, expire_list);
+
 const struct fields *const command_type_fields[COMMAND_TYPE_COUNT] = {
 	[COMMAND_NOOP] = &noop_fields,
 	[COMMAND_SESSION_OPEN] = &session_open_fields,
@@ -442,4 +486,8 @@ const struct fields *const command_type_fields[COMMAND_TYPE_COUNT] = {
 	[COMMAND_MOVE_EMPTIED] = &move_emptied_fields,
 	[COMMAND_SPAN_BEGIN] = &span_begin_fields,
 	[COMMAND_TASK_PUT] = &task_put_fields,
+	[COMMAND_BUCKET_WATCH] = &bucket_watch_fields,
+	[COMMAND_EVENT_FILL] = &event_fill_fields,
+	[COMMAND_EVENT_DONE] = &event_done_fields,
+	[COMMAND_EXPIRE] = &expire_fields,
 };

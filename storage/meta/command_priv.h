@@ -9,6 +9,8 @@ extern const struct fields command_extent_fields;
 extern const struct fields command_delete_fields;
 extern const struct fields command_shard_move_fields;
 extern const struct fields command_ring_move_fields;
+extern const struct fields command_event_fields;
+extern const struct fields command_expire_item_fields;
 extern const struct fields command_result_fields;
 extern const struct fields *const command_type_fields[COMMAND_TYPE_COUNT];
 

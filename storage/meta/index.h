@@ -343,6 +343,18 @@ struct index_upload {
 MUST_USE enum err index_upload_next(struct index_reader *reader, uint64_t bucket,
 	struct bytes prefix, struct bytes key, uint64_t upload, struct index_upload *ret_upload);
 
+/* The first event of a bucket behind another, or behind a zeroed one, of all. */
+struct index_event {
+	struct event_place place;
+	struct row_event row;
+};
+MUST_USE enum err index_event_next(struct index_reader *reader, uint64_t bucket,
+	const struct event_place *behind, struct index_event *ret_event);
+
+/* The first bucket, by id from that one on, that has events; it may be gone. */
+MUST_USE enum err index_event_bucket_next(
+	struct index_reader *reader, uint64_t from, uint64_t *ret_bucket);
+
 /* The first part of an upload with at least that number. */
 MUST_USE enum err index_part_next(struct index_reader *reader, uint64_t upload, uint16_t from,
 	uint16_t *ret_number, struct row_part *ret_part);

@@ -275,6 +275,40 @@ enum err index_task_find(struct index_reader *reader, struct bytes name, struct 
 	return ERR_OK;
 }
 
+#define EVENT_KEY_LEN (1 + 8 + 8 + 4 + 8)
+
+enum err index_event_next(struct index_reader *reader, uint64_t bucket,
+	const struct event_place *behind, struct index_event *ret_event)
+{
+	struct row_key key;
+	struct bytes found, value;
+	row_key_event(&key, bucket, behind);
+	row_key_u8(&key, 0); /* just behind it */
+	enum err err = index_seek(reader, &key, 1 + 8, &found, &value);
+	if (err == ERR_OK && found.len != EVENT_KEY_LEN)
+		err = ERR_CORRUPT;
+	if (err == ERR_OK)
+		err = row_event_decode(value, &ret_event->row);
+	if (err == ERR_OK)
+		ret_event->place = (struct event_place){
+			.at = {get_be64(found.data + 9), get_be32(found.data + 17)},
+			.hash = get_be64(found.data + 21)};
+	return err;
+}
+
+enum err index_event_bucket_next(struct index_reader *reader, uint64_t from, uint64_t *ret_bucket)
+{
+	struct row_key key;
+	struct bytes found, value;
+	row_key_id(&key, TABLE_EVENT, from);
+	enum err err = index_seek(reader, &key, 1, &found, &value);
+	if (err == ERR_OK && found.len != EVENT_KEY_LEN)
+		err = ERR_CORRUPT;
+	if (err == ERR_OK)
+		*ret_bucket = get_be64(found.data + 1);
+	return err;
+}
+
 enum err index_garbage_next(struct index_reader *reader, uint64_t log_index, uint8_t kind,
 	uint64_t id, struct index_garbage *ret_garbage)
 {

@@ -123,6 +123,14 @@ void row_key_overflow(struct row_key *key, struct version_id version)
 	append_u32(key, version.position);
 }
 
+void row_key_event(struct row_key *key, uint64_t bucket, const struct event_place *place)
+{
+	row_key_id(key, TABLE_EVENT, bucket);
+	row_key_u64(key, place->at.index);
+	append_u32(key, place->at.position);
+	row_key_u64(key, place->hash);
+}
+
 void row_key_pieces(struct row_key *key, uint64_t body, uint64_t end, uint16_t number)
 {
 	row_key_id(key, TABLE_PIECES, body);

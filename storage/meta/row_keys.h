@@ -23,6 +23,7 @@ enum row_table { /* numbers are kept on disk */
 	TABLE_NULL_VERSION =
 		0x21, /* bucket, S3 key → version id of a null version that is not newest */
 	TABLE_OVERFLOW = 0x22, /* version → row_overflow */
+	TABLE_EVENT = 0x23, /* bucket, event_place → row_event */
 	TABLE_BODY = 0x30, /* body → row_body */
 	TABLE_PIECES = 0x31, /* body, end offset of its last piece, number → row_pieces */
 	TABLE_INLINE = 0x32, /* body → its bytes */
@@ -80,6 +81,7 @@ void row_key_version(
 /* What all versions of an S3 key begin with. Table VERSION, NULL_VERSION or UPLOAD. */
 void row_key_object(
 	struct row_key *key, enum row_table table, uint64_t bucket, struct bytes s3_key);
+void row_key_event(struct row_key *key, uint64_t bucket, const struct event_place *place);
 void row_key_overflow(struct row_key *key, struct version_id version);
 void row_key_pieces(struct row_key *key, uint64_t body, uint64_t end, uint16_t number);
 void row_key_extent(struct row_key *key, uint16_t slot, struct extent_id extent);

@@ -43,6 +43,8 @@ static const struct field bucket_list[] = {
 	FIELD(7, FIELD_U64, struct row_bucket, quota_len, 0),
 	FIELD(8, FIELD_U64, struct row_bucket, change_count, 0),
 	FIELD(9, FIELD_U8, struct row_bucket, class, 0),
+	FIELD(10, FIELD_U64, struct row_bucket, watched, 0),
+	FIELD(11, FIELD_BOOL, struct row_bucket, is_watch_filled, 0),
 };
 static FIELDS(bucket_fields, struct row_bucket, bucket_list);
 
@@ -88,6 +90,12 @@ static const struct field overflow_list[] = {
 	FIELD(2, FIELD_BYTES, struct row_overflow, tags, ROW_TAGS_LEN_MAX),
 };
 static FIELDS(overflow_fields, struct row_overflow, overflow_list);
+
+static const struct field event_list[] = {
+	FIELD(1, FIELD_U64, struct row_event, time_ms, 0),
+	FIELD(2, FIELD_BYTES, struct row_event, key, ROW_KEY_LEN_MAX),
+};
+static FIELDS(event_fields, struct row_event, event_list);
 
 static const struct field body_list[] = {
 	FIELD(1, FIELD_U8, struct row_body, kind, 0),

@@ -127,6 +127,8 @@ struct row_bucket {
 	uint64_t quota_len; /* bytes of all versions; 0: none */
 	uint64_t change_count; /* raised by every change of the bucket's settings */
 	uint8_t class; /* storage class for objects that name none */
+	uint64_t watched; /* for which lifecycle rules events are kept; 0: none are */
+	bool is_watch_filled; /* what was there before has its events, too */
 };
 
 /* Exact, in the same command as what they count. */
@@ -189,6 +191,18 @@ struct row_version {
 	uint64_t retain_until_ms;
 	bool has_legal_hold;
 	bool had_legal_hold; /* it was set or lifted: S3 then says ON or OFF, and else nothing */
+};
+
+/* Something happened to a key of a watched bucket, storage/meta/apply_event.c: in the order of
+ * where in the log, and of a hash of the key, since a command may be about many keys. */
+struct event_place {
+	struct version_id at;
+	uint64_t hash;
+};
+
+struct row_event {
+	uint64_t time_ms;
+	struct bytes key;
 };
 
 /* What did not fit into the version row. */
@@ -510,6 +524,7 @@ struct row_drive_counts {
 	X(bucket_counts) \
 	X(version) \
 	X(overflow) \
+	X(event) \
 	X(body) \
 	X(extent) \
 	X(upload) \

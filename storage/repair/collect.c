@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "storage/repair/collect_priv.h"
+#include "storage/repair/duty.h"
 #include "storage/repair/places.h"
 #include "storage/shard/owed.h"
 
@@ -292,35 +293,23 @@ static void ask_missed(struct collector *collector)
 /* Looks at who is there: whether the queue is this node's, and whether nodes came or went (C5). */
 static enum err look_at_nodes(struct collector *collector, bool *ret_is_mine)
 {
-	struct peers *peers = collector->store->peers;
-	*ret_is_mine = true;
-	if (!peers)
-		return ERR_OK;
-	uint64_t sum = 0, from = 0, session;
-	struct row_session row;
-	enum err err;
-	while ((err = index_session_next(collector->reader, from, &session, &row)) == ERR_OK) {
-		sum += session;
-		from = session + 1;
-		struct peer_info info;
-		if (memcmp(&row.node, &peers->self, sizeof row.node) >= 0)
-			continue;
-		peer_info(peers, row.node, &info);
-		if (info.is_linked)
-			*ret_is_mine = false;
-	}
+	struct duty duty;
+	enum err err = duty_look(collector->store, &duty);
+	*ret_is_mine = duty.is_mine;
+	if (!collector->store->peers)
+		return err;
 	uint64_t index = atomic_load(&collector->store->store->census_index);
 	bool is_asked = index > collector->census_asked &&
 		index <= index_view_index(collector->reader);
-	if (is_asked || sum != collector->sessions_sum) {
+	if (is_asked || duty.sessions_sum != collector->sessions_sum) {
 		collector->census_due_ms = loop_now_ms(collector->store->loop) +
 			COLLECT_CENSUS_DELAY_MS;
 		collector->again_ms = 0;
 	}
 	if (is_asked)
 		collector->census_asked = index;
-	collector->sessions_sum = sum;
-	return err == ERR_NOT_FOUND ? ERR_OK : err;
+	collector->sessions_sum = duty.sessions_sum;
+	return err;
 }
 
 /* Takes the oldest garbage that no get can still want. ERR_BUSY: it is too early. */

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "storage/repair/duty.h"
 #include "storage/repair/spans.h"
 
 static_assert(MOVER_LANES * MOVER_BATCH + REPAIR_BATCH_SHARDS <= CREW_WRITTEN_MAX,
@@ -97,28 +98,6 @@ static void throttle_fired(struct timer *timer)
 
 /* --- looking ---------------------------------------------------------------------------------- */
 
-/* Is this the node with the lowest id of those which have a session and are linked? The sum is
- * another one when nodes came or went. */
-static enum err look_at_nodes(struct mender *mender, bool *ret_is_mine, uint64_t *ret_sum)
-{
-	struct peers *peers = mender->setup.store->peers;
-	uint64_t session, from = 0;
-	struct row_session row;
-	enum err err = ERR_NOT_FOUND;
-	*ret_is_mine = true;
-	*ret_sum = 0;
-	while (peers &&
-		(err = index_session_next(reader_of(mender), from, &session, &row)) == ERR_OK) {
-		struct peer_info info;
-		from = session + 1;
-		peer_info(peers, row.node, &info);
-		*ret_sum += info.is_linked ? 3 * session : session;
-		if (memcmp(&row.node, &peers->self, sizeof row.node) < 0 && info.is_linked)
-			*ret_is_mine = false;
-	}
-	return err == ERR_NOT_FOUND ? ERR_OK : err;
-}
-
 /* What moves are for: a drive that leaves, or one that came. */
 static enum err name_moves(struct mender *mender)
 {
@@ -185,8 +164,10 @@ static enum err look_at_tasks(struct mender *mender)
 /* What is not there now may be when nodes came or went. */
 static void look_under_view(struct mender *mender, uint64_t applied)
 {
-	uint64_t sum;
-	enum err err = look_at_nodes(mender, &mender->is_responsible, &sum);
+	struct duty duty;
+	enum err err = duty_look(mender->setup.store, &duty);
+	uint64_t sum = duty.links_sum;
+	mender->is_responsible = duty.is_mine;
 	if (err == ERR_OK && applied == mender->applied && sum == mender->nodes_sum &&
 		(mender->book.is_read || !mender->is_responsible))
 		return;

@@ -374,6 +374,9 @@ static void audit_row(struct audit *audit, struct bytes key, struct bytes value)
 	case TABLE_LEFTOVER:
 		audit_leftover(audit, key);
 		break;
+	case TABLE_EVENT:
+		ck_assert_ok(row_event_decode(value, &(struct row_event){0}));
+		break;
 	case TABLE_OVERFLOW:
 	case TABLE_NULL_VERSION:
 		audit_key(audit, key);
