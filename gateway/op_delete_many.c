@@ -265,7 +265,8 @@ static void advance(struct request *request)
 		if (!request_proposal_has_result(request))
 			return;
 		const struct command_result *result = &request->proposal.result;
-		if (result->code != COMMAND_OK) {
+		/* What became of a single key is also the code of the command. */
+		if (result->code != COMMAND_OK && result->count != op->batch_count) {
 			request_fail_command(request, result);
 			return;
 		}

@@ -3,12 +3,19 @@
 
 static void send_piece(struct request *request, struct request_stream *stream)
 {
-	struct http_header type = {bytes_of("content-type"), bytes_of("application/xml")};
+	struct http_header list[REQUEST_HEADERS_MAX];
 	struct text_out *out = &request->out;
 
-	if (!request->has_begun)
+	if (!request->has_begun) {
+		size_t count = stream->header_count;
+		assert(count < REQUEST_HEADERS_MAX);
+		for (size_t i = 0; i < count; i++)
+			list[i] = stream->headers[i];
+		list[count++] = (struct http_header){
+			bytes_of("content-type"), bytes_of("application/xml")};
 		request_begin(
-			request, 200, &type, 1, stream->is_done, stream->is_done ? out->len : 0);
+			request, 200, list, count, stream->is_done, stream->is_done ? out->len : 0);
+	}
 	request_send(request, out->buf, out->len, stream->is_done);
 }
 
@@ -38,11 +45,19 @@ static void advance(struct request *request)
 		send_piece(request, stream);
 }
 
-void request_stream_start(struct request *request, struct request_stream *stream,
-	enum err (*fill)(struct request *request, bool *ret_is_done))
+void request_stream_start_with(struct request *request, struct request_stream *stream,
+	enum err (*fill)(struct request *request, bool *ret_is_done),
+	const struct http_header *headers, size_t header_count)
 {
-	*stream = (struct request_stream){.fill = fill};
+	*stream = (struct request_stream){
+		.fill = fill, .headers = headers, .header_count = header_count};
 	request->stream = stream;
 	request->advance = advance;
 	advance(request);
+}
+
+void request_stream_start(struct request *request, struct request_stream *stream,
+	enum err (*fill)(struct request *request, bool *ret_is_done))
+{
+	request_stream_start_with(request, stream, fill, NULL, 0);
 }

@@ -12,6 +12,9 @@
  * enough; *ret_is_done says that the answer is complete. Nothing is sent while it runs (Q6). */
 struct request_stream {
 	enum err (*fill)(struct request *request, bool *ret_is_done);
+	const struct http_header
+		*headers; /* more of them for the head; borrowed until it is sent */
+	size_t header_count;
 	bool is_done;
 };
 
@@ -20,5 +23,10 @@ struct request_stream {
  */
 void request_stream_start(struct request *request, struct request_stream *stream,
 	enum err (*fill)(struct request *request, bool *ret_is_done));
+
+/* The same with headers, fewer than REQUEST_HEADERS_MAX. */
+void request_stream_start_with(struct request *request, struct request_stream *stream,
+	enum err (*fill)(struct request *request, bool *ret_is_done),
+	const struct http_header *headers, size_t header_count);
 
 #endif

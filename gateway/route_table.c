@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/op_attributes.h"
 #include "gateway/op_bucket.h"
 #include "gateway/op_bucket_config.h"
 #include "gateway/op_bucket_lock.h"
@@ -231,8 +232,8 @@ const struct route route_table[] = {
 	SERVED("DeleteObjects", "DeleteObject", POST, BUCKET, .params = {"delete"},
 		.body = ROUTE_BODY_XML, .flags = CHECKED | ROUTE_FREES,
 		.start = op_delete_many_start),
-	REFUSED("GetObjectAttributes", "GetObjectAttributes", GET, OBJECT, .params = {"attributes"},
-		.flags = LOOK),
+	SERVED("GetObjectAttributes", "GetObjectAttributes", GET, OBJECT, .params = {"attributes"},
+		.flags = LOOK, .start = op_attributes_get),
 	STUB("GetObjectAcl", "GetObjectAcl", GET, OBJECT, .params = {"acl"}, .flags = LOOK,
 		.start = op_stub_object_acl, .note = "the owner has FULL_CONTROL, always"),
 	STUB("PutObjectAcl", "PutObjectAcl", PUT, OBJECT, .params = {"acl"}, .body = ROUTE_BODY_XML,

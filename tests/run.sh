@@ -14,6 +14,7 @@
 #   quick     the tests of ninja check, in all variants: read from their stamps, not run again
 #   framing   ten thousand connections to the HTTP layer alone
 #   boto      boto3, all of S3 that is there
+#   versions  boto3, versions and locks, on three nodes
 #   hostile   broken and malicious requests
 #   aws, s3cmd, rclone, restic, registry
 #             clients, over HTTP and TLS, on one drive, on four of which one is lost, and on three
@@ -95,6 +96,7 @@ histories  1200 shared tests/crash/histories.py $release
 rclone     1200 shared tests/s3/clients.py $release rclone
 census      600 shared tests/crash/census.py --test $release
 cluster_cli 600 shared tests/s3/cluster_cli.py $release
+versions    600 shared tests/s3/boto_cluster.py $release
 profile_grows 600 shared tests/s3/profile_grows.py $release
 "
 parts=${*:-$(awk '{ print $1 }' <<<"$table")}

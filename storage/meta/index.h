@@ -282,6 +282,11 @@ struct index_part {
 MUST_USE enum err index_body_part(
 	struct index_reader *reader, uint64_t body, uint32_t part, struct index_part *ret_part);
 
+/* The next parts in order, at most cap of them: those with a greater number than that one. Fewer:
+ * there are no more. */
+MUST_USE enum err index_body_parts_after(struct index_reader *reader, uint64_t body,
+	uint16_t number, struct index_part *parts, size_t cap, size_t *ret_count);
+
 /* --- versions in order: LIST
  * -------------------------------------------------------------------------- A cursor over all
  * versions of a bucket, by key, then newest first. One cursor of any kind moves in a view at a

@@ -167,3 +167,37 @@ enum err index_body_part(
 		row_key_u8(&key, 0); /* just behind it */
 	}
 }
+
+enum err index_body_parts_after(struct index_reader *reader, uint64_t body, uint16_t number,
+	struct index_part *parts, size_t cap, size_t *ret_count)
+{
+	struct row_key key;
+	struct bytes found, value;
+	uint64_t offset = 0;
+	size_t count = 0;
+	row_key_id(&key, TABLE_PIECES, body);
+	while (count < cap) {
+		struct row_pieces pieces;
+		struct row_piece piece;
+		enum err err = index_seek(reader, &key, 1 + 8, &found, &value);
+		if (err == ERR_NOT_FOUND)
+			break;
+		if (err == ERR_OK)
+			err = row_pieces_decode(value, &pieces);
+		if (err != ERR_OK)
+			return err;
+		while (count < cap && (err = row_piece_next(&pieces, &piece)) == ERR_OK) {
+			if (piece.part > number)
+				parts[count++] = (struct index_part){
+					offset, piece.len, piece.part, piece.body};
+			offset += piece.len;
+		}
+		if (err != ERR_OK && err != ERR_END)
+			return err;
+		row_key_begin(&key, TABLE_PIECES);
+		row_key_bytes_append(&key, bytes_from(found, 1));
+		row_key_u8(&key, 0); /* just behind it */
+	}
+	*ret_count = count;
+	return ERR_OK;
+}

@@ -4,9 +4,9 @@
 
 usage: boto.py BUILD [WORD]...        only cases whose name has one of the words
 
-The cases are the functions of boto_objects, boto_multipart, boto_checksums, boto_buckets and boto_versions
-that are marked @case; each has a bucket of its own. They name what S3 does, and where the row of the edge
-tables of docs is behind it.
+The cases are the functions of boto_objects, boto_multipart, boto_checksums, boto_buckets, boto_versions
+and boto_lock that are marked @case; each has a bucket of its own. They name what S3 does, and where
+the row of the edge tables of docs is behind it.
 """
 import os
 import sys
@@ -18,6 +18,7 @@ from botocore.config import Config
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import boto_buckets
 import boto_checksums
+import boto_lock
 import boto_multipart
 import boto_objects
 import boto_versions
@@ -52,7 +53,7 @@ class Client:
 
 def main():
     build, words = sys.argv[1], sys.argv[2:]
-    modules = (boto_objects, boto_multipart, boto_checksums, boto_buckets, boto_versions)
+    modules = (boto_objects, boto_multipart, boto_checksums, boto_buckets, boto_versions, boto_lock)
     functions = [function for module in modules for function in module.case.functions]
     failed = passed = 0
     with tempfile.TemporaryDirectory(prefix="boto-") as parent, Node(build, parent) as node:
