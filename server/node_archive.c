@@ -49,6 +49,11 @@ enum err node_open_archive(struct node *node)
 	return setup.home_count > 0 ? index_archive_new(&setup, &node->archive) : ERR_OK;
 }
 
+enum err node_archive_lend(struct node *node, const struct archive_home *home)
+{
+	return node->archive ? index_archive_add(node->archive, home, wanted_copies(node)) : ERR_OK;
+}
+
 /* --- what is said of it ----------------------------------------------------------------------- */
 
 static int64_t age_ms(const struct node *node, const struct index_archive_status *status)

@@ -224,6 +224,7 @@ enum err node_add_drive(struct node *node, const char *path, enum drive_class cl
 		return err;
 	}
 	*ret_number = node->drives[index].number;
+	node_lend_drive(node, &node->drives[index]);
 	err = keep_added(node, 0);
 	if (err)
 		return node_refuse(message, err,

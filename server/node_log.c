@@ -4,6 +4,7 @@
  * Drives on file systems of their own, two or more, each have a copy of the log, of the index and
  * of who the node is; else all of it is in the state directory alone. A member of a cluster has
  * the others for that; one whose log was mirrored when it was alone goes on with that. */
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,12 @@
 
 /* --- homes ------------------------------------------------------------------------------------ */
 
+/* One copy on each file system, or on each drive, as the configuration says. */
+static uint64_t domain_of(const struct node *node, const struct node_drive *drive, dev_t device)
+{
+	return node->config->log_copies > 0 ? (uint64_t)(drive - node->drives) : device;
+}
+
 /* The drives that can be read, behind the state directory. What is wrong with the others is told
  * when they are opened. */
 static void find_homes(struct node *node)
@@ -35,10 +42,9 @@ static void find_homes(struct node *node)
 			drive_identify(drive->disk.disk, &identity) != ERR_OK ||
 			!id_is_equal(identity.cluster, node->identity.cluster))
 			continue;
-		bool is_forced = node->config->log_copies > 0;
 		node->homes[node->home_count++] = (struct log_home){.disk = drive->disk.disk,
 			.id = identity.drive,
-			.domain = is_forced ? i : st.st_dev};
+			.domain = domain_of(node, drive, st.st_dev)};
 	}
 }
 static_assert(STORE_DRIVES_MAX + 1 <= LOG_HOMES_MAX, "every drive is a home");
@@ -118,15 +124,33 @@ static enum err open_mirror(struct node *node, char *message)
 }
 
 /* What brings the node back without its state directory. */
-static void copy_identity(struct node *node)
+static void copy_identity(struct node *node, const struct node_drive *drive)
 {
 	char message[IDENTITY_MESSAGE_LEN];
-	for (unsigned i = 0; i < node->drive_count; i++) {
-		const struct node_drive *drive = &node->drives[i];
-		if (drive->disk.disk &&
-			identity_copy(node->config->state_dir, drive->path, message) != ERR_OK)
-			trace_event(node->trace, TRACE_WARNING, 0, "identity: %s", message);
+	if (drive->disk.disk &&
+		identity_copy(node->config->state_dir, drive->path, message) != ERR_OK)
+		trace_event(node->trace, TRACE_WARNING, 0, "identity: %s", message);
+}
+
+void node_lend_drive(struct node *node, const struct node_drive *drive)
+{
+	struct stat st;
+	struct id id = drive_identity(drive->drive)->drive;
+	enum err err = stat(drive->path, &st) == 0 ? ERR_OK : err_from_errno(errno);
+	copy_identity(node, drive);
+	if (!err && node->mirror) {
+		struct log_home home = {.disk = drive->disk.disk,
+			.id = id,
+			.domain = domain_of(node, drive, st.st_dev)};
+		err = log_mirror_add(node->mirror, &home, wanted_copies(node));
 	}
+	if (!err)
+		err = node_archive_lend(
+			node, &(struct archive_home){.disk = drive->disk.disk, .drive = id});
+	if (err)
+		trace_event(node->trace, TRACE_WARNING, 0,
+			"drive %s gets no copy of log and archive before the next start: %s",
+			drive->path, err_text(err));
 }
 
 /* The log of one of several members. The first of a cluster goes on with the log that it had alone.
@@ -206,7 +230,8 @@ enum err node_open_log(struct node *node, char *message)
 		return node_refuse(message, err, "the log in %.300s/log: %s",
 			node->mirror ? node->drives[0].path : node->config->state_dir,
 			err_text(err));
-	copy_identity(node);
+	for (unsigned i = 0; i < node->drive_count; i++)
+		copy_identity(node, &node->drives[i]);
 	return ERR_OK;
 }
 

@@ -47,8 +47,13 @@ void node_close_services(struct node *node);
 MUST_USE enum err node_open_log(struct node *node, char *message);
 MUST_USE enum err node_open_map(struct node *node, const char *path, char *message);
 
+/* Gives a drive that was added while the node runs what the others have: who the node is, and where
+ * they do, copies of the log and of the archive. In the control thread. */
+void node_lend_drive(struct node *node, const struct node_drive *drive);
+
 /* node_archive.c: the archive of the index, when its map is open. */
 MUST_USE enum err node_open_archive(struct node *node);
+MUST_USE enum err node_archive_lend(struct node *node, const struct archive_home *home);
 
 /* What is wrong with it, in a few words; false: nothing. */
 bool node_archive_trouble(const struct node *node, char *text, size_t cap);

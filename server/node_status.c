@@ -93,7 +93,7 @@ static json_t *log_json(const struct node *node)
 	if (node->mirror)
 		log_mirror_status(node->mirror, &log);
 	for (unsigned i = 0; i < log.in_sync; i++)
-		json_array_append_new(homes, json_string(node->homes[log.homes[i]].disk->path));
+		json_array_append_new(homes, json_string(log.disks[i]->path));
 	return json_pack("{s:I, s:i, s:i, s:I, s:I, s:o}", "set", (json_int_t)log.set, "wanted",
 		(int)log.wanted, "in_sync", (int)log.in_sync, "dropped", (json_int_t)log.dropped,
 		"joined", (json_int_t)log.joined, "places", homes);

@@ -53,40 +53,12 @@ struct index_archive {
 
 	pthread_mutex_t lock;
 	struct index_archive_status status;
+	unsigned offered_count, offered_copies; /* homes, with those that nobody uses yet */
 };
 
 static bool is_canceled(struct index_archive *archive)
 {
 	return atomic_load(&archive->is_canceled);
-}
-
-static enum err read_sequence(struct kv_reader *reader, uint64_t *ret_sequence)
-{
-	static const uint8_t applied_key[] = {INDEX_APPLIED_KEY};
-	struct bytes value;
-	enum err err = kv_get(reader, bytes_make(applied_key, sizeof applied_key), &value);
-	if (err == ERR_OK && value.len != 8)
-		err = ERR_CORRUPT;
-	if (err == ERR_OK)
-		*ret_sequence = get_le64(value.data);
-	else if (err == ERR_NOT_FOUND)
-		*ret_sequence = 0;
-	return err == ERR_NOT_FOUND ? ERR_OK : err;
-}
-
-static enum err look_at_kv(struct kv *kv, uint64_t *ret_sequence)
-{
-	struct kv_reader *reader;
-	enum err err = kv_reader_open(kv, &reader);
-	if (err != ERR_OK)
-		return err;
-	err = kv_reader_begin(reader);
-	if (err == ERR_OK) {
-		err = read_sequence(reader, ret_sequence);
-		kv_reader_end(reader);
-	}
-	kv_reader_close(reader);
-	return err;
 }
 
 /* --- on the worker: what is told -------------------------------------------------------------- */
@@ -139,11 +111,7 @@ static enum err write_chunk(struct index_archive *archive, const struct archive_
 		.rows = chunk->rows,
 		.body = bytes_make(chunk->bytes, chunk->len)};
 	if (chunk->kind == ARCHIVE_COMMIT) {
-		put_le64(body, chunk->before);
-		put_le64(body + 8, chunk->sequence);
-		put_le64(body + 16, clock_wall_ms(archive->setup.clock));
-		put_le64(body + 24, chunk->session);
-		put_le64(body + 32, chunk->counter);
+		archive_commit_encode(chunk, clock_wall_ms(archive->setup.clock), body);
 		frame.body = bytes_make(body, sizeof body);
 	}
 	archive->log_len += chunk->len;
@@ -230,14 +198,6 @@ static void look_at_home(struct index_archive *archive, unsigned home, struct ad
 	archive_list_free(&list);
 }
 
-static bool is_same(const struct adopted *a, const struct adopted *b)
-{
-	return a->generation == b->generation && a->top_log == b->top_log &&
-		a->chain.sequence == b->chain.sequence &&
-		a->chain.end_offset == b->chain.end_offset &&
-		a->chain.end_number == b->chain.end_number && !a->chain.is_broken;
-}
-
 /* Goes on with the newest archive, on the drives that have all of it. One that is ahead of the log
  * is marked as ended, where it is. */
 static void adopt(struct index_archive *archive)
@@ -254,7 +214,8 @@ static void adopt(struct index_archive *archive)
 	if (!best->generation)
 		return;
 	for (unsigned i = 0; i < archive->setup.home_count; i++)
-		if (found[i].generation && is_same(&found[i], best))
+		if (found[i].generation == best->generation && found[i].top_log == best->top_log &&
+			archive_chain_is_same(&found[i].chain, &best->chain))
 			err_ignore(archive_log_continue(&archive->files, i, best->top_log,
 				&best->chain)); /* then without this one */
 	archive->files.complete = best->generation;
@@ -306,7 +267,7 @@ static void begin_copy(struct index_archive *archive)
 	archive->rows = malloc(ARCHIVE_ROWS_LEN_MAX);
 	enum err err = archive->rows ? ERR_OK : ERR_NO_MEMORY;
 	if (err == ERR_OK)
-		err = look_at_kv(archive->setup.kv, &base);
+		err = archive_look_at_kv(archive->setup.kv, &base);
 	archive->copy_chain = base;
 	if (err == ERR_OK)
 		err = archive_files_begin(&archive->files, base);
@@ -378,7 +339,7 @@ static void step_copy(struct index_archive *archive)
 	if (err == ERR_OK) {
 		err = kv_reader_begin(reader);
 		if (err == ERR_OK) {
-			err = read_sequence(reader, &sequence);
+			err = archive_read_sequence(reader, &sequence);
 			if (err == ERR_OK)
 				err = copy_rows(archive, reader, &is_over);
 			kv_reader_end(reader);
@@ -437,10 +398,30 @@ static void work_run(struct work *work)
 
 /* --- on the loop ------------------------------------------------------------------------------ */
 
+static unsigned wanted(const struct index_archive_setup *setup)
+{
+	return setup->copies < setup->home_count ? setup->copies : setup->home_count;
+}
+
+/* Drives that were added; not while the worker runs. */
+static void take_offers(struct index_archive *archive)
+{
+	struct index_archive_setup *setup = &archive->setup;
+	pthread_mutex_lock(&archive->lock);
+	if (setup->home_count < archive->offered_count) {
+		setup->home_count = archive->offered_count;
+		setup->copies = archive->offered_copies;
+		archive->status.wanted = setup->copies < setup->home_count ? setup->copies
+									   : setup->home_count;
+	}
+	pthread_mutex_unlock(&archive->lock);
+}
+
 static void advance(struct index_archive *archive)
 {
 	if (!archive->has_started || archive->is_running || is_canceled(archive))
 		return;
+	take_offers(archive);
 	uint64_t now_ms = loop_now_ms(archive->setup.loop), next_ms = UINT64_MAX;
 	bool is_woken = atomic_exchange(&archive->is_woken, false) || !archive->has_adopted;
 	bool is_begin_due = is_due(archive);
@@ -505,13 +486,17 @@ static void cancel_run(struct task *task)
 	timer_cancel(archive->setup.loop, &archive->timer);
 }
 
-/* On the committing thread. Before the start everything stays in the queue. */
-static void tap_wakes(struct archive_tap *tap)
+static void wake(struct index_archive *archive)
 {
-	struct index_archive *archive = CONTAINER_OF(tap, struct index_archive, tap);
 	atomic_store(&archive->is_woken, true);
 	if (atomic_load(&archive->may_post) && !atomic_exchange(&archive->is_wake_posted, true))
 		loop_post(archive->setup.loop, &archive->wake_task);
+}
+
+/* On the committing thread. Before the start everything stays in the queue. */
+static void tap_wakes(struct archive_tap *tap)
+{
+	wake(CONTAINER_OF(tap, struct index_archive, tap));
 }
 
 /* --- opening and closing ---------------------------------------------------------------------- */
@@ -530,7 +515,7 @@ enum err index_archive_new(
 		archive->setup.interval_ms = ARCHIVE_INTERVAL_MS_DEFAULT;
 	archive->files.setup = &archive->setup;
 	archive->files.frame = malloc(archive_frame_cap());
-	enum err err = archive->files.frame ? look_at_kv(setup->kv, &archive->opened)
+	enum err err = archive->files.frame ? archive_look_at_kv(setup->kv, &archive->opened)
 					    : ERR_NO_MEMORY;
 	if (err != ERR_OK) {
 		free(archive->files.frame);
@@ -539,8 +524,8 @@ enum err index_archive_new(
 	}
 	archive_tap_init(&archive->tap, setup->kv, archive->opened, tap_wakes);
 	pthread_mutex_init(&archive->lock, NULL);
-	archive->status.wanted = setup->copies < setup->home_count ? setup->copies
-								   : setup->home_count;
+	archive->offered_count = setup->home_count;
+	archive->status.wanted = wanted(setup);
 	archive->start_task.run = start_run;
 	archive->wake_task.run = wake_run;
 	archive->cancel_task.run = cancel_run;
@@ -565,6 +550,22 @@ void index_archive_start(struct index_archive *archive)
 	assert(archive->magic == ARCHIVE_MAGIC && !atomic_load(&archive->may_post));
 	atomic_store(&archive->may_post, true);
 	loop_post(archive->setup.loop, &archive->start_task);
+}
+
+enum err index_archive_add(
+	struct index_archive *archive, const struct archive_home *home, unsigned copies)
+{
+	assert(copies <= ARCHIVE_COPIES_MAX);
+	pthread_mutex_lock(&archive->lock);
+	bool has_room = archive->offered_count < ARCHIVE_HOMES_MAX;
+	if (has_room) { /* nobody looks behind home_count */
+		archive->setup.homes[archive->offered_count++] = *home;
+		archive->offered_copies = copies;
+	}
+	pthread_mutex_unlock(&archive->lock);
+	if (has_room)
+		wake(archive);
+	return has_room ? ERR_OK : ERR_LIMIT;
 }
 
 void index_archive_cancel(struct index_archive *archive)

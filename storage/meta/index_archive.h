@@ -110,6 +110,11 @@ void index_archive_attach(struct index_archive *archive, const struct index *ind
 /* Any thread, once, when the loops run. */
 void index_archive_start(struct index_archive *archive);
 
+/* Lends one more drive, that was added, and says how many are to have the archive now. Any thread,
+ * one at a time, after the start. Errors: ERR_LIMIT, there are ARCHIVE_HOMES_MAX. */
+MUST_USE enum err index_archive_add(
+	struct index_archive *archive, const struct archive_home *home, unsigned copies);
+
 /* Ends soon what takes long; what is committed later waits for index_archive_free(). Any thread,
  * while the loops run. */
 void index_archive_cancel(struct index_archive *archive);

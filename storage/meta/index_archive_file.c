@@ -7,6 +7,7 @@
 #include <zstd.h>
 
 #include "storage/meta/index_archive_priv.h"
+#include "storage/meta/index_priv.h"
 #include "storage/small_file.h"
 
 #define NEWEST_NAME ARCHIVE_DIR "/newest"
@@ -412,4 +413,41 @@ void archive_list_free(struct archive_list *list)
 	free(list->fulls);
 	free(list->logs);
 	*list = (struct archive_list){0};
+}
+
+/* --- states ----------------------------------------------------------------------------------- */
+
+enum err archive_read_sequence(struct kv_reader *reader, uint64_t *ret_sequence)
+{
+	static const uint8_t applied_key[] = {INDEX_APPLIED_KEY};
+	struct bytes value;
+	enum err err = kv_get(reader, bytes_make(applied_key, sizeof applied_key), &value);
+	if (err == ERR_OK && value.len != 8)
+		err = ERR_CORRUPT;
+	if (err == ERR_OK)
+		*ret_sequence = get_le64(value.data);
+	else if (err == ERR_NOT_FOUND)
+		*ret_sequence = 0;
+	return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err archive_look_at_kv(struct kv *kv, uint64_t *ret_sequence)
+{
+	struct kv_reader *reader;
+	enum err err = kv_reader_open(kv, &reader);
+	if (err != ERR_OK)
+		return err;
+	err = kv_reader_begin(reader);
+	if (err == ERR_OK) {
+		err = archive_read_sequence(reader, ret_sequence);
+		kv_reader_end(reader);
+	}
+	kv_reader_close(reader);
+	return err;
+}
+
+bool archive_chain_is_same(const struct archive_chain *a, const struct archive_chain *b)
+{
+	return a->sequence == b->sequence && a->end_offset == b->end_offset &&
+		a->end_number == b->end_number && !a->is_broken;
 }

@@ -97,6 +97,13 @@ struct archive_chain {
 	struct id node;
 };
 
+/* Do both end at the same place, with nothing behind it? */
+bool archive_chain_is_same(const struct archive_chain *a, const struct archive_chain *b);
+
+/* The sequence of the state that the kv is in; 0: it is empty. Errors: ERR_CORRUPT; of the kv. */
+MUST_USE enum err archive_read_sequence(struct kv_reader *reader, uint64_t *ret_sequence);
+MUST_USE enum err archive_look_at_kv(struct kv *kv, uint64_t *ret_sequence);
+
 /* Goes through a log from chain->sequence on. take() gets the rows of commits that are ahead of it,
  * each row whole commits at a time; NULL: they are passed over. Errors: as archive_reader_open();
  * of take(). */
@@ -145,6 +152,9 @@ struct archive_chunk {
 	size_t len;
 	uint8_t bytes[];
 };
+
+/* The body of a COMMIT, ARCHIVE_COMMIT_LEN bytes. */
+void archive_commit_encode(const struct archive_chunk *chunk, int64_t time_ms, uint8_t *body);
 
 /* What the committing thread writes to, and what it leaves for the worker. */
 struct archive_tap {

@@ -53,6 +53,15 @@ static void give_up(struct archive_tap *tap)
 	tap->is_recording = false;
 }
 
+void archive_commit_encode(const struct archive_chunk *chunk, int64_t time_ms, uint8_t *body)
+{
+	put_le64(body, chunk->before);
+	put_le64(body + 8, chunk->sequence);
+	put_le64(body + 16, (uint64_t)time_ms);
+	put_le64(body + 24, chunk->session);
+	put_le64(body + 32, chunk->counter);
+}
+
 struct archive_chunk *archive_tap_take(struct archive_tap *tap)
 {
 	pthread_mutex_lock(&tap->lock);

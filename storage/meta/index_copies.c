@@ -73,7 +73,7 @@ static void make(struct index_copies *copies)
 	copies->count = status.in_sync;
 	for (unsigned i = 0; i < status.in_sync; i++) {
 		copies->homes[i] = status.homes[i];
-		copies->disks[i] = copies->setup.homes[status.homes[i]].disk;
+		copies->disks[i] = status.disks[i];
 	}
 	if (copies->count == 0)
 		return;
@@ -118,7 +118,7 @@ void index_copies_init(struct index_copies *copies, const struct index_copies_se
 	for (unsigned i = 0; i < status.in_sync; i++) {
 		unsigned home = status.homes[i];
 		uint64_t copied;
-		if (index_copy_peek(setup->homes[home].disk, setup->node, &copied) == ERR_OK)
+		if (index_copy_peek(status.disks[i], setup->node, &copied) == ERR_OK)
 			atomic_store(&copies->copied[home], copied);
 	}
 }
@@ -136,8 +136,7 @@ static unsigned find_newest(const struct index_copies_setup *setup, uint64_t log
 	for (unsigned i = 0; i < status.in_sync; i++) {
 		unsigned home = status.homes[i];
 		uint64_t copied;
-		if (tried[home] ||
-			index_copy_peek(setup->homes[home].disk, setup->node, &copied) != ERR_OK)
+		if (tried[home] || index_copy_peek(status.disks[i], setup->node, &copied) != ERR_OK)
 			continue;
 		if (copied + 1 < log_first || copied >= log_end || copied < best)
 			continue;

@@ -233,18 +233,10 @@ static enum err renew_set(struct log_mirror *mirror)
 	return err;
 }
 
-void mirror_change_run(struct work *work)
-{
-	struct log_mirror *mirror = CONTAINER_OF(work, struct log_mirror, change);
-	mirror->change_err = renew_set(mirror);
-}
-
-/* --- opening ---------------------------------------------------------------------------------- */
-
 /* A drive that another process uses is not ours now. The state directory has a lock of its own. */
-static void lock_homes(struct log_mirror *mirror)
+static void lock_homes(struct log_mirror *mirror, unsigned from)
 {
-	for (unsigned i = 0; i < mirror->setup.home_count; i++) {
+	for (unsigned i = from; i < mirror->setup.home_count; i++) {
 		const struct log_home *home = &mirror->setup.homes[i];
 		if (!is_drive(home))
 			continue;
@@ -257,6 +249,27 @@ static void lock_homes(struct log_mirror *mirror)
 			err_text(err));
 	}
 }
+
+/* Homes that were added since. */
+static void take_offers(struct log_mirror *mirror)
+{
+	unsigned count = mirror->setup.home_count;
+	pthread_mutex_lock(&mirror->lock);
+	mirror->setup.home_count = atomic_load(&mirror->offered_count);
+	if (mirror->setup.home_count > count)
+		mirror->setup.copies = mirror->offered_copies;
+	pthread_mutex_unlock(&mirror->lock);
+	lock_homes(mirror, count);
+}
+
+void mirror_change_run(struct work *work)
+{
+	struct log_mirror *mirror = CONTAINER_OF(work, struct log_mirror, change);
+	take_offers(mirror);
+	mirror->change_err = renew_set(mirror);
+}
+
+/* --- opening ---------------------------------------------------------------------------------- */
 
 /* What the homes say. One that cannot be read is lost, one of another node is let alone. */
 static enum err read_sets(struct log_mirror *mirror, struct log_set_found *found)
@@ -295,7 +308,7 @@ static enum err find_slots(struct log_mirror *mirror, struct log_mirror_found *r
 	struct log_set_found found[LOG_HOMES_MAX];
 	bool rules[LOG_HOMES_MAX];
 	const struct log_mirror_setup *setup = &mirror->setup;
-	lock_homes(mirror);
+	lock_homes(mirror, 0);
 	enum err err = read_sets(mirror, found);
 	if (err != ERR_OK)
 		return err;
@@ -380,6 +393,7 @@ enum err log_mirror_open(const struct log_mirror_setup *setup, struct log_mirror
 	*ret_found = (struct log_mirror_found){0};
 	mirror->magic = MIRROR_MAGIC;
 	mirror->setup = *setup;
+	atomic_init(&mirror->offered_count, setup->home_count);
 	if (setup->answer_ms == 0)
 		mirror->setup.answer_ms = ANSWER_MS_DEFAULT;
 	pthread_mutex_init(&mirror->lock, NULL);
@@ -422,6 +436,26 @@ void log_mirror_close(struct log_mirror *mirror)
 	free(mirror);
 }
 
+enum err log_mirror_add(struct log_mirror *mirror, const struct log_home *home, unsigned copies)
+{
+	assert(is_drive(home) && copies > 0 && copies <= LOG_COPIES_MAX);
+	unsigned count = atomic_load(&mirror->offered_count);
+	if (count == LOG_HOMES_MAX)
+		return ERR_LIMIT;
+	pthread_mutex_lock(&mirror->lock);
+	mirror->setup.homes[count] = *home; /* nobody looks behind home_count */
+	mirror->offered_copies = copies;
+	atomic_store(&mirror->offered_count, count + 1);
+	pthread_mutex_unlock(&mirror->lock);
+	return ERR_OK;
+}
+
+static void add_home(struct log_mirror_status *status, const struct log_slot *slot)
+{
+	status->homes[status->in_sync] = slot->home;
+	status->disks[status->in_sync++] = slot->mirror->setup.homes[slot->home].disk;
+}
+
 void log_mirror_status(struct log_mirror *mirror, struct log_mirror_status *ret_status)
 {
 	pthread_mutex_lock(&mirror->lock);
@@ -431,6 +465,6 @@ void log_mirror_status(struct log_mirror *mirror, struct log_mirror_status *ret_
 		.joined = mirror->joined};
 	for (unsigned i = 0; i < mirror->slot_count; i++)
 		if (mirror_slot_is_in(mirror, i))
-			ret_status->homes[ret_status->in_sync++] = mirror->slots[i].home;
+			add_home(ret_status, &mirror->slots[i]);
 	pthread_mutex_unlock(&mirror->lock);
 }

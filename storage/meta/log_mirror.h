@@ -66,13 +66,20 @@ MUST_USE enum err log_mirror_heal(struct log_mirror *mirror, uint64_t *ret_heale
 /* Frees; the log is closed. Blocks; after the loops have stopped, or when nothing is in flight. */
 void log_mirror_close(struct log_mirror *mirror);
 
+/* Lends one more home: a drive that was added. With the next write it is one of those that copies
+ * can be on, and as many copies are wanted as this says: that write waits until they are made (M3).
+ * Any thread, one at a time. Errors: ERR_LIMIT, there are LOG_HOMES_MAX. */
+MUST_USE enum err log_mirror_add(
+	struct log_mirror *mirror, const struct log_home *home, unsigned copies);
+
 /* The disk that is to be the log's, for its segments and its state file. */
 struct disk *log_mirror_disk(struct log_mirror *mirror);
 
 struct log_mirror_status {
 	uint64_t set; /* number */
 	unsigned wanted, in_sync;
-	unsigned homes[LOG_COPIES_MAX]; /* that are in sync, as in the setup */
+	unsigned homes[LOG_COPIES_MAX]; /* that are in sync: as in the setup, then as added */
+	struct disk *disks[LOG_COPIES_MAX]; /* theirs */
 	uint64_t dropped, joined; /* since the start */
 };
 void log_mirror_status(

@@ -339,7 +339,7 @@ static void settle(struct log_mirror *mirror)
 	}
 	if (!has_ok) {
 		end_write(mirror, err);
-	} else if (has_failed) {
+	} else if (has_failed || mirror->setup.home_count < atomic_load(&mirror->offered_count)) {
 		worker_submit(mirror->setup.worker, &mirror->change);
 	} else {
 		end_write(mirror, ERR_OK);

@@ -38,6 +38,8 @@ struct log_mirror {
 	struct log_mirror_setup setup;
 	bool is_lost[LOG_HOMES_MAX]; /* cannot be reached, or is not ours; since the opening */
 	struct disk_file *locks[LOG_HOMES_MAX];
+	_Atomic unsigned offered_count; /* homes, with those that the set does not know of yet */
+	unsigned offered_copies; /* under the lock */
 	struct log_slot slots[LOG_SLOTS_MAX];
 	_Atomic unsigned slot_count;
 	struct log_set set;

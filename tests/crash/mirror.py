@@ -7,7 +7,7 @@ usage: mirror.py BUILD
 On 2, 3 and 5 drives: four clients write, the process is killed, and before it is started again the
 index in the state directory is removed, a drive with the log is taken away, the last frames of one copy
 of the log change, the state directory goes altogether. Everything that was acknowledged is read back
-each time. The drives are directories of one file system here: RUBUS_LOG_COPIES makes the node treat
+each time. Then a drive is added to a node that runs. The drives are directories of one file system here: RUBUS_LOG_COPIES makes the node treat
 them as several.
 """
 import hashlib
@@ -24,7 +24,7 @@ import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
-from cases import Cases, equal, say
+from cases import Cases, equal, say, wait_until
 from node import Node, NodeEnded
 from wire import Wire
 
@@ -192,6 +192,40 @@ def layout(cases, build, count):
                 node.kill()
 
 
+def grows(cases, build):
+    """A drive that is added gets its copies while the node runs."""
+    with tempfile.TemporaryDirectory(prefix="mirror-") as parent:
+        with Node(build, parent, 2, {"RUBUS_LOG_COPIES": "3", "RUBUS_SEGMENT_MIB": "96"}) as node:
+            load, added = Load(node), os.path.join(node.dir, "added")
+            Wire(node).make_bucket(BUCKET)
+            with cases.case("an added drive gets a copy of the log, and of who the node is, without a start"):
+                equal(status(node), (2, 2))
+                node.rubus("drive", "add", added)
+                Wire(node).put(BUCKET, "one", b"more")
+                equal(status(node), (3, 3))
+                assert os.path.exists(os.path.join(added, "log-state")), os.listdir(added)
+                assert os.path.exists(os.path.join(added, "identity")), os.listdir(added)
+            with cases.case("all is there when only the added drive's copy of the log is left"):
+                load.run_and_kill()
+                for path in node.drive_paths():
+                    shutil.rmtree(os.path.join(path, "log"))
+                    os.remove(os.path.join(path, "log-state"))
+                node.start()
+                equal(status(node), (1, 3))
+                load.check()
+                equal(Wire(node).get(BUCKET, "one").body, b"more")
+    with tempfile.TemporaryDirectory(prefix="mirror-") as parent:
+        with Node(build, parent, 1, {"RUBUS_SEGMENT_MIB": "96"}) as node:
+            Wire(node).make_bucket(BUCKET)
+            def copies():
+                archive = node.rubus("status")["archive"]
+                return archive["copies"], archive["wanted"]
+            with cases.case("an added drive gets the archive of the index without a start"):
+                wait_until(lambda: copies() == (1, 1), 30, copies)
+                node.rubus("drive", "add", os.path.join(node.dir, "added"))
+                wait_until(lambda: copies() == (2, 2), 60, copies)
+
+
 def old_only(node, old):
     """The drive that was away alone: what it has is not the newest, and the state directory knows."""
     others = [path for path in node.drive_paths() if path != old]
@@ -217,6 +251,7 @@ def main():
     cases = Cases()
     for count in COPIES:
         layout(cases, sys.argv[1], count)
+    grows(cases, sys.argv[1])
     cases.end()
 
 

@@ -30,6 +30,7 @@ struct sim_store_options {
 	size_t put_pool_len, get_pool_len, decode_pool_len; /* 0: 2 MiB */
 	uint32_t extent_len_max; /* 0: as long as they get */
 	unsigned log_copies; /* on drives; 0: the log is on the state disk */
+	unsigned late_copies; /* not 0: so many at first, and the last drive has none of them */
 	bool accepts_older; /* copies of the log */
 	unsigned ring_count; /* drives in the first ring; 0: all */
 	bool has_mender;
@@ -143,6 +144,9 @@ void sim_store_kill(struct sim_store *rig, bool is_power_cut);
 /* The state disk is another one, which is empty, but for the log of a member, which is a new one.
  * Between lives. */
 void sim_store_lose_state(struct sim_store *rig);
+
+/* Ends late_copies: the last drive is lent to the mirror, as one that was added. */
+void sim_store_lend_late(struct sim_store *rig);
 
 /* A drive, by its place in the rig, is another one: formatted, empty, with an id of its own and no
  * number. Between lives. */

@@ -31,10 +31,11 @@ static enum err open_mirror(struct sim_store *rig)
 	for (unsigned i = 0; i < rig->options.drive_count; i++)
 		rig->homes[1 + i] = (struct log_home){
 			sim_disk_base(rig->drives[i].disk), rig->drives[i].id, i};
+	unsigned late = rig->options.late_copies;
 	struct log_mirror_setup setup = {
 		.node = rig->options.node_id,
-		.home_count = 1 + rig->options.drive_count,
-		.copies = rig->options.log_copies,
+		.home_count = 1 + rig->options.drive_count - (late > 0),
+		.copies = late > 0 ? late : rig->options.log_copies,
 		.accepts_older = rig->options.accepts_older,
 		.heal_count_max = rig->options.heal_count_max,
 		.answer_ms = ANSWER_MS,
@@ -96,6 +97,14 @@ enum err sim_store_restore_index(struct sim_store *rig)
 	if (err == ERR_OK)
 		index_copies_init(&rig->life->copies, &setup);
 	return err;
+}
+
+void sim_store_lend_late(struct sim_store *rig)
+{
+	rig->options.late_copies = 0;
+	enum err err = log_mirror_add(
+		rig->mirror, &rig->homes[rig->options.drive_count], rig->options.log_copies);
+	assert(err == ERR_OK);
 }
 
 void sim_store_lose_state(struct sim_store *rig)

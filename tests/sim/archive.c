@@ -54,6 +54,7 @@ struct run {
 	uint64_t logged; /* the last in the log: no crash takes it */
 	uint64_t hashes[COMMANDS_MAX]; /* of the state after each */
 	bool has_faults, was_complete;
+	bool was_lent; /* the last disk, to a life that began without it */
 	uint64_t flushed; /* log index that was told */
 };
 
@@ -300,14 +301,30 @@ static void check_all(struct run *run)
 
 /* --- one seed --------------------------------------------------------------------------------- */
 
+/* A drive is added. */
+static void lend(struct run *run)
+{
+	ck_assert_ok(index_archive_add(run->archive, &run->setup.homes[DISKS - 1], COPIES));
+	run->was_lent = true;
+}
+
 static void live(struct run *run)
 {
+	bool is_late = run->seed % 3 == 0 && !run->was_lent;
+	if (is_late) {
+		run->setup.home_count = DISKS - 1;
+		run->setup.copies = COPIES - 1;
+	}
 	open_life(run);
+	run->setup.home_count = DISKS;
+	run->setup.copies = COPIES;
 	run->has_faults = false;
 	unsigned rounds = below(run, 3) ? 5 + below(run, 40) : below(run, 5);
 	for (unsigned i = 0; i < rounds; i++) {
 		if (below(run, 30) == 0)
 			add_fault(run);
+		if (is_late && !run->was_lent && i > rounds / 4)
+			lend(run);
 		commit(run, below(run, 20) ? 1 + below(run, 30) : 300); /* or of several frames */
 		sim_run_ms(run->sim, below(run, 4) ? below(run, 300) : below(run, 30000));
 		look(run);

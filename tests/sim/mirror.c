@@ -44,7 +44,7 @@ enum { SEEDS = 200 };
 /* What all seeds did together; in memory that the tests' processes share. */
 struct totals {
 	uint64_t seeds, faults[FAULTS], ends[END_WAYS];
-	uint64_t healed, dropped, joined, from_log, from_copy, hashes;
+	uint64_t lent, healed, dropped, joined, from_log, from_copy, hashes;
 	struct client_stats clients;
 };
 static struct totals *totals;
@@ -215,6 +215,7 @@ static void check_copies(struct run *run, enum fault fault)
 	log_mirror_status(run->rig.mirror, &status);
 	bool is_bad = fault != FAULT_NONE && fault != FAULT_STATE && fault != FAULT_ROT;
 	unsigned there = run->rig.options.drive_count - is_bad;
+	ck_assert_uint_eq(status.wanted, run->rig.options.log_copies);
 	unsigned wanted = status.wanted < there ? status.wanted : there;
 	ck_assert_uint_ge(status.in_sync, wanted);
 }
@@ -254,6 +255,11 @@ static void live(struct run *run)
 	unsigned how = below(run, END_WAYS);
 	fault_before(run, fault);
 	start(run);
+	if (run->rig.options.late_copies > 0) {
+		fill_log(run, below(run, 40));
+		sim_store_lend_late(&run->rig);
+		totals->lent++;
+	}
 	be_busy(run, fault);
 	run->last.applied = 0;
 	if (how == END_STOP || below(run, 2) == 0) {
@@ -316,6 +322,7 @@ static void run_seed(uint64_t seed)
 		.get_pool_len = 1 << 20,
 		.decode_pool_len = 1 << 20,
 		.log_copies = drives >= 4 ? 3 : 2,
+		.late_copies = drives > 2 && seed % 3 == 0 ? 2 : 0,
 		.heal_count_max = below(&run, 2) == 0 ? 0 : UINT_MAX};
 	sim_store_init(&run.rig, seed, &options);
 	run.bad_drive = below(&run, drives);
@@ -349,6 +356,7 @@ START_TEST(everything_has_happened)
 		ck_assert_uint_gt(totals->faults[fault], 0);
 	for (unsigned how = 0; how < END_WAYS; how++)
 		ck_assert_uint_gt(totals->ends[how], 0);
+	ck_assert_uint_gt(totals->lent, 0);
 	ck_assert_uint_gt(totals->healed, 0);
 	ck_assert_uint_gt(totals->dropped, 0);
 	ck_assert_uint_gt(totals->joined, 0);
@@ -363,6 +371,7 @@ static void print_totals(void)
 	printf("seeds %lu faults", totals->seeds);
 	for (unsigned fault = 0; fault < FAULTS; fault++)
 		printf(" %lu", totals->faults[fault]);
+	printf(" lent %lu", totals->lent);
 	printf(" healed %lu dropped %lu joined %lu from_log %lu from_copy %lu hashes %lu\n",
 		totals->healed, totals->dropped, totals->joined, totals->from_log,
 		totals->from_copy, totals->hashes);
