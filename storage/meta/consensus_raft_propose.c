@@ -240,6 +240,7 @@ static void forward_done(struct peer_call *call)
 		forward->state = FORWARD_WAITING;
 		member_retry(member);
 	}
+	member_advance_stop(member);
 	member_settle(member);
 }
 

@@ -177,6 +177,7 @@ static void ask_done(struct peer_call *call)
 	ask->is_yes = call->err == ERR_OK && call->answer_err == ERR_OK;
 	if (ask->round == member->round)
 		check_round(member);
+	member_advance_stop(member);
 	member_settle(member);
 }
 
@@ -249,6 +250,7 @@ static void read_call_done(struct peer_call *call)
 		move_all(&member->asked_reads, &member->waiting_reads);
 		member_retry(member);
 	}
+	member_advance_stop(member);
 	member_settle(member);
 }
 

@@ -397,7 +397,7 @@ static void retry_fire(struct timer *timer)
 
 void member_retry(struct member *member)
 {
-	if (!member->retry.is_set)
+	if (!member->retry.is_set && !member->has_stopped)
 		timer_set(member->loop, &member->retry, RETRY_MS);
 }
 

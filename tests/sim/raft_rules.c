@@ -218,6 +218,31 @@ START_TEST(a_leader_that_stops_gives_the_lead_away)
 }
 END_TEST
 
+/* The questions of a leader that is cut off, and what others ask and propose when it hangs. */
+START_TEST(who_stops_with_a_call_in_flight_ends)
+{
+	enum { LEADER_READS, OTHER_READS, OTHER_PROPOSES, CASES };
+	for (unsigned what = 0; what < CASES; what++) {
+		open_group(1, 3);
+		unsigned at = what == LEADER_READS ? leader() : (leader() + 1) % 3;
+		bool has_stopped = false;
+		if (what == LEADER_READS)
+			sim_net_partition(rig.net, 1u << at);
+		else
+			raft_rig_pause(&rig, leader(), true);
+		if (what == OTHER_PROPOSES)
+			raft_rig_propose(&rig, at, 10);
+		else
+			raft_rig_read(&rig, at);
+		raft_rig_run_ms(&rig, 1);
+		consensus_stop(rig.members[at].consensus, stopped, &has_stopped);
+		raft_rig_run_ms(&rig, 5000);
+		ck_assert(has_stopped);
+		raft_rig_close(&rig);
+	}
+}
+END_TEST
+
 START_TEST(a_leader_does_not_remove_itself)
 {
 	open_group(1, 3);
@@ -424,6 +449,7 @@ int main(void)
 	tcase_add_test(tcase, many_commands_share_groups);
 	tcase_add_test(tcase, the_lead_is_handed_over);
 	tcase_add_test(tcase, a_leader_that_stops_gives_the_lead_away);
+	tcase_add_test(tcase, who_stops_with_a_call_in_flight_ends);
 	tcase_add_test(tcase, a_leader_does_not_remove_itself);
 	tcase_add_test(tcase, a_group_of_two_outlives_a_loss_of_power_while_it_grows);
 	tcase_add_test(tcase, the_only_voter_leads_in_a_term_of_its_own);
