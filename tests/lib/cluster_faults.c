@@ -15,8 +15,8 @@ static bool chance(struct cluster_faults *faults, unsigned percent)
 
 const char *befall_name(enum befall what)
 {
-	static const char *const names[BEFALLS] = {"kill", "power_cut", "house_cut", "start",
-		"pause", "go_on", "one_way", "partition", "break", "odds", "heal", "jump",
+	static const char *const names[BEFALLS] = {"kill", "stop", "power_cut", "house_cut",
+		"start", "pause", "go_on", "one_way", "partition", "break", "odds", "heal", "jump",
 		"leader_cut", "leader_kill", "state_slow", "state_eio", "index_eio", "drive_slow",
 		"drive_eio", "drive_gone", "drive_loses", "wipe", "lose", "join", "target"};
 	return names[what];
@@ -254,6 +254,8 @@ static bool is_allowed(
 		return !node->is_admitted && !node->is_lost;
 	case BEFALL_TARGET:
 		return is_spare(faults, node);
+	case BEFALL_STOP:
+		return node->state == SIM_NODE_SERVING;
 	default:
 		return true;
 	}
@@ -269,6 +271,9 @@ static void befall_node(
 		break;
 	case BEFALL_LEADER_KILL:
 		kill(node, chance(faults, 50));
+		break;
+	case BEFALL_STOP:
+		sim_cluster_restart(node, chance(faults, 50));
 		break;
 	case BEFALL_PAUSE:
 	case BEFALL_GO_ON:
@@ -327,8 +332,8 @@ static void befall(struct cluster_faults *faults, enum befall what, struct sim_c
 
 static enum befall choose(struct cluster_faults *faults)
 {
-	static const enum befall common[] = {BEFALL_KILL, BEFALL_POWER_CUT, BEFALL_START,
-		BEFALL_START, BEFALL_START, BEFALL_PAUSE, BEFALL_GO_ON, BEFALL_GO_ON,
+	static const enum befall common[] = {BEFALL_KILL, BEFALL_STOP, BEFALL_POWER_CUT,
+		BEFALL_START, BEFALL_START, BEFALL_START, BEFALL_PAUSE, BEFALL_GO_ON, BEFALL_GO_ON,
 		BEFALL_ONE_WAY, BEFALL_PARTITION, BEFALL_BREAK, BEFALL_ODDS, BEFALL_HEAL,
 		BEFALL_HEAL, BEFALL_HEAL, BEFALL_LEADER_CUT, BEFALL_LEADER_KILL};
 	static const enum befall rare[] = {BEFALL_HOUSE_CUT, BEFALL_JUMP, BEFALL_STATE_SLOW,
@@ -364,6 +369,7 @@ void cluster_faults_heal(struct cluster_faults *faults)
 	for (unsigned i = 0; i < faults->cluster->node_count; i++) {
 		struct sim_cluster_node *node = &faults->cluster->nodes[i];
 		heal_disks(&node->rig);
+		node->starts_again = cluster_node_is_there(node);
 		if (node->state != SIM_NODE_DOWN && cluster_node_is_crippled(node))
 			sim_cluster_kill(node, false);
 	}

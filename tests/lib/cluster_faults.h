@@ -9,6 +9,7 @@
  * disk, or all of it. Nodes join and targets are set besides. */
 enum befall {
 	BEFALL_KILL,
+	BEFALL_STOP, /* in order */
 	BEFALL_POWER_CUT,
 	BEFALL_HOUSE_CUT, /* the power of all */
 	BEFALL_START,

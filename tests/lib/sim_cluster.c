@@ -167,29 +167,6 @@ static void restart(struct sim_cluster_node *node)
 	node->is_wanted = true;
 }
 
-static void poll(struct sim_cluster_node *node)
-{
-	if (node->state == SIM_NODE_DOWN && node->is_wanted)
-		begin(node);
-	if (node->state == SIM_NODE_DOWN || node->is_paused)
-		return;
-	if (node->rig.failed != ERR_OK) {
-		restart(node);
-		return;
-	}
-	if (node->state == SIM_NODE_OPENING && sim_store_has_begun(&node->rig) &&
-		node->rig.opened_err == ERR_OK)
-		node->state = SIM_NODE_ADDING;
-	if (node->state == SIM_NODE_ADDING)
-		add_drives(node);
-}
-
-void sim_cluster_poll(struct sim_cluster *cluster)
-{
-	for (unsigned i = 0; i < cluster->node_count; i++)
-		poll(&cluster->nodes[i]);
-}
-
 /* --- ends ------------------------------------------------------------------------------------- */
 
 void sim_cluster_kill(struct sim_cluster_node *node, bool is_power_cut)
@@ -197,7 +174,7 @@ void sim_cluster_kill(struct sim_cluster_node *node, bool is_power_cut)
 	assert(node->state != SIM_NODE_DOWN);
 	sim_cluster_pause(node, false);
 	if (node->cluster->ended)
-		node->cluster->ended(node->cluster->ended_arg, node);
+		node->cluster->ended(node->cluster->arg, node);
 	sim_store_kill(&node->rig, is_power_cut);
 	sim_bury(node->life);
 	node->life = NULL;
@@ -217,9 +194,16 @@ static bool is_steward_idle(void *arg)
 	return !life->steward.is_changing && !life->steward.is_closing;
 }
 
-enum err sim_cluster_stop(struct sim_cluster_node *node)
+void sim_cluster_restart(struct sim_cluster_node *node, bool starts_again)
 {
 	assert(node->state == SIM_NODE_SERVING);
+	node->state = SIM_NODE_STOPPING;
+	node->starts_again = starts_again;
+}
+
+enum err sim_cluster_stop(struct sim_cluster_node *node)
+{
+	assert(node->state == SIM_NODE_SERVING || node->state == SIM_NODE_STOPPING);
 	struct sim *sim = node->cluster->sim;
 	sim_call(sim, node->rig.loops[0], end_tick, node->life);
 	if (!sim_run_until(sim, is_steward_idle, node->life, STOP_MS))
@@ -232,6 +216,53 @@ enum err sim_cluster_stop(struct sim_cluster_node *node)
 	node->state = SIM_NODE_DOWN;
 	node->is_wanted = false;
 	return ERR_OK;
+}
+
+/* --- whatever is next ------------------------------------------------------------------------- */
+
+static bool is_used(const struct sim_cluster_node *node)
+{
+	const struct sim_cluster *cluster = node->cluster;
+	return cluster->is_used && cluster->is_used(cluster->arg, node);
+}
+
+static void stop(struct sim_cluster_node *node)
+{
+	struct sim_cluster *cluster = node->cluster;
+	if (cluster->ended)
+		cluster->ended(cluster->arg, node);
+	enum err err = sim_cluster_stop(node);
+	if (err != ERR_OK)
+		sim_cluster_print(cluster);
+	ck_assert_msg(err == ERR_OK, "seed %lu: node %u does not stop",
+		(unsigned long)cluster->seed, node->number);
+	cluster->counts.stops++;
+	node->is_wanted = node->starts_again;
+}
+
+static void poll(struct sim_cluster_node *node)
+{
+	if (node->state == SIM_NODE_DOWN && node->is_wanted)
+		begin(node);
+	if (node->state == SIM_NODE_DOWN || node->is_paused)
+		return;
+	if (node->rig.failed != ERR_OK) {
+		restart(node);
+		return;
+	}
+	if (node->state == SIM_NODE_OPENING && sim_store_has_begun(&node->rig) &&
+		node->rig.opened_err == ERR_OK)
+		node->state = SIM_NODE_ADDING;
+	if (node->state == SIM_NODE_ADDING)
+		add_drives(node);
+	if (node->state == SIM_NODE_STOPPING && !is_used(node))
+		stop(node);
+}
+
+void sim_cluster_poll(struct sim_cluster *cluster)
+{
+	for (unsigned i = 0; i < cluster->node_count; i++)
+		poll(&cluster->nodes[i]);
 }
 
 /* --- running and looking ---------------------------------------------------------------------- */
@@ -327,7 +358,8 @@ bool sim_cluster_is_settled(void *arg)
 
 static void print_node(const struct sim_cluster_node *node)
 {
-	static const char *const states[SIM_NODE_STATES] = {"down", "opening", "adding", "serving"};
+	static const char *const states[SIM_NODE_STATES] = {
+		"down", "opening", "adding", "serving", "stopping"};
 	fprintf(stderr, "node %u: %s%s%s", node->number, states[node->state],
 		node->is_admitted ? "" : ", not admitted", node->is_paused ? ", paused" : "");
 	if (!node->rig.raft || !node->rig.index) {

@@ -19,6 +19,7 @@ enum sim_cluster_state {
 	SIM_NODE_OPENING, /* waits for its session */
 	SIM_NODE_ADDING, /* its drives */
 	SIM_NODE_SERVING,
+	SIM_NODE_STOPPING, /* in order, when nobody uses it any more */
 	SIM_NODE_STATES,
 };
 
@@ -37,6 +38,7 @@ struct sim_cluster_node {
 	unsigned gone_count; /* of its drives that were given up */
 	uint16_t replaced; /* a drive that is to be given up: it has another one instead; 0: none */
 	bool is_paused;
+	bool starts_again; /* when it has stopped */
 	struct sim_cluster_life *life;
 	uint64_t known_logs[SIM_CLUSTER_NODES_MAX]; /* as others said last; 0: not yet */
 	uint64_t lives;
@@ -45,6 +47,7 @@ struct sim_cluster_node {
 struct sim_cluster_counts {
 	uint64_t lives, failures,
 		replaced; /* processes; that ended by themselves; for a snapshot */
+	uint64_t stops; /* in order */
 	uint64_t start_errors;
 };
 
@@ -59,7 +62,9 @@ struct sim_cluster {
 
 	/* A node's process ends now: what ran in it is lost. */
 	void (*ended)(void *arg, struct sim_cluster_node *node);
-	void *ended_arg;
+	/* Are there operations on it? NULL: never. */
+	bool (*is_used)(void *arg, const struct sim_cluster_node *node);
+	void *arg; /* of both */
 };
 
 /* Makes the world. */
@@ -95,7 +100,10 @@ struct sim_cluster_node *sim_cluster_leader(struct sim_cluster *cluster);
  * voters, and have they applied the same? */
 bool sim_cluster_is_settled(void *cluster);
 
-/* Stops a node that serves in order, and closes it. Errors: ERR_TIMEOUT. */
+/* A node that serves is to stop in order, as soon as nobody uses it, and perhaps to start again. */
+void sim_cluster_restart(struct sim_cluster_node *node, bool starts_again);
+
+/* Stops a node that serves in order, and closes it: nobody uses it. Errors: ERR_TIMEOUT. */
 MUST_USE enum err sim_cluster_stop(struct sim_cluster_node *node);
 
 /* Tells what each node thinks, to stderr. */

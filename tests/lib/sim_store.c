@@ -10,6 +10,7 @@ enum {
 	SEGMENT_LEN = 1 << 20,
 	POOL_LEN = 2 << 20,
 	WAIT_MS = 60000,
+	PATIENCE_MS = 2000, /* of a node that stops */
 };
 
 void sim_store_init(struct sim_store *rig, uint64_t seed, const struct sim_store_options *options)
@@ -433,6 +434,29 @@ static bool has_drive_stopped(void *arg)
 	return ((struct sim_store_drive *)arg)->is_stopped;
 }
 
+static enum err stop_consensus(struct sim_store *rig)
+{
+	if (!rig->life->is_consensus_stopping) {
+		rig->life->is_consensus_stopping = true;
+		consensus_stop(rig->consensus, consensus_stopped, rig);
+	}
+	return sim_run_until(rig->sim, has_consensus_stopped, rig, WAIT_MS) ? ERR_OK : ERR_TIMEOUT;
+}
+
+/* As server/node_background.c does it: what waits for a proposal that nobody decides ends with
+ * consensus. */
+static enum err stop_background(
+	struct sim_store *rig, void (*stop)(void *arg), bool (*has_stopped)(void *arg))
+{
+	sim_call(rig->sim, rig->loops[0], stop, rig);
+	if (sim_run_until(rig->sim, has_stopped, rig, PATIENCE_MS))
+		return ERR_OK;
+	enum err err = stop_consensus(rig);
+	if (err != ERR_OK)
+		return err;
+	return sim_run_until(rig->sim, has_stopped, rig, WAIT_MS) ? ERR_OK : ERR_TIMEOUT;
+}
+
 static enum err stop_drives(struct sim_store *rig)
 {
 	for (unsigned i = 0; i < rig->options.drive_count; i++) {
@@ -508,22 +532,19 @@ static void close_all(struct sim_store *rig)
 
 enum err sim_store_stop(struct sim_store *rig)
 {
-	if (rig->options.has_mender) {
-		sim_call(rig->sim, rig->loops[0], stop_mender, rig);
-		if (!sim_run_until(rig->sim, has_mender_stopped, rig, WAIT_MS))
-			return ERR_TIMEOUT;
-	}
-	sim_call(rig->sim, rig->loops[0], stop_collector, rig);
-	if (!sim_run_until(rig->sim, has_collector_stopped, rig, WAIT_MS))
-		return ERR_TIMEOUT;
-	enum err err = rig->peers[0] ? stop_services(rig) : ERR_OK;
+	enum err err = ERR_OK;
+	if (rig->options.has_mender)
+		err = stop_background(rig, stop_mender, has_mender_stopped);
+	if (err == ERR_OK)
+		err = stop_background(rig, stop_collector, has_collector_stopped);
+	if (err == ERR_OK && rig->peers[0])
+		err = stop_services(rig);
 	if (err != ERR_OK)
 		return err;
 	index_copies_cancel(&rig->life->copies);
-	consensus_stop(rig->consensus, consensus_stopped, rig);
-	if (!sim_run_until(rig->sim, has_consensus_stopped, rig, WAIT_MS))
-		return ERR_TIMEOUT;
-	err = stop_drives(rig);
+	err = stop_consensus(rig);
+	if (err == ERR_OK)
+		err = stop_drives(rig);
 	if (err != ERR_OK)
 		return err;
 	/* Commits and segments that are being made come to their end. */

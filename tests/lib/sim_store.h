@@ -69,7 +69,7 @@ struct sim_store_life {
 	struct collector collector;
 	struct index_copies copies;
 	unsigned loop_count; /* whose readers are open */
-	bool is_collecting, is_collector_stopped, is_consensus_stopped;
+	bool is_collecting, is_collector_stopped, is_consensus_stopping, is_consensus_stopped;
 	struct mender mender;
 	bool is_mender_stopped;
 };
@@ -133,7 +133,6 @@ MUST_USE enum err sim_store_serve(struct sim_store *rig);
 MUST_USE enum err sim_store_find_number(struct sim_store *rig, unsigned drive);
 
 /* Stops in order, and closes. No operation is in flight. Everything that was lent has to be back.
- * One among several cannot start again then: others would find what it had served with.
  * Errors: ERR_TIMEOUT, something did not stop. */
 MUST_USE enum err sim_store_stop(struct sim_store *rig);
 

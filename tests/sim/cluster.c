@@ -51,7 +51,7 @@ static struct totals {
 	uint64_t disk_faults[SIM_FAULTS], kv_faults[SIM_KV_FAULTS], targets, gone;
 	uint64_t drives_replaced;
 	uint64_t net_faults[SIM_NET_FAULTS];
-	uint64_t lives, failures, replaced, installs, leads, groups, states, entries;
+	uint64_t lives, failures, stops, replaced, installs, leads, groups, states, entries;
 	uint64_t degraded_reads, narrowed, missing, census_freed, collected;
 	uint64_t virtual_ms;
 	struct client_stats clients;
@@ -117,6 +117,16 @@ static void count_life(const struct sim_cluster_node *node)
 	}
 	totals->census_freed += life->collector.counters.census_freed;
 	totals->collected += life->collector.counters.bodies;
+}
+
+static bool is_node_used(void *arg, const struct sim_cluster_node *node)
+{
+	const struct run *run = arg;
+	for (unsigned i = 0; i < run->clients.count; i++)
+		if (run->clients.all[i]->world == &run->worlds[node->number] &&
+			!run->clients.all[i]->is_done)
+			return true;
+	return false;
 }
 
 static void process_ended(void *arg, struct sim_cluster_node *node)
@@ -402,7 +412,8 @@ static void set_up(struct run *run, uint64_t seed)
 	run->is_harsh = chance(run, 40);
 	sim_cluster_init(&run->cluster, seed);
 	run->cluster.ended = process_ended;
-	run->cluster.ended_arg = run;
+	run->cluster.is_used = is_node_used;
+	run->cluster.arg = run;
 	sim_admin_init(&run->admin, &run->cluster, seed);
 	cluster_faults_init(&run->faults, &run->cluster, &run->admin, seed);
 	store_model_init(&run->model, seed);
@@ -435,6 +446,7 @@ static void count_run(const struct run *run)
 	totals->entries += counts.last;
 	totals->lives += cluster->counts.lives;
 	totals->failures += cluster->counts.failures;
+	totals->stops += cluster->counts.stops;
 	totals->replaced += cluster->counts.replaced;
 	totals->virtual_ms += sim_now_ns(cluster->sim) / 1000000;
 
@@ -480,6 +492,7 @@ static void check_totals(void)
 	ck_assert_uint_gt(totals->drives_replaced, 0);
 	ck_assert_uint_gt(totals->clients.unknown, 0);
 	ck_assert_uint_gt(totals->failures, 0);
+	ck_assert_uint_gt(totals->stops, 0);
 	ck_assert_uint_gt(totals->replaced, 0);
 	ck_assert_uint_gt(totals->groups, 0);
 	ck_assert_uint_gt(totals->states, 0);
@@ -510,10 +523,11 @@ static void print_totals(void)
 		totals->losses[LOSS_OF_SHARDS], totals->losses[LOSS_OF_STATE],
 		totals->losses[LOSS_OF_ALL], totals->gone, totals->drives_replaced,
 		totals->targets);
-	printf("\nlives %lu failures %lu replaced %lu installs %lu leads %lu entries %lu "
+	printf("\nlives %lu stops %lu failures %lu replaced %lu installs %lu leads %lu entries %lu "
 	       "groups_compared %lu states_compared %lu virtual_s %lu\n",
-		totals->lives, totals->failures, totals->replaced, totals->installs, totals->leads,
-		totals->entries, totals->groups, totals->states, totals->virtual_ms / 1000);
+		totals->lives, totals->stops, totals->failures, totals->replaced, totals->installs,
+		totals->leads, totals->entries, totals->groups, totals->states,
+		totals->virtual_ms / 1000);
 	printf("clients");
 	for (unsigned kind = 0; kind < CLIENT_KINDS; kind++)
 		printf(" %s %lu/%lu", kinds[kind], totals->clients.done[kind],

@@ -98,7 +98,7 @@ MUTANTS = [
         ('R2: a change goes with others', 'send', 'if (!fits || (is_change && put > 0)) {', 'if (!fits) {'),
         ('R3: what is not durable is applied', 'apply', 'member->commit < durable ? member->commit : durable;', 'durable > 0 ? member->commit : durable;'),
         ('R4: reads before the barrier', 'read', 'member->raft.commit_index >= member->barrier_index', 'true'),
-        ('R5: nobody is asked', 'read', 'if (is_confirmed(member)) {', 'if (true) {'),
+        ('R5: nobody is asked', 'read', 'if (is_confirmed(member, 0)) {', 'if (true) {'),
         ('R6: commands of any length', 'propose', 'if (GROUP_HEADER_LEN + proposal_len(proposal) > member->len_max) {', 'if (false) {'),
         ('R7: commits are not told', 'step', '	member_send_commit(member);\n', ''),
         ('R8: the end of a write that was taken back counts', 'entry', 'if (err == ERR_OK && !entry->is_void) {', 'if (err == ERR_OK) {'),
