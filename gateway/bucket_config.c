@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/bucket_config.h"
 
+#include "gateway/policy.h"
 #include "gateway/xml_out.h"
 
 /* A blob is a byte, the version of its format, and then
@@ -360,6 +361,37 @@ static enum err render_tags(struct bytes rest, struct text_out *out)
 	return ERR_OK;
 }
 
+/* --- policy ----------------------------------------------------------------------------------- */
+
+static enum s3_code feed_policy(struct bucket_config_parse *parse, struct bytes piece)
+{
+	if (piece.len > POLICY_LEN_MAX + 1 - parse->len) {
+		parse->message = "Policy exceeds the maximum allowed document size of 20480 bytes.";
+		return S3_MALFORMED_POLICY;
+	}
+	if (piece.len > 0)
+		memcpy(parse->arena + parse->len, piece.data, piece.len);
+	parse->len += piece.len;
+	return S3_OK;
+}
+
+static enum s3_code finish_policy(struct bucket_config_parse *parse, struct bytes *ret_blob)
+{
+	struct bytes json = bytes_make(parse->arena + 1, parse->len - 1);
+	struct policy *policy;
+
+	enum err err = policy_parse(
+		POLICY_OF_BUCKET, json, parse->bucket, &policy, &parse->message);
+	if (err == ERR_NO_MEMORY)
+		parse->message = NULL;
+	if (err != ERR_OK)
+		return err == ERR_NO_MEMORY ? S3_SLOW_DOWN : S3_MALFORMED_POLICY;
+	parse->is_public = policy_is_public(policy);
+	policy_free(policy);
+	*ret_blob = bytes_make(parse->arena, parse->len);
+	return S3_OK;
+}
+
 /* --- all -------------------------------------------------------------------------------------- */
 
 static enum err init_xml(struct bucket_config_parse *parse)
@@ -389,8 +421,12 @@ enum s3_code bucket_config_parse_init(
 	parse->seen = 0;
 	parse->rule_count = 0;
 	parse->value = 0;
+	parse->is_public = false;
 	parse->arena[0] = FORMAT;
 	parse->len = 1;
+	parse->has_xml = false;
+	if (kind == BUCKET_CONFIG_POLICY)
+		return S3_OK;
 	parse->has_xml = init_xml(parse) == ERR_OK;
 	return parse->has_xml ? S3_OK : S3_SLOW_DOWN;
 }
@@ -404,11 +440,15 @@ void bucket_config_parse_fini(struct bucket_config_parse *parse)
 
 enum s3_code bucket_config_parse_feed(struct bucket_config_parse *parse, struct bytes piece)
 {
+	if (parse->kind == BUCKET_CONFIG_POLICY)
+		return feed_policy(parse, piece);
 	return xml_in_feed(&parse->xml.in, piece);
 }
 
 enum s3_code bucket_config_parse_finish(struct bucket_config_parse *parse, struct bytes *ret_blob)
 {
+	if (parse->kind == BUCKET_CONFIG_POLICY)
+		return finish_policy(parse, ret_blob);
 	enum s3_code code = xml_in_finish(&parse->xml.in);
 	if (code != S3_OK)
 		return code;
@@ -418,6 +458,11 @@ enum s3_code bucket_config_parse_finish(struct bucket_config_parse *parse, struc
 		parse->arena[parse->len++] = parse->value;
 	*ret_blob = bytes_make(parse->arena, parse->len);
 	return S3_OK;
+}
+
+const char *bucket_config_type(enum bucket_config kind)
+{
+	return kind == BUCKET_CONFIG_POLICY ? "application/json" : "application/xml";
 }
 
 enum err bucket_config_open(struct bytes blob, struct bytes *ret_rest)
@@ -436,6 +481,10 @@ enum err bucket_config_render(enum bucket_config kind, struct bytes blob, struct
 	enum err err = bucket_config_open(blob, &rest);
 	if (err != ERR_OK)
 		return err;
+	if (kind == BUCKET_CONFIG_POLICY) {
+		text_put_bytes(out, rest);
+		return ERR_OK;
+	}
 	text_put_text(out, XML_DECLARATION);
 	switch (kind) {
 	case BUCKET_CONFIG_TAGS:

@@ -46,6 +46,7 @@ struct bucket_config_parse {
 	enum bucket_config kind;
 	struct bytes bucket; /* its name; borrowed */
 	const char *message; /* says more than the code; NULL: nothing */
+	bool is_public; /* a policy that is: policy_is_public() */
 	bool has_xml;
 	union {
 		struct xml_in in;
@@ -62,6 +63,9 @@ struct bucket_config_parse {
 enum s3_code bucket_config_parse_init(
 	struct bucket_config_parse *parse, enum bucket_config kind, struct bytes bucket) MUST_USE;
 void bucket_config_parse_fini(struct bucket_config_parse *parse);
+
+/* What GET answers with: application/xml, or application/json. */
+const char *bucket_config_type(enum bucket_config kind);
 
 /* S3_OK, or why the document is refused: S3_MALFORMED_XML, S3_INVALID_TAG, S3_INVALID_REQUEST,
  * S3_NOT_IMPLEMENTED, S3_MALFORMED_POLICY, S3_MAX_MESSAGE_LENGTH_EXCEEDED, ... */

@@ -22,6 +22,7 @@ enum err gateway_loop_init(struct gateway_loop *loop, struct gateway *gateway, s
 	enum err err = auth_keys_init(&loop->keys);
 	if (err != ERR_OK)
 		return err;
+	bucket_rules_init(&loop->rules);
 	digest_lanes_init(&loop->lanes, &gateway->hall, on, gateway->worker);
 	request_loop_init(loop);
 	pool_init(&loop->text_pool, on, "text", gateway->settings.text_len_max);
@@ -41,5 +42,6 @@ void gateway_loop_fini(struct gateway_loop *loop)
 	assert(loop->request_count == 0);
 	pool_fini(&loop->text_pool);
 	digest_lanes_fini(&loop->lanes);
+	bucket_rules_fini(&loop->rules);
 	auth_keys_fini(&loop->keys);
 }

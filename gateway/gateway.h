@@ -3,6 +3,7 @@
 #define GATEWAY_GATEWAY_H
 
 #include "gateway/auth.h"
+#include "gateway/bucket_rules.h"
 #include "gateway/digest/digest_lanes.h"
 #include "gateway/exchange.h"
 #include "gateway/request_queue.h"
@@ -57,6 +58,7 @@ struct gateway_loop {
 	struct store_loop *store;
 	struct digest_lanes lanes;
 	struct auth_keys keys; /* what was learnt of access keys */
+	struct bucket_rules_cache rules; /* and of buckets */
 	struct pool text_pool; /* buffers of REQUEST_TEXT_LEN */
 	struct request *free_requests; /* up to REQUESTS_KEPT_MAX of them, for the next ones */
 	unsigned free_count;

@@ -3,6 +3,7 @@
 
 #include "gateway/bucket_config.h"
 #include "gateway/request_document.h"
+#include "gateway/xml_out.h"
 
 /* Configurations of buckets: documents in and out, one command of the index in between.
  *
@@ -25,7 +26,21 @@ static enum bucket_config kind_of(const struct request *request)
 	return request->route->config;
 }
 
+/* A public policy is set where none is blocked: under no other change than was looked at. */
+static uint64_t guard_of(const struct request *request, const struct bucket_config_parse *parse)
+{
+	return parse->is_public ? request->bucket.change_count : 0;
+}
+
 /* --- get -------------------------------------------------------------------------------------- */
+
+static void answer_document(struct request *request)
+{
+	struct http_header type = {.name = bytes_of("content-type"),
+		.value = bytes_of(bucket_config_type(kind_of(request)))};
+	request_begin(request, 200, &type, 1, true, request->out.len);
+	request_send(request, request->out.buf, request->out.len, true);
+}
 
 static void advance_get(struct request *request)
 {
@@ -52,7 +67,7 @@ static void advance_get(struct request *request)
 	else if (request->out.overflowed)
 		request_fail(request, S3_INTERNAL_ERROR);
 	else
-		request_answer_xml(request, 200, NULL, 0);
+		answer_document(request);
 }
 
 void op_bucket_config_get(struct request *request)
@@ -63,11 +78,12 @@ void op_bucket_config_get(struct request *request)
 
 /* --- the command ------------------------------------------------------------------------------ */
 
-static enum err propose(struct request *request, struct bytes blob)
+static enum err propose(struct request *request, struct bytes blob, uint64_t guard)
 {
 	struct command command = {.type = COMMAND_BUCKET_UPDATE};
 	struct command_bucket_update *update = &command.bucket_update;
 	update->bucket = request->bucket.id;
+	update->change_count = guard;
 	update->set = BUCKET_SET_CONFIG;
 	update->config_kind = kind_of(request);
 	update->config = blob;
@@ -81,6 +97,8 @@ static void answer(struct request *request, unsigned status)
 		return;
 	if (result->code == COMMAND_OK)
 		request_answer(request, status, NULL, 0);
+	else if (result->code == COMMAND_STALE)
+		request_fail(request, S3_OPERATION_ABORTED);
 	else
 		request_fail_command(request, result);
 }
@@ -120,7 +138,7 @@ static void advance_delete(struct request *request)
 		return;
 	}
 	if (err == ERR_OK)
-		err = propose(request, (struct bytes){0});
+		err = propose(request, (struct bytes){0}, 0);
 	if (err != ERR_OK)
 		request_fail_err(request, err, S3_INTERNAL_ERROR);
 }
@@ -162,6 +180,14 @@ static enum err read_put(struct request *request, struct config_put *put, enum s
 	return *ret_code == S3_OK ? ERR_OK : ERR_INVALID;
 }
 
+/* What the bucket does not let itself be given. */
+static enum s3_code check_public(const struct request *request, const struct config_put *put)
+{
+	const struct bucket_rules *rules = request->rules;
+	bool is_blocked = rules && rules->public_access & BUCKET_BLOCK_PUBLIC_POLICY;
+	return put->parse.is_public && is_blocked ? S3_ACCESS_DENIED : S3_OK;
+}
+
 /* What cannot be given back later is not taken. */
 static enum s3_code check_room(struct request *request, struct config_put *put)
 {
@@ -172,13 +198,18 @@ static enum s3_code check_room(struct request *request, struct config_put *put)
 	return request->out.overflowed ? S3_MAX_MESSAGE_LENGTH_EXCEEDED : S3_OK;
 }
 
+static unsigned status_of(enum bucket_config kind)
+{
+	return kind == BUCKET_CONFIG_TAGS || kind == BUCKET_CONFIG_POLICY ? 204 : 200;
+}
+
 static void advance_put(struct request *request)
 {
 	struct config_put *put = REQUEST_OP(request, struct config_put);
 	enum s3_code code = S3_OK;
 
 	if (request->is_proposed) {
-		answer(request, kind_of(request) == BUCKET_CONFIG_TAGS ? 204 : 200);
+		answer(request, status_of(kind_of(request)));
 		return;
 	}
 	if (request->is_gone) {
@@ -196,9 +227,11 @@ static void advance_put(struct request *request)
 		if (err == ERR_BUSY)
 			return;
 		if (err == ERR_OK)
+			code = check_public(request, put);
+		if (err == ERR_OK && code == S3_OK)
 			code = check_room(request, put);
 		if (err == ERR_OK && code == S3_OK)
-			err = propose(request, put->blob);
+			err = propose(request, put->blob, guard_of(request, &put->parse));
 		if (err != ERR_OK)
 			code = s3_error_from_err(err, S3_INTERNAL_ERROR);
 	}
@@ -224,4 +257,23 @@ void op_bucket_config_put(struct request *request)
 		request_fail(request, code);
 	else
 		advance_put(request);
+}
+
+/* --- what it comes to ------------------------------------------------------------------------- */
+
+void op_bucket_config_policy_status(struct request *request)
+{
+	const struct bucket_rules *rules = request->rules;
+	struct text_out out;
+
+	if (!rules || !rules->policy) {
+		bool is_unreadable = rules && rules->is_policy_unreadable;
+		request_fail(request, is_unreadable ? S3_INTERNAL_ERROR : S3_NO_SUCH_BUCKET_POLICY);
+		return;
+	}
+	request_note_begin(request, &out);
+	text_put_text(&out, XML_DECLARATION "<PolicyStatus" XML_NAMESPACE ">");
+	xml_element_bool(&out, "IsPublic", policy_is_public(rules->policy));
+	xml_close(&out, "PolicyStatus");
+	request_answer_document(request, request_note_end(request, &out));
 }

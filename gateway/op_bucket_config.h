@@ -9,4 +9,7 @@ void op_bucket_config_get(struct request *request);
 void op_bucket_config_put(struct request *request);
 void op_bucket_config_delete(struct request *request);
 
+/* Says whether the bucket's policy is public. */
+void op_bucket_config_policy_status(struct request *request);
+
 #endif

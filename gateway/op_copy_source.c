@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/op_copy_source.h"
 
+#include "gateway/authorize.h"
 #include "gateway/conditional.h"
 #include "gateway/op_get_plan.h"
 
@@ -52,18 +53,47 @@ enum s3_code op_copy_source_parse(struct request *request, struct op_copy_source
 	return S3_OK;
 }
 
+/* May they read it? What is not there is told to who may list the bucket. */
+static enum s3_code check_rights(
+	struct request *request, struct op_copy_source *source, const struct bucket_rules *rules)
+{
+	struct authorize_target target = {
+		.bucket = &source->bucket,
+		.rules = rules,
+		.name = source->bucket_name,
+		.key = source->key,
+		.has_version = source->has_version,
+		.version = source->version_text,
+	};
+	struct bytes expected;
+
+	if (!authorize(
+		    request, &target, source->has_version ? "s3:GetObjectVersion" : "s3:GetObject"))
+		return S3_ACCESS_DENIED;
+	if (request_header(request, "x-amz-source-expected-bucket-owner", &expected) &&
+		!bytes_is_equal(expected, source->bucket.owner))
+		return S3_ACCESS_DENIED;
+	target.key = (struct bytes){0};
+	target.has_version = false;
+	source->tells_absence = authorize(request, &target, "s3:ListBucket");
+	return S3_OK;
+}
+
 static enum s3_code find_bucket(struct request *request, struct op_copy_source *source)
 {
-	enum err err = index_bucket_find(
-		request_reader(request), source->bucket_name, &source->bucket);
+	struct index_reader *reader = request_reader(request);
+	struct bucket_rules *rules;
+
+	enum err err = index_bucket_find(reader, source->bucket_name, &source->bucket);
 	if (err)
 		return s3_error_from_err(err, S3_NO_SUCH_BUCKET);
-	bool may_read = auth_may(&request->principal, source->bucket.owner);
-	struct bytes expected;
-	if (request_header(request, "x-amz-source-expected-bucket-owner", &expected))
-		may_read = may_read && bytes_is_equal(expected, source->bucket.owner);
+	err = bucket_rules_take(&request->loop->rules, reader, &source->bucket, &rules);
+	if (err)
+		return s3_error_from_err(err, S3_INTERNAL_ERROR);
+	enum s3_code code = check_rights(request, source, rules);
+	bucket_rules_release(rules);
 	source->bucket.name = source->bucket.owner = (struct bytes){0};
-	return may_read ? S3_OK : S3_ACCESS_DENIED;
+	return code;
 }
 
 static enum s3_code check_conditions(struct request *request, const struct row_version *row)
@@ -86,6 +116,9 @@ enum s3_code op_copy_source_find(
 	if (code == S3_OK)
 		code = op_get_find_version(request, source->bucket.id, source->key,
 			source->has_version, source->version_text, ret_object);
+	if ((code == S3_NO_SUCH_KEY || code == S3_NO_SUCH_VERSION) && !source->tells_absence)
+		return S3_ACCESS_DENIED;
+	request->is_absence_told = code != S3_OK;
 	if (code != S3_OK)
 		return code;
 	if (ret_object->row.is_delete_marker) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/op_delete.h"
 
+#include "gateway/authorize.h"
 #include "gateway/op_delete_items.h"
 #include "gateway/op_object_lock.h"
 #include "gateway/request_document.h"
@@ -55,6 +56,35 @@ static enum s3_code take_piece(struct request_document *document, struct bytes p
 {
 	struct op_delete_many *op = CONTAINER_OF(document, struct op_delete_many, document);
 	return xml_in_feed(&op->xml.in, piece);
+}
+
+/* --- rights ----------------------------------------------------------------------------------- */
+
+/* What may not be deleted has failed before anything is. */
+static enum err weigh(struct request *request, struct op_delete_many *op)
+{
+	struct op_delete_place place = {0};
+	struct op_delete_item *item;
+	uint8_t text[RESPONSE_VERSION_LEN];
+	struct text_out version;
+
+	enum err err = index_view_begin(request_reader(request));
+	if (err != ERR_OK)
+		return err;
+	while ((item = op_delete_items_next(&op->items, &place))) {
+		bool has_version = item->is_null || !version_id_is_none(item->version);
+		text_out_init(&version, text, sizeof text);
+		if (has_version)
+			response_put_version(&version, item->version, item->is_null);
+		if (item->outcome != OP_DELETE_PENDING ||
+			authorize_delete(request, op_delete_key(item), has_version,
+				text_out_bytes(&version), op->bypass_governance))
+			continue;
+		item->outcome = OP_DELETE_FAILED;
+		item->code = S3_ACCESS_DENIED;
+	}
+	index_view_end(request_reader(request));
+	return ERR_OK;
 }
 
 /* --- commands --------------------------------------------------------------------------------- */
@@ -260,6 +290,12 @@ static void advance(struct request *request)
 		if (!read_document(request, op))
 			return;
 		request->step = PROPOSING;
+		/* Who has no policy to fear was let in by the gate. */
+		err = request->rules ? weigh(request, op) : ERR_OK;
+		if (err) {
+			request_fail_err(request, err, S3_INTERNAL_ERROR);
+			return;
+		}
 	}
 	if (request->is_proposed) {
 		if (!request_proposal_has_result(request))

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "gateway/authorize.h"
+#include "gateway/cors.h"
 #include "gateway/request_priv.h"
 
 /* 2026-01-01: an earlier clock is one that was not set yet, and no date can be judged by it. */
@@ -67,6 +69,7 @@ static void finish(struct request *request)
 	if (request->text_wait.is_waiting)
 		pool_wait_cancel(&loop->text_pool, &request->text_wait);
 	pool_give(&loop->text_pool, request->text);
+	bucket_rules_release(request->rules);
 	explicit_bzero(&request->auth.signing_key, sizeof request->auth.signing_key);
 	request->magic = 0;
 	request->state = REQUEST_FREE;
@@ -269,6 +272,12 @@ static struct sigv4_request signed_request(const struct request *request)
 	};
 }
 
+/* A browser asks what it may ask: it has nothing to sign with. */
+static bool is_preflight(const struct request *request)
+{
+	return request->exchange->method == HTTP_OPTIONS && request->resource.bucket.len > 0;
+}
+
 /* All that can be refused without the index. Whether there is such an operation is told only to who
  * has signed. */
 static enum s3_code parse(struct request *request)
@@ -287,12 +296,16 @@ static enum s3_code parse(struct request *request)
 		request->error.message = "The clock of this server is not set.";
 		return S3_SERVICE_UNAVAILABLE;
 	}
+	if (is_preflight(request))
+		return S3_OK;
 	signed_one = signed_request(request);
 	code = sigv4_parse(
 		&signed_one, &settings, request->now_ms / 1000, &request->auth, &request->error);
 	if (code != S3_OK)
 		return code;
-	return request->auth.is_anonymous ? S3_ACCESS_DENIED : S3_OK;
+	/* Only the rules of a bucket may let strangers in. */
+	return request->auth.is_anonymous && request->resource.bucket.len == 0 ? S3_ACCESS_DENIED
+									       : S3_OK;
 }
 
 /* Copies the bucket's row out of the view. */
@@ -314,28 +327,44 @@ static enum s3_code find_bucket(struct request *request)
 	return S3_OK;
 }
 
-/* Under a view: who is it, is there such a bucket, and may they? */
-static enum s3_code admit(struct request *request)
+/* Who signed; nobody is somebody, too. */
+static enum s3_code identify(struct request *request)
 {
 	struct gateway_loop *loop = request->loop;
 	struct sigv4_request signed_one = signed_request(request);
+
+	if (request->auth.is_anonymous) {
+		request->principal = (struct auth_principal){.is_anonymous = true};
+		return S3_OK;
+	}
+	return auth_verify(&loop->keys, request_reader(request), loop->gateway->secrets,
+		request->now_ms, &signed_one, &request->auth, &request->principal, &request->error);
+}
+
+/* Under a view: who is it, is there such a bucket, and may they? */
+static enum s3_code admit(struct request *request)
+{
 	struct bytes expected;
 
-	enum s3_code code = auth_verify(&loop->keys, request_reader(request),
-		loop->gateway->secrets, request->now_ms, &signed_one, &request->auth,
-		&request->principal, &request->error);
+	enum s3_code code = identify(request);
 	if (code != S3_OK)
 		return code;
 	code = find_route(request);
-	if (code != S3_OK)
+	if (request->principal.is_anonymous &&
+		(code != S3_OK || !(request->route->flags & ROUTE_BUCKET_MUST_BE)))
+		return S3_ACCESS_DENIED;
+	if (code != S3_OK || !(request->route->flags & ROUTE_BUCKET_MUST_BE))
 		return code;
-	if (!(request->route->flags & ROUTE_BUCKET_MUST_BE))
-		return S3_OK;
 	code = find_bucket(request);
 	if (code != S3_OK)
 		return code;
-	if (!auth_may(&request->principal, request->bucket.owner))
-		return S3_ACCESS_DENIED;
+	enum err err = bucket_rules_take(
+		&request->loop->rules, request_reader(request), &request->bucket, &request->rules);
+	if (err != ERR_OK)
+		return s3_error_from_err(err, S3_INTERNAL_ERROR);
+	code = authorize_request(request);
+	if (code != S3_OK)
+		return code;
 	if (request_header(request, "x-amz-expected-bucket-owner", &expected) &&
 		!bytes_is_equal(expected, request->bucket.owner))
 		return S3_ACCESS_DENIED;
@@ -392,10 +421,14 @@ static void enter(struct request *request, enum err err)
 		request_fail_err(request, err, S3_INTERNAL_ERROR);
 		return;
 	}
-	enum s3_code code = admit(request);
+	enum s3_code code = is_preflight(request) ? S3_OK : admit(request);
+	if (code != S3_OK || is_preflight(request))
+		cors_prepare(request);
 	index_view_end(request_reader(request));
 	if (code != S3_OK)
 		request_fail_gate(request, code);
+	else if (is_preflight(request))
+		cors_answer_preflight(request);
 	else
 		run(request);
 }
@@ -418,6 +451,10 @@ static void begin(struct request *request)
 	enum s3_code code = parse(request);
 	if (code != S3_OK) {
 		request->loop->counters.unrouted++;
+		if (index_view_begin(request_reader(request)) == ERR_OK) {
+			cors_prepare(request);
+			index_view_end(request_reader(request));
+		}
 		request_fail_gate(request, code);
 		return;
 	}

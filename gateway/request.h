@@ -11,7 +11,7 @@
 
 /* One S3 request, from the head to the end of the answer.
  *
- *	start → target, query → signature → barrier → access key → route → bucket →
+ *	start → target, query → signature → barrier → access key → route → bucket and its rules →
  *	rights → the route's start() → advance()... → answer
  *
  * (Q1) There is one gate: a handler runs only for a request that was authenticated and authorised,
@@ -55,6 +55,7 @@ struct request {
 	struct sigv4 auth;
 	struct auth_principal principal;
 	struct row_bucket bucket; /* with ROUTE_BUCKET_MUST_BE; bytes in bucket_buf */
+	struct bucket_rules *rules; /* of that bucket, a reference; NULL: it has none */
 	uint8_t bucket_buf[ROW_BUCKET_NAME_LEN_MAX + ROW_OWNER_LEN_MAX];
 
 	/* Facts. */
@@ -62,6 +63,7 @@ struct request {
 	bool is_readable; /* more of the body may be there */
 	bool is_sending; /* what was sent last may not be reused yet */
 	bool has_begun; /* exchange_respond() was called */
+	bool is_absence_told; /* that what is not there is not there was weighed already */
 	bool is_advancing;
 	bool is_advance_posted;
 	unsigned holds;

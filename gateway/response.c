@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/response.h"
 
+#include "gateway/authorize.h"
+#include "gateway/cors.h"
 #include "gateway/digest/hex.h"
 #include "gateway/request_priv.h"
 #include "gateway/s3_time.h"
@@ -123,7 +125,8 @@ static bool is_bodiless(const struct request *request, unsigned status)
 /* States the head. What follows may be a body. */
 static void respond(struct request *request, struct http_response *response)
 {
-	struct http_header list[REQUEST_HEADERS_MAX + 4];
+	struct http_header list[REQUEST_HEADERS_MAX + 4 + CORS_HEADERS_MAX];
+	uint8_t cors_buf[CORS_TEXT_LEN];
 	const struct gateway *gateway = request->loop->gateway;
 	size_t n = 0;
 
@@ -139,6 +142,7 @@ static void respond(struct request *request, struct http_response *response)
 		response->status != 404)
 		list[n++] = (struct http_header){
 			bytes_of("x-amz-bucket-region"), gateway->settings.region};
+	cors_add_headers(request, cors_buf, list, &n);
 	for (size_t i = 0; i < response->header_count; i++)
 		list[n++] = response->headers[i];
 	response->headers = list;
@@ -256,6 +260,10 @@ static void cut(struct request *request)
 static void fail_in(struct request *request, enum s3_code code, const struct http_header *headers,
 	size_t header_count, uint8_t *buf, size_t cap)
 {
+	if ((code == S3_NO_SUCH_KEY || code == S3_NO_SUCH_VERSION) && request->route &&
+		request->bucket.id != 0 && !request->is_absence_told &&
+		!authorize_tells_absence(request))
+		code = S3_ACCESS_DENIED;
 	unsigned status = s3_error_status(code);
 	struct bytes id = bytes_make(request->id_text, sizeof request->id_text);
 	struct bytes host_id = request->loop->gateway->settings.host_id;

@@ -13,6 +13,10 @@
 	X(ACCESS_CONTROL_LIST_NOT_SUPPORTED, "AccessControlListNotSupported", 400, \
 		"The bucket does not allow ACLs.") \
 	X(ACCESS_DENIED, "AccessDenied", 403, "Access Denied") \
+	X(ACCESS_FORBIDDEN, "AccessForbidden", 403, \
+		"CORSResponse: This CORS request is not allowed. This is usually because the " \
+		"evaluation of Origin, request method / Access-Control-Request-Method or " \
+		"Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.") \
 	X(AUTHORIZATION_HEADER_MALFORMED, "AuthorizationHeaderMalformed", 400, \
 		"The authorization header that you provided is not valid.") \
 	X(AUTHORIZATION_QUERY_PARAMETERS_ERROR, "AuthorizationQueryParametersError", 400, \
@@ -20,6 +24,7 @@
 	X(BAD_DIGEST, "BadDigest", 400, \
 		"The Content-MD5 or checksum value that you specified did not match what " \
 		"we received.") \
+	X(BAD_REQUEST, "BadRequest", 400, "Bad Request") \
 	X(BUCKET_ALREADY_EXISTS, "BucketAlreadyExists", 409, \
 		"The requested bucket name is not available. Please select a different " \
 		"name and try " \
@@ -135,6 +140,9 @@
 		"The specified object does not have an Object Lock configuration.") \
 	X(OWNERSHIP_CONTROLS_NOT_FOUND, "OwnershipControlsNotFoundError", 404, \
 		"The bucket ownership controls were not found") \
+	X(OPERATION_ABORTED, "OperationAborted", 409, \
+		"A conflicting conditional operation is currently in progress against this " \
+		"resource. Please try again.") \
 	X(PERMANENT_REDIRECT, "PermanentRedirect", 301, \
 		"The bucket that you are attempting to access must be addressed using the " \
 		"specified " \

@@ -7,7 +7,7 @@
 #include "server/http_conn_priv.h"
 #include "storage/buffer.h"
 
-#define LIMITS_MAX 13
+#define LIMITS_MAX 14
 #define TLS_SESSION_LEN (20u << 10) /* of OpenSSL, as measured */
 #define MIB(len) ((double)(len) / (1u << 20))
 
@@ -49,6 +49,8 @@ static size_t list_limits(const struct node *node, struct limit *limits)
 		"units of bodies that go out; a third of it to rebuild them"};
 	limits[count++] = (struct limit){"text", gateway->text_len_max * config->loops,
 		"answers and commands that are made in memory"};
+	limits[count++] = (struct limit){"rules", (uint64_t)BUCKET_RULES_MEMORY_MAX * config->loops,
+		"policies and CORS rules of buckets that are asked for"};
 	limits[count++] = (struct limit){"requests", requests * sizeof(struct request),
 		"requests in progress; more wait for their turn"};
 	limits[count++] = (struct limit){"connections",

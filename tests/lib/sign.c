@@ -30,9 +30,13 @@ static void mac(const void *key, size_t key_len, const char *text, uint8_t *ret_
 	HMAC(EVP_sha256(), key, key_len, (const uint8_t *)text, strlen(text), ret_mac, &len);
 }
 
+/* Of "name=value", by name and then by value: a name comes before those that it begins. */
 static int compare_text(const void *a, const void *b)
 {
-	return strcmp(*(char *const *)a, *(char *const *)b);
+	const char *left = *(char *const *)a, *right = *(char *const *)b;
+	size_t left_len = strcspn(left, "="), right_len = strcspn(right, "=");
+	int order = bytes_compare(bytes_make(left, left_len), bytes_make(right, right_len));
+	return order ? order : strcmp(left + left_len, right + right_len);
 }
 
 static int compare_headers(const void *a, const void *b)

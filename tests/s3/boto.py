@@ -21,6 +21,7 @@ import boto_checksums
 import boto_lock
 import boto_multipart
 import boto_objects
+import boto_policies
 import boto_versions
 from cases import Cases
 from node import Node
@@ -53,7 +54,8 @@ class Client:
 
 def main():
     build, words = sys.argv[1], sys.argv[2:]
-    modules = (boto_objects, boto_multipart, boto_checksums, boto_buckets, boto_versions, boto_lock)
+    modules = (boto_objects, boto_multipart, boto_checksums, boto_buckets, boto_versions, boto_lock,
+               boto_policies)
     functions = [function for module in modules for function in module.case.functions]
     failed = passed = 0
     with tempfile.TemporaryDirectory(prefix="boto-") as parent, Node(build, parent) as node:

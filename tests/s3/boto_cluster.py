@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The cases of boto.py about versions and locks against three nodes: each call goes to the next node,
-so that what one answered has to hold on all.
+"""The cases of boto.py about versions, locks and policies against three nodes: each call goes to the
+next node, so that what one answered has to hold on all.
 
 usage: boto_cluster.py BUILD [WORD]...        only cases whose name has one of the words
 """
@@ -11,7 +11,9 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import boto_buckets
 import boto_lock
+import boto_policies
 import boto_versions
 from boto import Client
 from cases import Cases
@@ -30,7 +32,8 @@ class Turns:
 
 def main():
     build, words = sys.argv[1], sys.argv[2:]
-    functions = boto_versions.case.functions + boto_lock.case.functions
+    functions = boto_versions.case.functions + boto_lock.case.functions + \
+        boto_policies.case.functions + [boto_buckets.a_bucket_keeps_its_configurations]
     with tempfile.TemporaryDirectory(prefix="boto-") as parent, Cluster(build, parent) as cluster:
         cases = Cases(" (boto3, three nodes)")
         clients = [Client(node, False) for node in cluster.nodes]

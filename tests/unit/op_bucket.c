@@ -402,6 +402,7 @@ START_TEST(configurations_that_are_not_there_have_codes_of_their_own)
 {
 	static const char *const codes[][2] = {
 		{"policy", "NoSuchBucketPolicy"},
+		{"policyStatus", "NoSuchBucketPolicy"},
 		{"cors", "NoSuchCORSConfiguration"},
 		{"tagging", "NoSuchTagSet"},
 		{"lifecycle", "NoSuchLifecycleConfiguration"},

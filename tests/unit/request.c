@@ -34,11 +34,25 @@ END_TEST
 
 START_TEST(a_request_without_a_signature_is_denied)
 {
+	static const char *const targets[] = {"/", "/garden", "/garden/key", "/garden?unheard"};
+	gateway_rig_bucket(&rig, "garden");
+	for (size_t i = 0; i < ARRAY_COUNT(targets); i++) {
+		gateway_rig_make(&rig, "GET", targets[i]);
+		fake_exchange_header(&rig.fake, "host", "s3.test");
+		gateway_rig_run(&rig);
+		ck_assert_uint_eq(rig.fake.response.status, 403);
+		ck_assert_str_eq(gateway_rig_code(&rig), "AccessDenied");
+	}
+}
+END_TEST
+
+START_TEST(a_stranger_learns_that_a_bucket_is_not_there)
+{
 	gateway_rig_make(&rig, "GET", "/garden");
 	fake_exchange_header(&rig.fake, "host", "s3.test");
 	gateway_rig_run(&rig);
-	ck_assert_uint_eq(rig.fake.response.status, 403);
-	ck_assert_str_eq(gateway_rig_code(&rig), "AccessDenied");
+	ck_assert_uint_eq(rig.fake.response.status, 404);
+	ck_assert_str_eq(gateway_rig_code(&rig), "NoSuchBucket");
 }
 END_TEST
 
@@ -319,6 +333,7 @@ int main(void)
 	TCase *who = make_case(suite, "who it is");
 	tcase_add_test(who, a_signed_request_is_answered);
 	tcase_add_test(who, a_request_without_a_signature_is_denied);
+	tcase_add_test(who, a_stranger_learns_that_a_bucket_is_not_there);
 	tcase_add_test(who, a_stranger_learns_the_region_from_head);
 	tcase_add_test(who, an_unknown_key_is_told_so);
 	tcase_add_test(who, a_wrong_secret_gets_the_string_that_was_to_be_signed);

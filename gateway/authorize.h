@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_AUTHORIZE_H
+#define GATEWAY_AUTHORIZE_H
+
+#include "gateway/request.h"
+
+/* May they? Every right to a bucket or what is in it is weighed here, and nowhere else.
+ *
+ * (Z1) What the bucket's policy denies is denied to everybody: the owner and admins too, but for
+ *      reading, setting and removing that policy, so that nobody is locked out for good.
+ * (Z2) Else owner and admins may do everything, and others what the policy allows them. Who has not
+ *      signed is one of the others.
+ * (Z3) Where RestrictPublicBuckets is set, a policy that is public allows nothing to others.
+ * (Z4) A policy that cannot be read allows nothing to anybody but what (Z1) excepts.
+ * (Z5) A request may need several rights: that of its route (of the version, if it names one), and
+ *      those that its headers ask for. All are needed.
+ * (Z6) Who may not list a bucket does not learn which keys are in it: NoSuchKey is AccessDenied.
+ */
+struct authorize_target {
+	const struct row_bucket *bucket; /* its id and owner */
+	const struct bucket_rules *rules; /* NULL: none */
+	struct bytes name; /* of the bucket */
+	struct bytes key; /* empty: the bucket itself */
+	bool has_version;
+	struct bytes version; /* text of a versionId */
+};
+
+/* Under a view, if the policy asks_object. */
+bool authorize(struct request *request, const struct authorize_target *target, const char *action);
+
+/* The bucket and key of the request itself. */
+struct authorize_target authorize_target_of(const struct request *request);
+
+/* All rights that the request needs for its route. S3_OK, S3_ACCESS_DENIED, or
+ * S3_METHOD_NOT_ALLOWED: who does not own the bucket asks for its policy. Under a view. */
+enum s3_code authorize_request(struct request *request) MUST_USE;
+
+/* One key of a DeleteObjects. Under a view. */
+bool authorize_delete(struct request *request, struct bytes key, bool has_version,
+	struct bytes version, bool bypasses_governance);
+
+/* The action for a version ("s3:GetObjectVersion") of one for the key; itself, if there is none. */
+const char *authorize_version_action(const char *action);
+
+/* May they know what is not there (Z6)? */
+bool authorize_tells_absence(struct request *request);
+
+#endif
