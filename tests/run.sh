@@ -7,11 +7,13 @@
 # did. What the parts print is kept in BUILDDIR/test-logs. A part is a program that speaks the same
 # lines; it has failed, too, when it ends otherwise than they say, says nothing, or takes too long.
 #
-# Most parts wait more than they work, so two are run at a time (TEST_LANES), each with a directory and
+# Most parts wait more than they work, so three are run at a time (TEST_LANES), each with a directory and
 # ports of its own; what a part says is printed when it has ended. Those whose cases are about time are
 # run alone. TEST_SECONDS is when no further part is begun; what was not begun counts as skipped.
+# Nothing is begun where the file system of the directories has too little room for all of it.
 #
 #   quick     the tests of ninja check, in all variants: read from their stamps, not run again
+#   long      simulations that take minutes; beside all others, with what of the processors these leave
 #   framing   ten thousand connections to the HTTP layer alone
 #   boto      boto3, all of S3 that is there
 #   versions  boto3, versions and locks, on three nodes
@@ -64,40 +66,41 @@ quick        60 alone  stamps
 framing     300 alone  tests/s3/framing.py $release/tests/http_echo --stalled 10000
 stalled     400 alone  tests/s3/stalled.py $release
 hostile     600 alone  tests/s3/hostile.py $release
+long       2400 beside tests/sim/long.py $builddir
 aws        1500 shared tests/s3/clients.py $release aws
-restic     1500 shared tests/s3/clients.py $release restic
-kill9      1200 shared tests/crash/kill9.py $release
-kills      1200 shared tests/crash/kills.py $release
-registry   1200 shared tests/s3/clients.py $release registry
-nodes      1200 shared tests/crash/nodes.py $release
-away       1200 shared tests/crash/away.py $release
 partition  1200 shared tests/crash/partition.py $release
-grow       1200 shared tests/crash/grow.py $release
+restic     1500 shared tests/s3/clients.py $release restic
+kills      1200 shared tests/crash/kills.py $release
 seven       600 shared tests/crash/grow.py $release --slow
-drain       600 shared tests/crash/drain.py $release
-claims      600 shared tests/crash/claims.py $release
-recover    1200 shared tests/crash/recover.py $release
-rolling    600 shared tests/crash/rolling.py $release
 full        900 shared tests/s3/full.py $release
-drives     1200 shared tests/crash/drives.py $release
-backup      900 shared tests/crash/backup.py $release
-join       1200 shared tests/crash/join.py $release
-bitflip    1200 shared tests/crash/bitflip.py $release
+nodes      1200 shared tests/crash/nodes.py $release
+registry   1200 shared tests/s3/clients.py $release registry
+away       1200 shared tests/crash/away.py $release
+kill9      1200 shared tests/crash/kill9.py $release
+grow       1200 shared tests/crash/grow.py $release
+drain       600 shared tests/crash/drain.py $release
 scrub       600 shared tests/crash/scrub.py $release
 wipe        600 shared tests/crash/wipe.py $release
+recover    1200 shared tests/crash/recover.py $release
+drives     1200 shared tests/crash/drives.py $release
 boto        900 shared tests/s3/boto.py $release
+bitflip    1200 shared tests/crash/bitflip.py $release
 pause       600 shared tests/crash/pause.py $release
-mirror     1200 shared tests/crash/mirror.py $release
+join       1200 shared tests/crash/join.py $release
+backup      900 shared tests/crash/backup.py $release
 archive    1200 shared tests/crash/archive.py $release
-salvage     600 shared tests/crash/salvage.py $release
 s3cmd      1200 shared tests/s3/clients.py $release s3cmd
-maps       1200 shared tests/crash/maps.py $release
-histories  1200 shared tests/crash/histories.py $release
 rclone     1200 shared tests/s3/clients.py $release rclone
-census      600 shared tests/crash/census.py --test $release
+maps       1200 shared tests/crash/maps.py $release
+mirror     1200 shared tests/crash/mirror.py $release
 cluster_cli 600 shared tests/s3/cluster_cli.py $release
 versions    600 shared tests/s3/boto_cluster.py $release
+histories  1200 shared tests/crash/histories.py $release
 profile_grows 600 shared tests/s3/profile_grows.py $release
+rolling     600 shared tests/crash/rolling.py $release
+salvage     600 shared tests/crash/salvage.py $release
+claims      600 shared tests/crash/claims.py $release
+census      600 shared tests/crash/census.py --test $release
 "
 parts=${*:-$(awk '{ print $1 }' <<<"$table")}
 for name in $parts; do
@@ -109,8 +112,19 @@ done
 
 logs=$builddir/test-logs
 mkdir -p "$logs"
-lanes=${TEST_LANES:-2}
+lanes=${TEST_LANES:-3}
 budget=${TEST_SECONDS:-2700}
+
+# In MiB: what three of the largest parts take at once, for each lane, and what an index wants to be left
+# (storage/meta/index_space.c).
+lane_mib=3700 spare_mib=4200
+free_mib=$(df -m --output=avail "${TMPDIR:-/tmp}" | tail -n 1)
+missing_mib=$((lanes * lane_mib + spare_mib - free_mib))
+if test "$missing_mib" -gt 0; then
+	echo "not ok ${TMPDIR:-/tmp} has room: $missing_mib MiB more must be free there (TMPDIR, TEST_LANES)"
+	echo "0 passed, 1 failed"
+	exit 1
+fi
 root=$(mktemp -d "${TMPDIR:-/tmp}/rubus-test.XXXXXX")
 passed=0 failed=0 skipped=0
 declare -A lane_of=() name_of=() begin_of=() # of each part that runs, by its process
@@ -144,7 +158,7 @@ trap 'leave 1' EXIT
 stamps() {
 	local dir stamp name
 	dir=$(sed -n 's/^builddir = //p' config.ninja)
-	ninja -t commands check "$dir/tsan/check_threads" "$dir/release/check_long" |
+	ninja -t commands check "$dir/tsan/check_threads" |
 		sed -n 's/.*&& mv [^ ]*\.log \([^ ]*\.ok\) .*/\1/p' | sort -u |
 		while read -r stamp; do
 			name=${stamp#"$dir/"}
@@ -174,12 +188,12 @@ begin() {
 	local name=$1 lane=$2 seconds=$3 first
 	shift 3
 	mkdir "$root/$lane"
-	first=$((21000 + lane * 11000 / lanes))
+	first=$((21000 + lane * 11000 / (lanes + 1)))
 	rm -f "$root/space.$lane"
 	set -m
 	{
 		TIMEFORMAT='%U %S'
-		time TMPDIR=$root/$lane TEST_PORTS=$first-$((first + 11000 / lanes - 1)) \
+		time TMPDIR=$root/$lane TEST_PORTS=$first-$((first + 11000 / (lanes + 1) - 1)) \
 			timeout --foreground --kill-after=30 "$seconds" "$@" < <(:) >"$logs/$name" 2>"$logs/$name.err"
 	} 2>"$logs/$name.time" &
 	set +m
@@ -221,7 +235,7 @@ end_one() {
 	unset "lane_of[$pid]" "name_of[$pid]" "begin_of[$pid]"
 }
 
-# A lane that no part is in.
+# A lane that no part is in, or as many as there are lanes, which is the place of what runs beside them.
 free_lane() {
 	local lane
 	for ((lane = 0; lane < lanes; lane++)); do
@@ -230,16 +244,29 @@ free_lane() {
 	echo "$lane"
 }
 
+are_all_free() {
+	local lane
+	for ((lane = 0; lane < lanes; lane++)); do
+		[[ " ${lane_of[*]} " == *" $lane "* ]] && return 1
+	done
+	return 0
+}
+
 run() {
 	local name=$1 seconds=$2 how=$3
 	shift 3
-	while test "${#lane_of[@]}" -ge "$(test "$how" = alone && echo 1 || echo "$lanes")"; do end_one; done
+	case $how in
+	alone) until are_all_free; do end_one; done ;;
+	shared) while test "$(free_lane)" = "$lanes"; do end_one; done ;;
+	esac
 	if test "$SECONDS" -gt "$budget"; then
 		echo "# $name is skipped: $budget s are over (TEST_SECONDS)"
 		skipped=$((skipped + 1))
 	elif test "$1" = stamps; then
 		stamps | tee "$logs/$name"
 		count "$name" 0
+	elif test "$how" = beside; then
+		begin "$name" "$lanes" "$seconds" nice -n 10 "$python" "$@"
 	else
 		begin "$name" "$(free_lane)" "$seconds" "$python" "$@"
 		test "$how" = shared || end_one

@@ -12,7 +12,7 @@
  *   --seed=N       that one
  *   --seeds=N      so many, from 1 on
  *   --from=N       from N on
- *   --minutes=N    as many as are begun in so long; with --seeds no more than those
+ *   --minutes=N    as many as are begun in so much processor time; with --seeds no more than those
  */
 struct sim_seeds {
 	const char *name;
