@@ -224,7 +224,7 @@ static void seal_shards(struct put *put)
 {
 	for (unsigned i = 0; i < put_shard_count(put); i++) {
 		struct put_shard *shard = &put->shards[i];
-		if (shard->is_failed)
+		if (shard->is_failed || shard->was_sealing)
 			continue;
 		shard->is_sealing = shard->was_sealing = true;
 		put->shards_in_flight++;

@@ -4,6 +4,7 @@
 
 #include "erasure/stripe.h"
 #include "storage/object/store.h"
+#include "storage/shard/whole.h"
 
 /* PUT: the bytes of one body go to the drives.
  *
@@ -90,6 +91,7 @@ struct put_stripe {
 	struct put_frame frames[CODE_DATA_MAX];
 	unsigned appends_in_flight;
 	uint32_t appending; /* shards whose appends are in flight */
+	unsigned copies_in_flight; /* that are written from it by one call */
 	bool is_used;
 	bool is_written; /* its appends were started */
 	uint64_t written_ms, allowed_ms; /* when they were; their (U5) */
@@ -110,6 +112,13 @@ struct put_shard {
 	struct site_write write;
 	uint16_t drive; /* its number */
 	bool is_opening, is_open, is_sealing, was_sealing, is_sealed, is_failed;
+	bool is_whole; /* a copy, written by one call: see put->copies */
+};
+
+/* A short copy on another node, which is on its way by one call. */
+struct put_copy {
+	struct site_whole whole;
+	struct put_stripe *stripe;
 };
 
 struct put {
@@ -166,7 +175,14 @@ struct put {
 
 	/* What is set before it is used, and not zeroed: an inline body needs none of it. */
 	struct code code;
-	struct put_shard shards[CODE_UNITS_MAX]; /* those of the geometry */
+	union {
+		struct put_shard shards[CODE_UNITS_MAX]; /* those of the geometry */
+		struct { /* of copies, which are few */
+			struct put_shard copied_shards[1 + CODE_PARITY_MAX];
+			struct put_copy copies[1 + CODE_PARITY_MAX]; /* of those that are is_whole
+								      */
+		};
+	};
 	struct site_free frees[CODE_UNITS_MAX];
 	uint16_t frees_drive[CODE_UNITS_MAX]; /* of which drive each is */
 	uint8_t extents[PUT_EXTENTS_LEN_MAX]; /* list of command_extent: what is durable */

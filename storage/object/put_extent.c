@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "erasure/checksum.h"
 #include "storage/object/hint.h"
 #include "storage/object/put_priv.h"
 #include "storage/shard/owed.h"
@@ -43,6 +44,58 @@ void put_extent_avoid(struct put *put, uint16_t drive_number)
 	reach_failed(put->setup.store, drive_number);
 }
 
+static void copy_done(struct site_whole *whole, enum err err)
+{
+	struct put_copy *copy = CONTAINER_OF(whole, struct put_copy, whole);
+	struct put *put = copy->stripe->put;
+	copy->stripe->copies_in_flight--;
+	shard_sealed(&put->shards[copy - put->copies].write, err);
+}
+
+static struct shard_info describe(const struct put *put, unsigned index)
+{
+	return (struct shard_info){
+		.extent = put->extent,
+		.index = index,
+		.k = put->geometry.k,
+		.m = put->geometry.m,
+		.unit_len = put->geometry.unit_len,
+		.extent_len = put->geometry.body_len,
+		.shard_len = stripe_shard_len(&put->geometry),
+		.hint = {put->hint, put->hint_len},
+	};
+}
+
+void put_extent_write_whole(
+	struct put *put, unsigned index, struct put_stripe *stripe, const uint64_t *sums)
+{
+	struct put_shard *shard = &put->shards[index];
+	struct put_copy *copy = &put->copies[index];
+	struct shard_info info = describe(put, index);
+	struct site site;
+	reach_find(put->setup.store, shard->drive, &site);
+	if (!site_is_there(&site)) {
+		put_fail_shard(put, shard, ERR_UNAVAILABLE);
+		put_advance_soon(put);
+		return;
+	}
+	shard->is_sealing = shard->was_sealing = true;
+	put->shards_in_flight++;
+	stripe->copies_in_flight++;
+	copy->stripe = stripe;
+	copy->whole.loop = put->setup.store->loop;
+	copy->whole.done = copy_done;
+	site_whole_start(&copy->whole, &site, &info, stripe->units[0], sums,
+		checksum_block_count(info.shard_len));
+}
+
+/* Is it worth to wait with the open until all bytes are there? Then one call does it all. */
+static bool is_short_copy(const struct put *put)
+{
+	return put->geometry.k == 1 && put->stripe_count == 1 &&
+		stripe_shard_len(&put->geometry) <= SHARD_WHOLE_LEN_MAX;
+}
+
 /* Would the put rather do without the drive? Because that failed it before, or, if it is of another
  * node, others of late. */
 static bool is_unwanted(struct put *put, uint16_t number)
@@ -68,19 +121,14 @@ static void open_shard(struct put *put, unsigned index, uint16_t drive_number)
 		return;
 	}
 	put->has_remote |= site_is_remote(&site);
+	if (site_is_remote(&site) && is_short_copy(put)) {
+		shard->is_whole = shard->is_open = true;
+		return;
+	}
 	shard->write.loop = put->setup.store->loop;
 	shard->write.ready = shard_ready;
 	shard->write.sealed = shard_sealed;
-	struct shard_info info = {
-		.extent = put->extent,
-		.index = index,
-		.k = put->geometry.k,
-		.m = put->geometry.m,
-		.unit_len = put->geometry.unit_len,
-		.extent_len = put->geometry.body_len,
-		.shard_len = stripe_shard_len(&put->geometry),
-		.hint = {put->hint, put->hint_len},
-	};
+	struct shard_info info = describe(put, index);
 	enum err err = site_write_open(&shard->write, &site, &info);
 	if (err == ERR_BUSY) {
 		shard->is_opening = true;
@@ -242,7 +290,7 @@ enum err put_extent_begin(struct put *put)
 
 void put_extent_abort_shard(struct put_shard *shard)
 {
-	if (shard->is_open && !shard->was_sealing)
+	if (shard->is_open && !shard->was_sealing && !shard->is_whole)
 		site_write_abort(&shard->write);
 	shard->is_open = false;
 }
@@ -255,7 +303,9 @@ static void cancel_shards(struct put *put, uint32_t shards)
 		if (!(shards & 1u << i))
 			continue;
 		struct put_shard *shard = &put->shards[i];
-		if (shard->is_opening || shard->is_sealing)
+		if (shard->is_whole && shard->is_sealing)
+			site_whole_cancel(&put->copies[i].whole);
+		else if (shard->is_opening || shard->is_sealing)
 			site_write_cancel(&shard->write);
 		for (unsigned j = 0; j < PUT_STRIPES_MAX; j++)
 			if (put->stripes[j].is_used && put->stripes[j].appending & 1u << i)

@@ -45,6 +45,10 @@ void put_extent_cancel(struct put *put);
 /* (U5): looks whether shards are late, or when they would be. */
 void put_extent_watch(struct put *put);
 
+/* Writes a copy of the stripe to another node by one call. */
+void put_extent_write_whole(
+	struct put *put, unsigned index, struct put_stripe *stripe, const uint64_t *sums);
+
 /* Gives back the room of a shard that was opened and will not be sealed. */
 void put_extent_abort_shard(struct put_shard *shard);
 

@@ -50,7 +50,8 @@ enum err put_stripe_take(struct put *put)
 
 void put_stripe_give(struct put_stripe *stripe)
 {
-	assert(stripe->is_used && stripe->frames_out == 0 && stripe->appends_in_flight == 0);
+	assert(stripe->is_used && stripe->frames_out == 0);
+	assert(stripe->appends_in_flight == 0 && stripe->copies_in_flight == 0);
 	for (unsigned i = 0; i < stripe->unit_count; i++)
 		pool_give(&stripe->put->setup.store->put_pool, stripe->units[i]);
 	stripe->is_used = false;
@@ -121,7 +122,9 @@ static void write_stripe(struct put *put, struct put_stripe *stripe)
 	stripe->written_ms = loop_now_ms(put->setup.store->loop);
 	for (unsigned i = 0; i < count; i++) {
 		struct put_shard *shard = &put->shards[i];
-		if (shard->is_failed)
+		if (shard->is_whole && !shard->is_failed)
+			put_extent_write_whole(put, i, stripe, sums[i]);
+		if (shard->is_whole || shard->is_failed)
 			continue;
 		stripe->appends[i] = (struct site_append){.done = append_done};
 		stripe->appends_in_flight++;
@@ -137,7 +140,8 @@ void put_stripe_settle(struct put *put)
 	for (unsigned i = 0; i < PUT_STRIPES_MAX; i++) {
 		struct put_stripe *stripe = &put->stripes[i];
 		if (stripe->is_used && stripe->is_written && stripe->appends_in_flight == 0 &&
-			stripe->frames_out == 0 && stripe != put->kept)
+			stripe->copies_in_flight == 0 && stripe->frames_out == 0 &&
+			stripe != put->kept)
 			put_stripe_give(stripe);
 	}
 }

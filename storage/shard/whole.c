@@ -23,7 +23,6 @@ static void finish_soon(struct site_whole *whole, enum err err)
 {
 	whole->step = WHOLE_OVER;
 	whole->err = err;
-	whole->task.run = run_finish;
 	loop_post(whole->loop, &whole->task);
 }
 
@@ -72,6 +71,8 @@ static void opened(struct site_write *write, enum err err)
 static void open(struct site_whole *whole)
 {
 	whole->step = WHOLE_OPENING;
+	memset(&whole->write, 0, sizeof whole->write);
+	memset(&whole->append, 0, sizeof whole->append);
 	whole->write.loop = whole->loop;
 	whole->write.ready = opened;
 	whole->write.sealed = sealed;
@@ -127,6 +128,7 @@ void site_whole_start(struct site_whole *whole, const struct site *site,
 	whole->site = *site;
 	whole->info = *info;
 	whole->buf = buf;
+	whole->task = (struct task){.run = run_finish};
 	whole->sum_count = sum_count;
 	memset(whole->sums, 0, sizeof whole->sums);
 	memcpy(whole->sums, sums, sum_count * sizeof *sums);

@@ -40,10 +40,16 @@ struct site_whole {
 	bool is_open, is_canceled;
 	enum err err;
 	struct task task;
-	struct peer_call call;
-	struct site_write write;
-	struct site_append append;
-	uint8_t head[SHARD_WHOLE_HEAD_LEN + DRIVE_HINT_LEN_MAX];
+	union {
+		struct { /* step by step */
+			struct site_write write;
+			struct site_append append;
+		};
+		struct { /* the call */
+			struct peer_call call;
+			uint8_t head[SHARD_WHOLE_HEAD_LEN + DRIVE_HINT_LEN_MAX];
+		};
+	};
 };
 
 /* Writes info->shard_len bytes of buf, at most SHARD_WHOLE_LEN_MAX, with the checksums of their
