@@ -20,7 +20,7 @@
  * What is not judged any more because the process ended, the census of its drive finds.
  */
 #define CREW_JOBS_MAX 256
-#define CREW_WRITTEN_MAX 1280 /* shards that are ordered and not judged yet */
+#define CREW_WRITTEN_MAX 2304 /* shards that are ordered and not judged yet */
 #define CREW_DOUBTS_MAX (2 * CREW_WRITTEN_MAX)
 #define CREW_FREES_MAX 32
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "storage/repair/mover.h"
+#include "storage/repair/mover_priv.h"
 
 #include <assert.h>
 #include <string.h>
@@ -12,30 +12,15 @@ void mover_init(struct mover *mover, struct crew *crew)
 		mover->lanes[i].mover = mover;
 }
 
-static struct index_reader *reader_of(const struct mover *mover)
-{
-	return mover->crew->store->reader;
-}
-
-static struct index *index_of(const struct mover *mover)
-{
-	return mover->crew->store->store->index;
-}
-
-static uint64_t now_ms(const struct mover *mover)
-{
-	return loop_now_ms(mover->crew->store->loop);
-}
-
 static void set_state(struct lane *lane, enum lane_state state)
 {
-	assert(lane->in_flight == 0 && !lane->is_proposed);
+	assert(lane->in_flight == 0 && !lane->is_proposed && !lane->is_flip_proposed);
 	lane->state = state;
 }
 
 static void rest(struct lane *lane)
 {
-	lane->rest_until_ms = now_ms(lane->mover) + MOVER_REST_MS;
+	lane->rest_until_ms = mover_now_ms(lane->mover) + MOVER_REST_MS;
 	lane->mover->report.rests++;
 	set_state(lane, LANE_RESTING);
 }
@@ -61,24 +46,30 @@ static void propose(struct lane *lane, const struct command *command)
 		command, lane->command, sizeof lane->command, &lane->proposal.len);
 	assert(err == ERR_OK);
 	lane->is_proposed = true;
-	index_propose(index_of(lane->mover), &lane->proposal);
+	index_propose(mover_index(lane->mover), &lane->proposal);
 }
 
-static bool is_accepted(const struct lane *lane)
+static bool is_accepted(const struct index_proposal *proposal)
 {
-	return lane->proposal.err == ERR_OK && lane->proposal.result.code == COMMAND_OK;
+	return proposal->err == ERR_OK && proposal->result.code == COMMAND_OK;
+}
+
+/* The move of a lane, as commands name it. */
+static struct bytes name_move(const struct lane *lane, uint8_t list[static 64])
+{
+	struct fields_out out = {.data = list, .cap = 64};
+	struct command_ring_move item = {
+		.slot = lane->slot, .shard = lane->shard, .since = lane->since};
+	command_ring_move_append(&out, &item);
+	assert(!out.is_full);
+	return bytes_make(list, out.len);
 }
 
 static void propose_one(struct lane *lane, enum command_type type)
 {
 	uint8_t list[64];
-	struct fields_out out = {.data = list, .cap = sizeof list};
-	struct command_ring_move item = {
-		.slot = lane->slot, .shard = lane->shard, .since = lane->since};
-	command_ring_move_append(&out, &item);
-	assert(!out.is_full);
 	struct command command = {.type = type};
-	struct command_moves moves = {.moves = bytes_make(list, out.len)};
+	struct command_moves moves = {.moves = name_move(lane, list)};
 	if (type == COMMAND_MOVE_FLIP)
 		command.move_flip = moves;
 	else
@@ -87,16 +78,33 @@ static void propose_one(struct lane *lane, enum command_type type)
 	propose(lane, &command);
 }
 
-/* --- choosing a move -------------------------------------------------------------------------- */
-
-static unsigned count_gone(const struct ring_snapshot *snapshot, uint32_t slot)
+static void flip_answered(struct index_proposal *proposal)
 {
-	const struct ring *ring = ring_snapshot_ring(snapshot);
-	unsigned count = 0;
-	for (uint8_t i = 0; i < ring->width; i++)
-		count += ring_snapshot_is_gone(snapshot, ring_drive(ring, slot, i));
-	return count;
+	struct lane *lane = CONTAINER_OF(proposal, struct lane, flip);
+	assert(lane->is_flip_proposed);
+	lane->is_flip_proposed = false;
+	lane->mover->crew->changed(lane->mover->crew);
 }
+
+/* Right behind the advance that it needs. */
+static void propose_flip(struct lane *lane)
+{
+	uint8_t list[64];
+	struct command command = {.type = COMMAND_MOVE_FLIP};
+	command.move_flip.moves = name_move(lane, list);
+	lane->flip = (struct index_proposal){
+		.loop = lane->mover->crew->store->loop,
+		.bytes = lane->flip_command,
+		.done = flip_answered,
+	};
+	enum err err = command_encode(
+		&command, lane->flip_command, sizeof lane->flip_command, &lane->flip.len);
+	assert(err == ERR_OK);
+	lane->is_flip_proposed = lane->has_flip = true;
+	index_propose(mover_index(lane->mover), &lane->flip);
+}
+
+/* --- choosing a move -------------------------------------------------------------------------- */
 
 static bool is_taken(const struct mover *mover, const struct ring_moving *move)
 {
@@ -121,7 +129,7 @@ static const struct ring_moving *choose_move(
 	for (size_t i = 0; i < count; i++) {
 		bool is_behind = moves[i].slot > lane->slot ||
 			(moves[i].slot == lane->slot && moves[i].shard > lane->shard);
-		unsigned rank = 1 + 2 * count_gone(ring, moves[i].slot) + is_behind;
+		unsigned rank = 1 + 2 * mover_count_gone(ring, moves[i].slot) + is_behind;
 		if (rank <= best_rank || is_taken(mover, &moves[i]))
 			continue;
 		best = &moves[i];
@@ -157,7 +165,7 @@ static enum err load_extents(struct lane *lane)
 		struct row_extent row;
 		at = at.counter == UINT64_MAX ? (struct extent_id){at.session + 1, 0}
 					      : (struct extent_id){at.session, at.counter + 1};
-		err = index_extent_next(reader_of(lane->mover), lane->slot, at, &at, &row);
+		err = index_extent_next(mover_reader(lane->mover), lane->slot, at, &at, &row);
 		if (err)
 			break;
 		lane->extents[lane->count++] = (struct lane_extent){
@@ -179,7 +187,7 @@ static enum err is_to_be_turned(struct lane *lane, const struct ring_snapshot *r
 	*ret_is = ring_snapshot_is_gone(ring, move->to);
 	if (*ret_is)
 		return ERR_OK;
-	enum err err = index_ring_target(reader_of(lane->mover), &target);
+	enum err err = index_ring_target(mover_reader(lane->mover), &target);
 	if (err)
 		return err == ERR_NOT_FOUND ? ERR_OK : err;
 	const struct ring *table = ring_snapshot_ring(target);
@@ -195,7 +203,7 @@ static enum err is_to_be_turned(struct lane *lane, const struct ring_snapshot *r
 static bool can_flip(struct lane *lane)
 {
 	struct row_slot_counts counts;
-	enum err err = index_slot_counts(reader_of(lane->mover), lane->slot, &counts);
+	enum err err = index_slot_counts(mover_reader(lane->mover), lane->slot, &counts);
 	return err == ERR_NOT_FOUND ||
 		(err == ERR_OK && counts.shards[lane->shard].exceptions == 0);
 }
@@ -228,14 +236,14 @@ static void load_under_view(struct lane *lane, const struct ring_snapshot *ring)
 
 static void load(struct lane *lane)
 {
-	if (index_view_begin(reader_of(lane->mover)) != ERR_OK) {
+	if (index_view_begin(mover_reader(lane->mover)) != ERR_OK) {
 		rest(lane);
 		return;
 	}
-	struct ring_snapshot *ring = index_ring(index_of(lane->mover));
+	struct ring_snapshot *ring = index_ring(mover_index(lane->mover));
 	load_under_view(lane, ring);
 	ring_snapshot_unref(ring);
-	index_view_end(reader_of(lane->mover));
+	index_view_end(mover_reader(lane->mover));
 }
 
 static void job_done(struct crew_job *job, enum err err)
@@ -262,7 +270,7 @@ static enum err start_extent(
 		.item = extent - lane->extents,
 		.work = CREW_MOVE,
 	};
-	enum err err = index_extent_get(reader_of(lane->mover), lane->slot, extent->id, &row);
+	enum err err = index_extent_get(mover_reader(lane->mover), lane->slot, extent->id, &row);
 	if (err == ERR_NOT_FOUND || (err == ERR_OK && has_exception(&row, lane->shard))) {
 		extent->needs_copy = false;
 		return ERR_OK;
@@ -280,16 +288,16 @@ static enum err start_extent(
 static void start_extents(struct lane *lane)
 {
 	if (lane->next == lane->count || !crew_has_room(lane->mover->crew) ||
-		index_view_begin(reader_of(lane->mover)) != ERR_OK)
+		index_view_begin(mover_reader(lane->mover)) != ERR_OK)
 		return;
-	struct ring_snapshot *ring = index_ring(index_of(lane->mover));
+	struct ring_snapshot *ring = index_ring(mover_index(lane->mover));
 	for (; lane->next < lane->count && crew_has_room(lane->mover->crew); lane->next++) {
 		struct lane_extent *extent = &lane->extents[lane->next];
 		if (extent->needs_copy)
 			err_ignore(start_extent(lane, ring, extent)); /* then it is not passed */
 	}
 	ring_snapshot_unref(ring);
-	index_view_end(reader_of(lane->mover));
+	index_view_end(mover_reader(lane->mover));
 }
 
 /* --- advancing -------------------------------------------------------------------------------- */
@@ -309,6 +317,7 @@ static void propose_advance(struct lane *lane)
 	unsigned done = count_done(lane);
 	bool is_end = lane->is_end && done == lane->count;
 	set_state(lane, LANE_ADVANCING);
+	lane->has_flip = false;
 	if (done == 0 && !is_end)
 		return;
 	struct command command = {.type = COMMAND_MOVE_ADVANCE};
@@ -322,17 +331,23 @@ static void propose_advance(struct lane *lane)
 	if (!is_end)
 		command.move_advance.up_to = lane->extents[done - 1].id;
 	propose(lane, &command);
+	if (is_end && index_view_begin(mover_reader(lane->mover)) == ERR_OK) {
+		bool is_ready = can_flip(lane);
+		index_view_end(mover_reader(lane->mover));
+		if (is_ready)
+			propose_flip(lane);
+	}
 }
 
 static bool judge_extents(struct lane *lane)
 {
-	if (index_view_begin(reader_of(lane->mover)) != ERR_OK)
+	if (index_view_begin(mover_reader(lane->mover)) != ERR_OK)
 		return false;
 	for (unsigned i = 0; i < lane->count; i++)
 		if (lane->extents[i].is_started)
 			crew_judge(lane->mover->crew, lane->slot, lane->extents[i].id, lane->shard,
 				lane->to);
-	index_view_end(reader_of(lane->mover));
+	index_view_end(mover_reader(lane->mover));
 	return true;
 }
 
@@ -342,10 +357,14 @@ static void end_advance(struct lane *lane)
 	bool was_proposed = is_all || count_done(lane) > 0;
 	if (!judge_extents(lane) && !lane->mover->is_stopping)
 		return; /* at the next look */
-	if (was_proposed && is_accepted(lane))
+	bool is_good = was_proposed && is_accepted(&lane->proposal);
+	if (is_good)
 		lane->mover->report.shards += lane->proposal.result.count;
 	lane->count = 0;
-	if (is_all && (is_accepted(lane) || lane->proposal.result.code == COMMAND_STALE))
+	if (is_good && lane->has_flip && is_accepted(&lane->flip)) {
+		lane->mover->report.moves++;
+		set_state(lane, LANE_FREE);
+	} else if (is_all && (is_good || lane->proposal.result.code == COMMAND_STALE))
 		set_state(lane, LANE_LOADING);
 	else
 		rest(lane);
@@ -353,7 +372,7 @@ static void end_advance(struct lane *lane)
 
 static void end_flip(struct lane *lane)
 {
-	if (is_accepted(lane)) {
+	if (is_accepted(&lane->proposal)) {
 		lane->mover->report.moves++;
 		set_state(lane, LANE_FREE);
 	} else {
@@ -365,7 +384,7 @@ static void end_flip(struct lane *lane)
 static bool advance_lane(struct lane *lane)
 {
 	enum lane_state state = lane->state;
-	if (lane->is_proposed)
+	if (lane->is_proposed || lane->is_flip_proposed)
 		return false;
 	switch (state) {
 	case LANE_FREE:
@@ -392,155 +411,11 @@ static bool advance_lane(struct lane *lane)
 		end_flip(lane);
 		break;
 	case LANE_RESTING:
-		if (lane->mover->is_stopping || now_ms(lane->mover) >= lane->rest_until_ms)
+		if (lane->mover->is_stopping || mover_now_ms(lane->mover) >= lane->rest_until_ms)
 			set_state(lane, LANE_FREE);
 		break;
 	}
 	return lane->state != state;
-}
-
-/* --- beginning -------------------------------------------------------------------------------- */
-
-static void note_refused(struct mover *mover, const struct command_ring_move *item)
-{
-	mover->refused[mover->refused_next] = (struct mover_refused){.slot = item->slot,
-		.shard = item->shard,
-		.until_ms = now_ms(mover) + MOVER_REST_MS};
-	mover->refused_next = (mover->refused_next + 1) % MOVER_REFUSED_MAX;
-}
-
-static bool was_refused(const struct mover *mover, uint32_t slot, uint8_t shard)
-{
-	for (unsigned i = 0; i < MOVER_REFUSED_MAX; i++) {
-		const struct mover_refused *refused = &mover->refused[i];
-		if (refused->slot == slot && refused->shard == shard &&
-			now_ms(mover) < refused->until_ms)
-			return true;
-	}
-	return false;
-}
-
-static void begin_answered(struct index_proposal *proposal)
-{
-	struct mover *mover = CONTAINER_OF(proposal, struct mover, proposal);
-	assert(mover->is_proposed);
-	mover->is_proposed = false;
-	bool is_answer = proposal->err == ERR_OK;
-	if (is_answer && proposal->result.code != COMMAND_OK &&
-		proposal->result.id < mover->begin_count) {
-		/* The others are begun now, and the one that could not be later: mostly it waits
-		 * for one of them. */
-		struct command_ring_move *refused = &mover->begins[proposal->result.id];
-		note_refused(mover, refused);
-		mover->begin_count--;
-		memmove(refused, refused + 1,
-			(mover->begin_count - proposal->result.id) * sizeof *refused);
-	} else {
-		if (!is_answer)
-			mover->begin_after_ms = now_ms(mover) + MOVER_REST_MS;
-		mover->begin_count = 0;
-	}
-	mover->crew->changed(mover->crew);
-}
-
-static void propose_begins(struct mover *mover)
-{
-	uint8_t list[MOVER_BEGIN_MAX * 32];
-	struct fields_out out = {.data = list, .cap = sizeof list};
-	for (unsigned i = 0; i < mover->begin_count; i++)
-		command_ring_move_append(&out, &mover->begins[i]);
-	assert(!out.is_full);
-	struct command command = {.type = COMMAND_MOVE_BEGIN};
-	command.move_begin.moves = bytes_make(list, out.len);
-	mover->proposal = (struct index_proposal){
-		.loop = mover->crew->store->loop,
-		.bytes = mover->command,
-		.done = begin_answered,
-	};
-	enum err err = command_encode(
-		&command, mover->command, sizeof mover->command, &mover->proposal.len);
-	assert(err == ERR_OK);
-	mover->is_proposed = true;
-	index_propose(index_of(mover), &mover->proposal);
-}
-
-/* Has the drive to be emptied of such shards first? */
-static bool is_leftover(const struct mover *mover, uint32_t slot, uint8_t shard, uint16_t drive)
-{
-	struct index_leftover leftover;
-	enum err err = index_leftover_next(reader_of(mover), slot, shard, drive, &leftover);
-	return err == ERR_OK && leftover.slot == slot && leftover.shard == shard &&
-		leftover.drive == drive;
-}
-
-static bool is_to_begin(const struct mover *mover, const struct ring_snapshot *snapshot,
-	const struct ring *target, uint32_t slot, uint8_t shard)
-{
-	const struct ring *ring = ring_snapshot_ring(snapshot);
-	uint16_t to = shard < target->width ? ring_drive(target, slot, shard) : 0;
-	return ring_drive(ring, slot, shard) != to && !ring_snapshot_is_gone(snapshot, to) &&
-		!ring_snapshot_move(snapshot, slot, shard) && !was_refused(mover, slot, shard) &&
-		!is_leftover(mover, slot, shard, to);
-}
-
-/* Takes the next few that may be begun: first of the slots that lost most drives. */
-static void choose_begins(
-	struct mover *mover, const struct ring_snapshot *snapshot, const struct ring *target)
-{
-	const struct ring *ring = ring_snapshot_ring(snapshot);
-	uint32_t count = ring->slot_count * ring->width, at = mover->begin_at;
-	for (unsigned gone = ring->width + 1; gone > 0 && mover->begin_count == 0; gone--) {
-		for (uint32_t i = 0; i < count && mover->begin_count < MOVER_BEGIN_MAX; i++) {
-			uint32_t position = (at + i) % count, slot = position / ring->width;
-			uint8_t shard = position % ring->width;
-			if (position == 0 && mover->begin_count > 0)
-				break; /* a list ascends */
-			if (count_gone(snapshot, slot) != gone - 1 ||
-				!is_to_begin(mover, snapshot, target, slot, shard))
-				continue;
-			mover->begins[mover->begin_count++] = (struct command_ring_move){
-				.slot = slot, .shard = shard};
-			mover->begin_at = (position + 1) % count;
-		}
-	}
-}
-
-static size_t count_pending(const struct mover *mover)
-{
-	size_t count = 0;
-	struct ring_snapshot *snapshot = index_ring(index_of(mover));
-	if (snapshot)
-		(void)ring_snapshot_moves(snapshot, &count);
-	ring_snapshot_unref(snapshot);
-	return count;
-}
-
-/* Looks for moves to begin, if few enough are pending. */
-static void look_for_begins(struct mover *mover)
-{
-	struct ring_snapshot *target;
-	if (now_ms(mover) < mover->begin_after_ms || count_pending(mover) >= MOVER_PENDING_MAX ||
-		index_view_begin(reader_of(mover)) != ERR_OK)
-		return;
-	struct ring_snapshot *snapshot = index_ring(index_of(mover));
-	if (index_ring_target(reader_of(mover), &target) == ERR_OK) {
-		choose_begins(mover, snapshot, ring_snapshot_ring(target));
-		ring_snapshot_unref(target);
-	}
-	ring_snapshot_unref(snapshot);
-	index_view_end(reader_of(mover));
-	if (mover->begin_count == 0)
-		mover->begin_after_ms = now_ms(mover) + MOVER_REST_MS / 4;
-}
-
-static void begin_moves(struct mover *mover)
-{
-	if (mover->is_proposed || mover->is_stopping)
-		return;
-	if (mover->begin_count == 0)
-		look_for_begins(mover);
-	if (mover->begin_count > 0)
-		propose_begins(mover);
 }
 
 /* --- public ----------------------------------------------------------------------------------- */
@@ -548,7 +423,7 @@ static void begin_moves(struct mover *mover)
 /* Gives free lanes something to do. */
 static void fill_lanes(struct mover *mover)
 {
-	struct ring_snapshot *ring = index_ring(index_of(mover));
+	struct ring_snapshot *ring = index_ring(mover_index(mover));
 	for (unsigned i = 0; ring && i < MOVER_LANES; i++) {
 		struct lane *lane = &mover->lanes[i];
 		const struct ring_moving *move = lane->state == LANE_FREE
@@ -563,7 +438,7 @@ static void fill_lanes(struct mover *mover)
 uint64_t mover_advance(struct mover *mover)
 {
 	uint64_t due_ms = UINT64_MAX;
-	begin_moves(mover);
+	mover_begin_moves(mover);
 	if (!mover->is_stopping)
 		fill_lanes(mover);
 	for (unsigned i = 0; i < MOVER_LANES; i++) {
@@ -573,7 +448,7 @@ uint64_t mover_advance(struct mover *mover)
 		if (lane->state == LANE_RESTING && lane->rest_until_ms < due_ms)
 			due_ms = lane->rest_until_ms;
 	}
-	uint64_t now = now_ms(mover);
+	uint64_t now = mover_now_ms(mover);
 	if (due_ms > now + MOVER_REST_MS / 4)
 		due_ms = now + MOVER_REST_MS / 4; /* others may have made room for a begin */
 	return due_ms > now ? due_ms - now : 0;

@@ -18,6 +18,9 @@
  * then the shards are made anew from others. So a drive that was given up comes back by this, too,
  * and slots that lost more of their drives come first.
  *
+ * The flip is proposed together with the last advance: it is refused if that one is, and then the
+ * lane looks again.
+ *
  * (V1) The cursor passes a shard only when it is on the new drive, durably.
  * (V2) Extents that are garbage are moved as others are.
  * (V3) A lane that cannot go on rests, and makes room for other moves.
@@ -25,7 +28,7 @@
  *      step of the slower one is STALE.
  */
 #define MOVER_LANES 32
-#define MOVER_BATCH 32 /* extents of a lane */
+#define MOVER_BATCH 64 /* extents of a lane */
 #define MOVER_PENDING_MAX 64 /* moves begun; each costs readers a second look */
 #define MOVER_BEGIN_MAX 32 /* by one command */
 #define MOVER_REST_MS 2000
@@ -62,6 +65,9 @@ struct lane {
 	struct index_proposal proposal;
 	bool is_proposed;
 	uint8_t command[256];
+	struct index_proposal flip; /* that goes right behind the last advance */
+	bool is_flip_proposed, has_flip;
+	uint8_t flip_command[128];
 };
 
 struct mover_refused {

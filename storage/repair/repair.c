@@ -116,8 +116,8 @@ static enum err scan(struct repair *repair)
 	if (err)
 		return err;
 	struct ring_snapshot *ring = index_ring(repair->crew->store->store->index);
-	for (unsigned left = REPAIR_BATCH; left > 0 && err == ERR_OK && !is_batch_full(repair);
-		left--) {
+	for (unsigned left = REPAIR_SCAN_EXTENTS;
+		left > 0 && err == ERR_OK && !is_batch_full(repair); left--) {
 		struct row_extent row;
 		err = index_exception_next(
 			reader_of(repair), &repair->place, REPAIR_SCAN_ROWS, &row);

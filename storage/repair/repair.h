@@ -21,9 +21,10 @@
  * (E3) A round ends: each level is walked once, and levels only rise.
  * (E4) The state is the index's: a round that was cut short is begun anew by who comes next.
  */
-#define REPAIR_BATCH 64 /* extents */
+#define REPAIR_BATCH 256 /* extents */
+#define REPAIR_SCAN_EXTENTS 64 /* in one turn of the loop, */
 #define REPAIR_BATCH_SHARDS (COMMAND_MOVES_MAX)
-#define REPAIR_SCAN_ROWS 512 /* in one turn of the loop */
+#define REPAIR_SCAN_ROWS 512 /* rows for each of them */
 
 enum repair_state {
 	REPAIR_IDLE,
