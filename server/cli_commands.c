@@ -9,6 +9,8 @@ static const struct cli_option option_from_drives = {"from-drives", NULL,
 	"Make a lost state directory anew of what the node kept on its drives."};
 static const struct cli_option option_of_drives = {
 	"from-drives", NULL, "Of the newest complete archive on the drives of the configuration."};
+static const struct cli_option option_ignore_log = {
+	"ignore-log", NULL, "Also where drives have the log itself, which is given up."};
 static const struct cli_option option_dry = {
 	"dry-run", NULL, "Say what would be brought back, and change nothing."};
 static const struct cli_option option_dir = {"dir", "DIR", "The directory of a rubus demo."};
@@ -98,7 +100,8 @@ const struct cli_command cli_commands[] = {
 			"time; the others join it anew. What was changed since the end of the "
 			"archive is not in the index, and what no row names stays on the drives "
 			"until rubus cluster confirm. One that was interrupted is run again.",
-		.options = {&option_of_drives, &option_dry, &option_config, &option_json},
+		.options = {&option_of_drives, &option_dry, &option_ignore_log, &option_config,
+			&option_json},
 		.run = cli_run_index_rebuild},
 	{.noun = "index",
 		.verb = "salvage",

@@ -52,8 +52,9 @@ static void tell_what_next(struct cli *cli, const json_t *report, bool is_dry)
 	char end[CLI_TEXT_LEN], len[CLI_TEXT_LEN];
 	cli_format_time(json_integer_value(json_object_get(report, "end_ms")), end);
 	fprintf(cli->err,
-		"\nWhat was written, deleted or changed after %s is not in the index%s.\n", end,
-		is_dry ? " that this archive brings back" : "");
+		"\nWhat was written, deleted or changed after %s is not in the index%s. Objects of "
+		"at most 4 KiB that were written after it are on no drive.\n",
+		end, is_dry ? " that this archive brings back" : "");
 	const json_t *late = json_object_get(report, "late");
 	json_int_t extents = json_integer_value(json_object_get(late, "extents"));
 	if (extents > 0) {
@@ -82,6 +83,7 @@ enum cli_exit cli_run_index_rebuild(struct cli *cli)
 	json_t *report = NULL;
 	struct shown shown = {cli, 0};
 	struct rescue_options options = {.is_dry = cli_value(cli, "dry-run") != NULL,
+		.gives_up_log = cli_value(cli, "ignore-log") != NULL,
 		.progress = cli->is_json ? NULL : progress,
 		.arg = &shown};
 	if (!cli_value(cli, "from-drives"))

@@ -289,7 +289,8 @@ static enum err open_damaged(struct node *node, const char *path, char *message)
 	}
 	return node_refuse(message, err,
 		"the index in %.300s is damaged and was not touched, and the log does not reach "
-		"back to its beginning; put back a copy of %.300s, with its log%s",
+		"back to its beginning, or to an archive on a drive; put back a copy of "
+		"%.300s, with its log%s",
 		path, node->config->state_dir,
 		node->config->accept_damaged_index
 			? "; too much is damaged to serve the rest"
@@ -298,15 +299,16 @@ static enum err open_damaged(struct node *node, const char *path, char *message)
 
 static enum err set_index_aside(struct node *node, const char *path, char *message)
 {
-	if (!can_restore(node))
+	bool is_whole = can_restore(node);
+	if (!is_whole && !node_can_rebuild(node))
 		return open_damaged(node, path, message);
 	enum err err = kv_lmdb_set_aside(path);
 	if (err)
 		return err;
 	trace_event(node->trace, TRACE_WARNING, 0,
 		"the index in %.300s is damaged: it is kept as " KV_LMDB_FILE
-		".damaged and made anew from the log; look at the drive below it",
-		path);
+		".damaged and made anew from %s; look at the drive below it",
+		path, is_whole ? "the log" : "an archive and the log");
 	return kv_lmdb_open(path, NODE_INDEX_MAP_LEN, &node->index_kv);
 }
 
@@ -318,6 +320,8 @@ static enum err restore(struct node *node, const char *path, char *message)
 	unsigned home = UINT_MAX;
 	fill_copies(node, &setup);
 	enum err err = index_copies_restore(&setup, &is_restored, &home);
+	if (err == ERR_CORRUPT && node_rebuild_index(node, path) == ERR_OK)
+		err = ERR_OK;
 	if (err)
 		return node_refuse(message, err,
 			"the index in %.300s does not fit the log on the drives, and no copy of it "
@@ -338,6 +342,8 @@ enum err node_open_map(struct node *node, const char *path, char *message)
 		err = set_index_aside(node, path, message);
 	if (!err && node->mirror && !node->cluster)
 		err = restore(node, path, message);
+	else if (!err && node_index_is_lost(node)) /* without an archive the index says so */
+		err_ignore(node_rebuild_index(node, path));
 	if (err && !message[0])
 		return node_refuse(message, err, "the index in %.300s: %s", path, err_text(err));
 	return err;

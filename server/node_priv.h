@@ -51,6 +51,17 @@ MUST_USE enum err node_open_map(struct node *node, const char *path, char *messa
  * they do, copies of the log and of the archive. In the control thread. */
 void node_lend_drive(struct node *node, const struct node_drive *drive);
 
+/* Can the index be made of an archive on a drive and the log? Between opening log and index; block.
+ */
+bool node_can_rebuild(struct node *node);
+
+/* Makes it so, in place of what the map has. Errors: ERR_NOT_FOUND, there is no archive that the
+ * log goes on from; ERR_CORRUPT; those of the map. */
+MUST_USE enum err node_rebuild_index(struct node *node, const char *path);
+
+/* Is the map empty, and the log does not begin where an empty one does? */
+bool node_index_is_lost(struct node *node);
+
 /* node_archive.c: the archive of the index, when its map is open. */
 MUST_USE enum err node_open_archive(struct node *node);
 MUST_USE enum err node_archive_lend(struct node *node, const struct archive_home *home);

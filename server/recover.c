@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "server/cluster.h"
+#include "server/disk_file.h"
 #include "server/init.h"
 #include "server/node_priv.h"
 #include "storage/bytes.h"
@@ -36,6 +37,9 @@ struct survey {
 	unsigned voters, answering; /* of the voters: all, and this one with those that answer */
 	uint64_t stored_len;
 	struct ring_outlook outlook; /* with the drives of this node alone */
+	bool is_mirrored; /* the log is on drives */
+	unsigned drive_count;
+	char *drives[STORE_DRIVES_MAX]; /* owned: paths */
 };
 
 /* --- who answers ------------------------------------------------------------------------------ */
@@ -179,22 +183,62 @@ static enum err look(struct survey *survey)
 
 /* --- doing it --------------------------------------------------------------------------------- */
 
-/* Renames what the state directory has to NAME.before-epoch-N. */
-static enum err set_aside(const struct config *config, uint64_t epoch, char *message)
+/* Renames what a directory has of log and index to NAME.before-epoch-N. */
+static enum err set_aside(const char *dir, uint64_t epoch, char *message)
 {
-	static const char *const names[] = {"log-state", "log-members", "log", "index"};
+	static const char *const names[] = {
+		"log-state", "log-members", "log", "index", "index-copy"};
 	for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
 		char from[IDENTITY_PATH_LEN], to[IDENTITY_PATH_LEN], name[NAME_LEN_MAX];
 		snprintf(name, sizeof name, "%s.before-epoch-%llu", names[i],
 			(unsigned long long)epoch);
-		enum err err = identity_path(config->state_dir, names[i], from);
+		enum err err = identity_path(dir, names[i], from);
 		if (!err)
-			err = identity_path(config->state_dir, name, to);
+			err = identity_path(dir, name, to);
 		if (!err && rename(from, to) != 0 && errno != ENOENT)
 			err = err_from_errno(errno);
 		if (err)
 			return node_refuse(message, err, "%.300s/%s could not be set aside: %s",
-				config->state_dir, names[i], err_text(err));
+				dir, names[i], err_text(err));
+	}
+	return ERR_OK;
+}
+
+/* The copies of the log on drives too, and the new one is to rule (log_mirror_supersede()). */
+static enum err set_drives_aside(const struct config *config, const struct survey *survey,
+	struct id node, uint64_t epoch, char *message)
+{
+	struct log_home homes[LOG_HOMES_MAX] = {0};
+	struct drive_identity drive;
+	unsigned count = 0;
+	enum err err = server_disk_new(config->state_dir, NULL, &homes[count].disk);
+	count += !err;
+	for (unsigned i = 0; !err && i < survey->drive_count; i++) {
+		if (server_disk_new(survey->drives[i], NULL, &homes[count].disk) != ERR_OK)
+			continue; /* it is outranked when it is back */
+		if (drive_identify(homes[count].disk, &drive) == ERR_OK)
+			homes[count++].id = drive.drive;
+		else
+			server_disk_free(homes[count].disk);
+	}
+	if (!err)
+		err = log_mirror_supersede(homes, count, node);
+	for (unsigned i = 1; !err && i < count; i++)
+		err = set_aside(homes[i].disk->path, epoch, message);
+	while (count > 0)
+		server_disk_free(homes[--count].disk);
+	return err;
+}
+
+static enum err list_drives(struct survey *survey)
+{
+	const struct node *node = survey->node;
+	survey->is_mirrored = node->mirror != NULL;
+	for (unsigned i = 0; i < node->drive_count; i++) {
+		survey->drives[i] = strdup(node->drives[i].path);
+		if (!survey->drives[i])
+			return ERR_NO_MEMORY;
+		survey->drive_count++;
 	}
 	return ERR_OK;
 }
@@ -214,9 +258,11 @@ static enum err follow(const struct config *config, const struct survey *survey,
 	if (!err)
 		err = identity_finish(config->state_dir, identity, message);
 	if (!err)
-		err = set_aside(config, epoch, message);
+		err = set_aside(config->state_dir, epoch, message);
 	if (!err)
 		err = init_log(config, identity, message);
+	if (!err && survey->is_mirrored)
+		err = set_drives_aside(config, survey, identity->node, epoch, message);
 	struct identity_epoch next = {.number = epoch};
 	return err ? err : identity_put_epoch(config->state_dir, &next, message);
 }
@@ -278,7 +324,9 @@ enum err recover_run(const struct config *config, struct logger *logger,
 	if (err)
 		return err;
 	survey.nodes = calloc(ROW_NODES_MAX, sizeof *survey.nodes);
-	err = survey.nodes ? look(&survey) : ERR_NO_MEMORY;
+	err = survey.nodes ? list_drives(&survey) : ERR_NO_MEMORY;
+	if (!err)
+		err = look(&survey);
 	if (!err)
 		err = check(&survey, request, message);
 	if (!err && !(result = survey_json(&survey, request)))
@@ -293,6 +341,8 @@ enum err recover_run(const struct config *config, struct logger *logger,
 		err = follow(config, &survey, &identity, request->epoch, message);
 	identity_fini(&identity);
 	free(survey.nodes);
+	while (survey.drive_count > 0)
+		free(survey.drives[--survey.drive_count]);
 	if (err && !message[0])
 		node_refuse(message, err, "the node could not be looked at: %s", err_text(err));
 	if (err)

@@ -18,6 +18,7 @@
 #include "server/worker_threads.h"
 #include "storage/kv_lmdb.h"
 #include "storage/meta/log.h"
+#include "storage/meta/log_mirror.h"
 
 #define MAP_LEN (UINT64_C(1) << 38)
 #define LOG_TERM 1
@@ -208,6 +209,25 @@ static enum err make_index(struct rescue *rescue, char *message)
 	return err;
 }
 
+/* (R4) */
+static enum err give_up_log(const struct rescue *rescue, struct id node)
+{
+	struct log_home homes[LOG_HOMES_MAX] = {0};
+	unsigned count = 1;
+	enum err err = server_disk_new(rescue->config->state_dir, NULL, &homes[0].disk);
+	if (err)
+		return err;
+	for (unsigned i = 0; i < rescue->list->count; i++) {
+		const struct rescue_drive *drive = &rescue->list->drives[i];
+		if (drive->disk)
+			homes[count++] = (struct log_home){
+				.disk = drive->disk, .id = drive->identity.drive};
+	}
+	err = log_mirror_supersede(homes, count, node);
+	server_disk_free(homes[0].disk);
+	return err;
+}
+
 /* --- the report ------------------------------------------------------------------------------- */
 
 static json_t *drive_json(const struct rescue_drive *drive)
@@ -271,6 +291,8 @@ static enum err rescue_state(struct rescue *rescue, char *message)
 		err = make_index(rescue, message);
 	if (!err)
 		err = make_log(rescue->config->state_dir, &identity, rescue->end.log_index);
+	if (!err)
+		err = give_up_log(rescue, identity.node);
 	struct identity_epoch epoch = {.number = rescue->end.epoch};
 	if (!err)
 		err = identity_put_epoch(rescue->config->state_dir, &epoch, message);
@@ -291,7 +313,7 @@ enum err rescue_index(const struct config *config, const struct rescue_options *
 			"%.300s has the state of a node: start it with rubus serve; if it "
 			"cannot be used, move it away first",
 			config->state_dir);
-	enum err err = rescue_list_open(config, &rescue.list, message);
+	enum err err = rescue_list_open(config, options->gives_up_log, &rescue.list, message);
 	if (!err)
 		err = rescue_list_next(rescue.list, &rescue.source, &rescue.found);
 	if (err == ERR_NOT_FOUND && !message[0])

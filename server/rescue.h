@@ -18,11 +18,15 @@
  *      what no row names stays on the drives until rubus cluster confirm.
  * (R2) "identity" is written last. What is cut off before is begun anew; drives are only read.
  * (R3) The node is the only member of its cluster then.
+ * (R4) Where drives have copies of the log itself, those bring back more (rubus init
+ *      --from-drives). If they are given up the new log outranks them, also on drives that are
+ *      away now.
  */
 #define RESCUE_REPORT_NAME "rebuilt.json" /* in the state directory */
 
 struct rescue_options {
 	bool is_dry; /* looks, and changes nothing */
+	bool gives_up_log; /* copies of the log on the drives are not to be used */
 	/* How far it is, now and then; may be NULL. */
 	void (*progress)(void *arg, uint64_t rows, uint64_t len);
 	void *arg;

@@ -57,8 +57,8 @@ static void open_drive(struct rescue_list *list, struct rescue_drive *drive)
 		look(list, drive, 0);
 }
 
-/* All of one cluster, and none with a log beside it, which says more than any archive. */
-static enum err check(struct rescue_list *list, char *message)
+/* All of one cluster, and none with a log beside it. */
+static enum err check(struct rescue_list *list, bool gives_up_log, char *message)
 {
 	const struct rescue_drive *first = NULL;
 	for (unsigned i = 0; i < list->count; i++) {
@@ -66,12 +66,13 @@ static enum err check(struct rescue_list *list, char *message)
 		struct log_home home = {.disk = drive->disk, .id = drive->identity.drive};
 		if (!drive->disk)
 			continue;
-		if (log_mirror_is_there(&home, 1)) {
+		list->has_log |= log_mirror_is_there(&home, 1);
+		if (list->has_log && !gives_up_log) {
 			snprintf(message, IDENTITY_MESSAGE_LEN,
 				"drive %.200s has a copy of the log itself, which brings back "
 				"everything: rubus init --from-drives, then rubus serve; if that "
-				"log cannot be used, move %.100s/log-set away on each drive",
-				drive->path, drive->path);
+				"log cannot be used, give it up with --ignore-log",
+				drive->path);
 			return ERR_CONFLICT;
 		}
 		if (first && !id_is_equal(first->identity.cluster, drive->identity.cluster)) {
@@ -86,7 +87,8 @@ static enum err check(struct rescue_list *list, char *message)
 	return ERR_OK;
 }
 
-enum err rescue_list_open(const struct config *config, struct rescue_list **ret_list, char *message)
+enum err rescue_list_open(const struct config *config, bool gives_up_log,
+	struct rescue_list **ret_list, char *message)
 {
 	struct rescue_list *list = calloc(1, sizeof *list);
 	if (!list)
@@ -96,7 +98,7 @@ enum err rescue_list_open(const struct config *config, struct rescue_list **ret_
 		list->drives[list->count].path = config->drives[list->count].path;
 		open_drive(list, &list->drives[list->count]);
 	}
-	return check(list, message);
+	return check(list, gives_up_log, message);
 }
 
 enum err rescue_list_next(struct rescue_list *list, const struct rescue_drive **ret_drive,

@@ -21,14 +21,16 @@ struct rescue_drive {
 struct rescue_list {
 	struct rescue_drive drives[STORE_DRIVES_MAX];
 	unsigned count;
+	bool has_log; /* a drive has a copy of the log itself, which says more than any archive */
 	uint64_t newest; /* generation that any drive has heard of */
 	char newest_drives[ARCHIVE_COPIES_MAX * (2 * ID_LEN + 1)]; /* who had it */
 };
 
 /* Looks at all drives; they are only read. Blocks. Errors: ERR_FOREIGN, they are of different
- * clusters; ERR_CONFLICT, they have a log themselves; ERR_NO_MEMORY. */
-MUST_USE enum err rescue_list_open(
-	const struct config *config, struct rescue_list **ret_list, char *message);
+ * clusters; ERR_CONFLICT, they have a log themselves, and it is not to be given up; ERR_NO_MEMORY.
+ */
+MUST_USE enum err rescue_list_open(const struct config *config, bool gives_up_log,
+	struct rescue_list **ret_list, char *message);
 
 /* The newest archive of all that was not given yet. Errors: ERR_NOT_FOUND. */
 MUST_USE enum err rescue_list_next(struct rescue_list *list, const struct rescue_drive **ret_drive,

@@ -28,6 +28,7 @@
 #   mirror    a log on several drives, and what is lost of it and of the index
 #   archive   every state directory is lost, and the index comes back from the drives
 #   salvage   what was written after the end of an archive comes back beside it
+#   log_kept  an index is lost, and a log of it is not
 #   bitflip   bytes that change on the drives
 #   scrub     damage that a scrub finds and mends, and a node that is left alone
 #   wipe      a node of three whose drives and state are lost
@@ -91,6 +92,7 @@ pause       600 shared tests/crash/pause.py $release
 join       1200 shared tests/crash/join.py $release
 backup      900 shared tests/crash/backup.py $release
 archive    1200 shared tests/crash/archive.py $release
+log_kept    600 shared tests/crash/log_kept.py $release
 s3cmd      1200 shared tests/s3/clients.py $release s3cmd
 rclone     1200 shared tests/s3/clients.py $release rclone
 maps       1200 shared tests/crash/maps.py $release

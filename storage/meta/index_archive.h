@@ -195,4 +195,8 @@ struct archive_end {
 MUST_USE enum err archive_seal(struct kv *kv, const struct archive_found *found, const char *why,
 	struct archive_end *ret_end);
 
+/* Ends the rebuilding of a kv whose log is there and goes on from the archive: says what is
+ * applied, and nothing else. Blocks. Errors: those of the kv. */
+MUST_USE enum err archive_resume(struct kv *kv, const struct archive_found *found);
+
 #endif

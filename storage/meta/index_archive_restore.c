@@ -358,3 +358,17 @@ enum err archive_seal(struct kv *kv, const struct archive_found *found, const ch
 	kv_reader_close(seal.reader);
 	return err;
 }
+
+enum err archive_resume(struct kv *kv, const struct archive_found *found)
+{
+	uint8_t applied[8];
+	put_le64(applied, found->sequence);
+	enum err err = kv_write_begin(kv);
+	if (err != ERR_OK)
+		return err;
+	err = kv_put(kv, bytes_make(applied_key, sizeof applied_key), bytes_make(applied, 8));
+	if (err == ERR_OK)
+		return kv_commit(kv);
+	kv_abort(kv);
+	return err;
+}

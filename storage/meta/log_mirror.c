@@ -382,6 +382,22 @@ bool log_mirror_is_there(const struct log_home *homes, unsigned count)
 	return false;
 }
 
+enum err log_mirror_supersede(const struct log_home *homes, unsigned count, struct id node)
+{
+	struct log_set set = {.node = node, .member_count = 1}, found;
+	assert(count > 0 && !is_drive(&homes[0]));
+	for (unsigned i = 0; i < count; i++)
+		if (log_set_read(homes[i].disk, &found) == ERR_OK && found.number > set.previous)
+			set.previous = found.number;
+	if (set.previous == 0)
+		return ERR_OK;
+	set.number = set.previous + LOG_SET_JUMP;
+	enum err err = log_set_write(homes[0].disk, &set);
+	for (unsigned i = 1; err == ERR_OK && i < count; i++)
+		err_ignore(log_set_write(homes[i].disk, &set)); /* outranked by that of homes[0] */
+	return err;
+}
+
 enum err log_mirror_open(const struct log_mirror_setup *setup, struct log_mirror_found *ret_found,
 	struct log_mirror **ret_mirror)
 {

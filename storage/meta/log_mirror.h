@@ -30,6 +30,15 @@ struct log_home {
 	uint64_t domain; /* of a drive */
 };
 
+/* Has the log in the state directory, homes[0], rule from now on, alone: for when the copies on
+ * drives are given up. The set that says so has a number that is far above all that are found, so
+ * that no drive which is away now has a higher one. Where no home has a set nothing is done: then
+ * that log rules anyway. Blocks. Errors: those of the disks; a drive that cannot be written is
+ * outranked, too. */
+#define LOG_SET_JUMP (UINT64_C(1) << 32)
+MUST_USE enum err log_mirror_supersede(
+	const struct log_home *homes, unsigned count, struct id node);
+
 struct log_mirror_setup {
 	struct id node;
 	struct log_home homes[LOG_HOMES_MAX]; /* that can be reached */

@@ -12,6 +12,7 @@ import hashlib
 import http.client
 import os
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -145,8 +146,13 @@ def serving(cases, node, digests):
         check_all(node, digests)
 
 
+def forget_archives(node):
+    for path in node.drive_paths():
+        shutil.rmtree(os.path.join(path, "archive"), ignore_errors=True)
+
+
 def without_log(cases, node, digests):
-    with cases.case("a damaged index is refused when the log has not all of it"):
+    with cases.case("a damaged index is made of an archive when the log has not all of it"):
         # More than one segment of the log, of which the first then goes.
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             def fill(part):
@@ -156,6 +162,13 @@ def without_log(cases, node, digests):
                 wire.close()
             list(pool.map(fill, range(4)))
         node.stop()
+        os.truncate(index(node), os.path.getsize(index(node)) // 2)
+        node.start()
+        assert "is made anew from the archive" in node.log_tail(1 << 24), node.log_tail()
+        check_all(node, digests)
+    with cases.case("it is refused when there is no archive either"):
+        node.stop()
+        forget_archives(node)
         with open(index(node), "rb") as file:
             before = file.read()
         os.truncate(index(node), len(before) // 2)
@@ -172,6 +185,7 @@ def without_log(cases, node, digests):
         check_all(node, digests)
     with cases.case("with damaged rows it is served when that is accepted, but for them"):
         node.stop()
+        forget_archives(node)
         with open(index(node), "rb") as file:
             flip(index(node), file.read().index(FILLING) + 2000)
         try:

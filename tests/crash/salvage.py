@@ -226,6 +226,14 @@ class Three(Together):
 
 def alone(build, parent):
     one = One(build, parent)
+    try:
+        play(one)
+    finally:
+        if one.node.process and one.node.process.poll() is None:
+            one.node.kill()
+
+
+def play(one):
     with cases.case("objects are written behind the end of an archive"):
         one.write_late()
     with cases.case("an index without them comes back"):
@@ -254,11 +262,11 @@ def together(build, parent):
 
 def main():
     build = sys.argv[1]
-    parent = tempfile.mkdtemp(prefix="salvage-")
-    for part in (alone, together):
-        directory = os.path.join(parent, part.__name__)
-        os.mkdir(directory)
-        part(build, directory)
+    with tempfile.TemporaryDirectory(prefix="salvage-") as parent:
+        for part in (alone, together):
+            directory = os.path.join(parent, part.__name__)
+            os.mkdir(directory)
+            part(build, directory)
     cases.end()
 
 
