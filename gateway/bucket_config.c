@@ -10,6 +10,7 @@
  *	TAGS           pairs, as rows of versions have them (metadata_next())
  *	CORS           items {tag (1 byte), length (2, little-endian), value}, a rule's behind its
  *	               BUCKET_CORS_RULE: by tag, then in the order of the document
+ *	LIFECYCLE      a list of rules (storage/meta/lifecycle.h)
  *	OWNERSHIP      enum bucket_ownership, 1 byte
  *	PUBLIC_ACCESS  set of enum bucket_public_access, 1 byte
  *
@@ -400,6 +401,9 @@ static enum err init_xml(struct bucket_config_parse *parse)
 	case BUCKET_CONFIG_TAGS:
 		return xml_tagging_init(&parse->xml.tagging, BUCKET_CONFIG_TAGS_MAX, parse->arena,
 			BUCKET_CONFIG_TAGS_LEN_MAX);
+	case BUCKET_CONFIG_LIFECYCLE:
+		parse->rules = (struct fields_out){.data = parse->arena, .cap = ROW_CONFIG_LEN_MAX};
+		return xml_lifecycle_init(&parse->xml.lifecycle, &parse->rules);
 	case BUCKET_CONFIG_CORS:
 		return xml_in_init(&parse->xml.in, cors_open, cors_close);
 	case BUCKET_CONFIG_OWNERSHIP:
@@ -413,7 +417,9 @@ static enum err init_xml(struct bucket_config_parse *parse)
 enum s3_code bucket_config_parse_init(
 	struct bucket_config_parse *parse, enum bucket_config kind, struct bytes bucket)
 {
-	static_assert(offsetof(struct xml_tagging, in) == 0, "its parser is the union's");
+	static_assert(
+		offsetof(struct xml_tagging, in) == 0 && offsetof(struct xml_lifecycle, in) == 0,
+		"their parsers are the union's");
 	static_assert(sizeof parse->arena >= ROW_CONFIG_LEN_MAX, "room for any blob");
 	parse->kind = kind;
 	parse->bucket = bucket;
@@ -442,7 +448,10 @@ enum s3_code bucket_config_parse_feed(struct bucket_config_parse *parse, struct 
 {
 	if (parse->kind == BUCKET_CONFIG_POLICY)
 		return feed_policy(parse, piece);
-	return xml_in_feed(&parse->xml.in, piece);
+	enum s3_code code = xml_in_feed(&parse->xml.in, piece);
+	if (parse->kind == BUCKET_CONFIG_LIFECYCLE)
+		parse->message = parse->xml.lifecycle.message;
+	return code;
 }
 
 enum s3_code bucket_config_parse_finish(struct bucket_config_parse *parse, struct bytes *ret_blob)
@@ -454,7 +463,9 @@ enum s3_code bucket_config_parse_finish(struct bucket_config_parse *parse, struc
 		return code;
 	if (parse->kind == BUCKET_CONFIG_TAGS)
 		return finish_tags(parse, ret_blob);
-	if (parse->kind != BUCKET_CONFIG_CORS)
+	if (parse->kind == BUCKET_CONFIG_LIFECYCLE)
+		parse->len = parse->rules.len;
+	else if (parse->kind != BUCKET_CONFIG_CORS)
 		parse->arena[parse->len++] = parse->value;
 	*ret_blob = bytes_make(parse->arena, parse->len);
 	return S3_OK;
@@ -489,6 +500,8 @@ enum err bucket_config_render(enum bucket_config kind, struct bytes blob, struct
 	switch (kind) {
 	case BUCKET_CONFIG_TAGS:
 		return render_tags(rest, out);
+	case BUCKET_CONFIG_LIFECYCLE:
+		return xml_lifecycle_render(rest, out);
 	case BUCKET_CONFIG_CORS:
 		return render_cors(rest, out);
 	case BUCKET_CONFIG_OWNERSHIP:

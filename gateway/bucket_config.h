@@ -3,6 +3,7 @@
 #define GATEWAY_BUCKET_CONFIG_H
 
 #include "gateway/xml_body.h"
+#include "gateway/xml_lifecycle.h"
 #include "storage/meta/rows.h"
 
 /* The configurations of a bucket: from the documents of clients into the blobs that the index keeps
@@ -51,7 +52,9 @@ struct bucket_config_parse {
 	union {
 		struct xml_in in;
 		struct xml_tagging tagging;
+		struct xml_lifecycle lifecycle;
 	} xml;
+	struct fields_out rules; /* of a lifecycle, in arena */
 	unsigned seen; /* items that the open rule has, a bit each */
 	unsigned rule_count;
 	uint8_t value; /* of the kinds that are one byte */

@@ -17,6 +17,7 @@
 #   framing   ten thousand connections to the HTTP layer alone
 #   boto      boto3, all of S3 that is there
 #   versions  boto3, versions and locks, on three nodes
+#   lifecycle rules that delete, in days of two seconds
 #   hostile   broken and malicious requests
 #   aws, s3cmd, rclone, restic, registry
 #             clients, over HTTP and TLS, on one drive, on four of which one is lost, and on three
@@ -88,6 +89,7 @@ recover    1200 shared tests/crash/recover.py $release
 drives     1200 shared tests/crash/drives.py $release
 boto        900 shared tests/s3/boto.py $release
 bitflip    1200 shared tests/crash/bitflip.py $release
+lifecycle   600 shared tests/s3/lifecycle.py $release
 pause       600 shared tests/crash/pause.py $release
 join       1200 shared tests/crash/join.py $release
 backup      900 shared tests/crash/backup.py $release

@@ -4,10 +4,11 @@
 #include <stdlib.h>
 
 #include "gateway/xml_body.h"
+#include "gateway/xml_lifecycle.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-enum { KINDS = 6, PIECES_MAX = 7 };
+enum { KINDS = 7, PIECES_MAX = 7 };
 
 /* What came out, as a hash. */
 static uint64_t hash;
@@ -70,8 +71,36 @@ static union {
 	struct xml_versioning versioning;
 	struct xml_tagging tagging;
 	struct xml_acl acl;
+	struct xml_lifecycle lifecycle;
 } body;
 static uint8_t buf[10 * 1536];
+
+static uint8_t arena[2][40 << 10], text[1 << 20];
+
+static enum s3_code parse_rules(struct bytes document, size_t piece_len, struct fields_out *rules)
+{
+	check(xml_lifecycle_init(&body.lifecycle, rules) == ERR_OK);
+	return feed(&body.lifecycle.in, document, piece_len);
+}
+
+/* What is given back is understood, and means the same. */
+static enum s3_code check_rules(struct bytes document, size_t piece_len)
+{
+	struct fields_out one = {.data = arena[0], .cap = sizeof arena[0]};
+	struct fields_out two = {.data = arena[1], .cap = sizeof arena[1]};
+	struct text_out out;
+	struct bytes list;
+	enum s3_code code = parse_rules(document, piece_len, &one);
+	if (code != S3_OK)
+		return code;
+	mix(bytes_make(one.data, one.len));
+	text_out_init(&out, text, sizeof text);
+	check(lifecycle_open(bytes_make(one.data, one.len), &list) == ERR_OK);
+	check(xml_lifecycle_render(list, &out) == ERR_OK && !out.overflowed);
+	check(parse_rules(bytes_make(text, out.len), SIZE_MAX, &two) == S3_OK);
+	check(bytes_is_equal(bytes_make(one.data, one.len), bytes_make(two.data, two.len)));
+	return S3_OK;
+}
 
 static enum s3_code parse(unsigned kind, struct bytes document, size_t piece_len)
 {
@@ -107,11 +136,13 @@ static enum s3_code parse(unsigned kind, struct bytes document, size_t piece_len
 			mix(body.tagging.tags[i].value);
 		}
 		return code;
-	default:
+	case 5:
 		check(xml_acl_init(&body.acl) == ERR_OK);
 		code = feed(&body.acl.in, document, piece_len);
 		hash = xml_acl_is_private(&body.acl);
 		return code;
+	default:
+		return check_rules(document, piece_len);
 	}
 }
 
