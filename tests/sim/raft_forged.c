@@ -193,6 +193,49 @@ START_TEST(a_rejection_does_not_take_back_what_was_confirmed)
 }
 END_TEST
 
+static unsigned results, rejections;
+
+static bool look_at_result(void *arg, struct id to, struct peer_request *request)
+{
+	struct raft_note note;
+	const struct forgery *forgery = arg;
+	(void)to;
+	if (request->kind != PEER_RAFT || raft_note_decode(request->head, &note) != ERR_OK)
+		return true;
+	if (note.type == NOTE_APPEND_RESULT && note.from == forgery->note.to) {
+		results++;
+		rejections += note.extra > 0;
+	}
+	return true;
+}
+
+/* It comes late, and is no gap: the entries were there, and were committed. */
+START_TEST(an_append_from_before_the_snapshot_is_confirmed)
+{
+	open_group(1, 3);
+	rig.releases = true;
+	unsigned at = leader();
+	for (int i = 0; i < 400; i++) {
+		raft_rig_propose(&rig, at, 1000);
+		raft_rig_run_ms(&rig, 10);
+	}
+	ck_assert(raft_rig_run_until(&rig, raft_rig_all_ended, 10000));
+	struct forgery forgery = forged(at, (at + 1) % 3, NOTE_APPEND);
+	const struct raft *raft = &member_at(forgery.to)->raft;
+	forgery.note.index = raft->trail.snapshot.index / 2;
+	forgery.note.index_term = 1;
+	ck_assert_uint_gt(forgery.note.index, 0);
+	ck_assert_uint_eq(member_term_of(member_at(forgery.to), forgery.note.index), 0);
+	sim_net_set_filter(rig.net, look_at_result, &forgery);
+	sim_call(rig.sim, rig.members[at].loop, send_forged, &forgery);
+	raft_rig_run_ms(&rig, 50);
+	ck_assert_uint_gt(results, 0);
+	ck_assert_uint_eq(rejections, 0);
+	sim_net_set_filter(rig.net, NULL, NULL);
+	raft_rig_close(&rig);
+}
+END_TEST
+
 START_TEST(an_entry_that_is_no_configuration_is_not_taken_for_one)
 {
 	open_group(1, 3);
@@ -282,6 +325,7 @@ int main(void)
 	tcase_add_test(tcase, no_byte_of_a_peer_ends_the_process);
 	tcase_add_test(tcase, a_second_leader_of_a_term_is_not_believed);
 	tcase_add_test(tcase, a_rejection_does_not_take_back_what_was_confirmed);
+	tcase_add_test(tcase, an_append_from_before_the_snapshot_is_confirmed);
 	tcase_add_test(tcase, an_entry_that_is_no_configuration_is_not_taken_for_one);
 	tcase_add_test(tcase, the_only_voter_does_not_lead_in_the_term_of_another);
 	tcase_add_test(tcase, a_note_out_of_range_is_refused);
