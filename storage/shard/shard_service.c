@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "storage/meta/index_ledger.h"
 #include "storage/shard/shard_service_priv.h"
 
 void served_line_append(struct served_line *line, struct peer_request *request)
@@ -63,6 +64,42 @@ static void replace_earlier(struct served_line *line, const struct peer_request 
 	*line = rest;
 }
 
+/* May a body that is read have the shard here, now or when a repair that wrote it is applied? Under
+ * a view. */
+static enum err find_reader(struct shard_service *service, const struct ring_snapshot *ring,
+	const struct shard_key *key, bool *ret_is_read)
+{
+	struct index_reader *reader = service->store->reader;
+	struct row_extent row;
+	struct row_body body;
+	uint16_t slot = ring_slot(ring_snapshot_ring(ring), key->extent);
+	enum err err = index_extent_get(reader, slot, key->extent, &row);
+	bool belongs = err == ERR_OK &&
+		index_shard_belongs(ring, slot, &row, key->index, key->drive);
+	if (belongs)
+		err = index_body_get(reader, row.body, &body);
+	if (err != ERR_OK && err != ERR_NOT_FOUND)
+		return err;
+	*ret_is_read = belongs && err == ERR_OK && body.refs > 0;
+	return ERR_OK;
+}
+
+/* (V6) */
+static enum err check_unread(struct shard_service *service, const struct shard_key *key)
+{
+	struct ring_snapshot *ring = index_ring(service->store->store->index);
+	enum err err = ring ? index_view_begin(service->store->reader) : ERR_UNAVAILABLE;
+	if (err != ERR_OK) {
+		ring_snapshot_unref(ring);
+		return err;
+	}
+	bool is_read;
+	err = find_reader(service, ring, key, &is_read);
+	index_view_end(service->store->reader);
+	ring_snapshot_unref(ring);
+	return err == ERR_OK && is_read ? ERR_EXISTS : err;
+}
+
 /* Was the shard written anew since its free began? */
 static bool is_there_again(const struct shard_free *free)
 {
@@ -78,7 +115,8 @@ static void free_done(struct shard_free *local, enum err err)
 	struct served_free *op = CONTAINER_OF(local, struct served_free, free);
 	struct shard_service *service = op->service;
 	struct peer_request *request;
-	if (!err && op->is_shared && is_there_again(local)) {
+	if (!err && op->is_shared && is_there_again(local) &&
+		check_unread(service, &op->key) == ERR_OK) {
 		op->is_shared = false;
 		shard_free_start(local);
 		return;
@@ -113,7 +151,7 @@ static void start_free(struct shard_service *service, struct peer_request *reque
 	struct served_free *op = service->frees;
 	while (op->requests.first)
 		op++;
-	*op = (struct served_free){.service = service};
+	*op = (struct served_free){.service = service, .key = *key};
 	served_line_append(&op->requests, request);
 	op->free = (struct shard_free){
 		.loop = service->store->loop,
@@ -135,8 +173,10 @@ static void begin_free(struct shard_service *service, struct peer_request *reque
 		err = ERR_UNAVAILABLE;
 	if (err == ERR_OK)
 		err = served_drive(service, &key, &drive);
+	if (err == ERR_OK)
+		err = check_unread(service, &key);
 	if (err) {
-		peer_request_answer(request, err);
+		peer_request_answer(request, err == ERR_EXISTS ? ERR_OK : err);
 		return;
 	}
 	struct served_free *op = find_free(service, drive, &key);

@@ -31,6 +31,8 @@
  *      when it is sealed. A seal whose asker is gone is freed too.
  * (V5) Memory: the tables and the pool, both made at the start. Who finds them full waits in line;
  *      their requests keep the room that their sender was given (E4 of storage/peer.h).
+ * (V6) Where a body that may be read has a place for the shard it is not freed: who wants that asks
+ *      late, and it was brought back, or will be.
  */
 #define SHARD_SERVICE_WRITES 256 /* open at once */
 #define SHARD_SERVICE_READS 64

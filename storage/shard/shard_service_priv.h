@@ -53,6 +53,7 @@ struct served_read {
 /* Requests for the same shard share one: who asks again has given up its earlier request. */
 struct served_free {
 	struct shard_service *service;
+	struct shard_key key;
 	struct served_line requests; /* of different nodes; empty: not in use */
 	bool is_shared; /* a request came after the free had begun */
 	struct shard_free free;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which drives a put takes after some of them failed: three nodes with a drive each, 2+1. */
+/* Which drives a put takes after some of them failed, and what becomes of what it left there: three
+ * nodes with a drive each, 2+1. */
+#include "storage/shard/shard_wire.h"
 #include "tests/lib/store_client.h"
 #include "tests/lib/test.h"
 
@@ -129,6 +131,66 @@ START_TEST(a_put_with_one_drive_left_fails)
 }
 END_TEST
 
+static void start_call(void *arg)
+{
+	peer_call_start(nodes[0].peers[0], arg);
+}
+
+static bool is_call_done;
+
+static void call_done(struct peer_call *call)
+{
+	(void)call;
+	is_call_done = true;
+}
+
+/* Node 0 asks node 1 to free the shard of the key. */
+static void ask_free(const struct shard_key *key)
+{
+	static struct peer_call call;
+	uint8_t head[SHARD_KEY_LEN];
+	shard_key_encode(key, head);
+	is_call_done = false;
+	call = (struct peer_call){.node = nodes[1].options.node_id,
+		.kind = PEER_SHARD_FREE,
+		.deadline_ms = 5000,
+		.head = {head, sizeof head},
+		.done = call_done};
+	sim_call(sim, nodes[0].loops[0], start_call, &call);
+	sim_run_ms(sim, 2000);
+	ck_assert(is_call_done);
+	ck_assert_err(call.err, ERR_OK);
+	ck_assert_err(call.answer_err, ERR_OK);
+}
+
+static bool is_there(const struct shard_key *key)
+{
+	struct shard_entry entry;
+	size_t count = 0;
+	ck_assert_ok(
+		drive_list(nodes[1].drives[0].drive, key->extent, key->index, &entry, 1, &count));
+	return count == 1 && extent_id_is_equal(entry.extent, key->extent) &&
+		entry.index == key->index;
+}
+
+/* A put asks until it is answered that a shard be freed which it gave up, and a repair may have
+ * brought that back meanwhile. */
+START_TEST(a_late_free_leaves_what_is_read)
+{
+	struct client *client = client_start(&world, CLIENT_PUT, 1, 300000, true);
+	ck_assert(sim_run_until(sim, is_client_done, client, WAIT_MS));
+	ck_assert_err(client->err, ERR_OK);
+	struct shard_key key = {.extent = client->put.extent, .drive = nodes[1].drives[0].number};
+	while (client->put.shards[key.index].drive != key.drive)
+		key.index++;
+	sim_run_ms(sim, 1000);
+	ck_assert(is_there(&key));
+	ask_free(&key);
+	ck_assert(is_there(&key));
+	client_free(client);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("put_failed");
@@ -138,6 +200,7 @@ int main(void)
 	tcase_add_test(tcase, a_drive_that_failed_others_is_taken_before_one_that_failed_this_put);
 	tcase_add_test(tcase, a_drive_that_failed_others_is_taken_when_too_few_are_left);
 	tcase_add_test(tcase, a_put_with_one_drive_left_fails);
+	tcase_add_test(tcase, a_late_free_leaves_what_is_read);
 	suite_add_tcase(suite, tcase);
 	return test_run(suite);
 }
