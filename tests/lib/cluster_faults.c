@@ -17,8 +17,9 @@ const char *befall_name(enum befall what)
 {
 	static const char *const names[BEFALLS] = {"kill", "stop", "power_cut", "house_cut",
 		"start", "pause", "go_on", "one_way", "partition", "break", "odds", "heal", "jump",
-		"leader_cut", "leader_kill", "state_slow", "state_eio", "index_eio", "drive_slow",
-		"drive_eio", "drive_gone", "drive_loses", "wipe", "lose", "join", "target"};
+		"leader_cut", "leader_kill", "state_slow", "state_hang", "state_full", "state_eio",
+		"index_eio", "drive_slow", "drive_full", "drive_eio", "locations", "drive_gone",
+		"drive_loses", "wipe", "lose", "join", "target"};
 	return names[what];
 }
 
@@ -90,6 +91,29 @@ static void be_slow(struct cluster_faults *faults, struct sim_disk *disk)
 		sim_disk_per_mille(disk)[call][SIM_SLOW] = per_mille;
 }
 
+static void hang(struct cluster_faults *faults, struct sim_disk *disk)
+{
+	sim_disk_set_slow_times(disk, 20000 + below(faults, 200000));
+	sim_disk_fail_nth(disk, SIM_WRITE, 1 + below(faults, 10), SIM_SLOW);
+}
+
+/* So much is free yet. */
+static void fill(struct sim_disk *disk, uint64_t free_len)
+{
+	struct disk_space space;
+	sim_disk_set_capacity(disk, 0);
+	if (disk_space(sim_disk_base(disk), &space) == ERR_OK)
+		sim_disk_set_capacity(disk, space.total - space.free + free_len);
+}
+
+static void fill_drive(struct cluster_faults *faults, struct sim_disk *drive)
+{
+	if (chance(faults, 50))
+		sim_disk_fail_nth(drive, SIM_ALLOCATE, 1 + below(faults, 3), SIM_FULL);
+	else
+		fill(drive, below(faults, 3 << 20));
+}
+
 static void lose_shards(struct cluster_faults *faults, struct sim_disk *disk)
 {
 	static const struct {
@@ -113,10 +137,23 @@ static void befall_disk(
 {
 	static const enum sim_call calls[] = {SIM_READ, SIM_WRITE, SIM_SYNC, SIM_ANY_CALL};
 	struct sim_store *rig = &node->rig;
-	struct sim_disk *drive = rig->drives[below(faults, rig->options.drive_count)].disk;
+	struct sim_store_drive *of = &rig->drives[below(faults, rig->options.drive_count)];
+	struct sim_disk *drive = of->disk;
 	switch (what) {
 	case BEFALL_STATE_SLOW:
 		be_slow(faults, rig->state);
+		break;
+	case BEFALL_STATE_HANG:
+		hang(faults, rig->state);
+		break;
+	case BEFALL_STATE_FULL:
+		fill(rig->state, below(faults, 2 * SIM_STORE_LOG_LEN));
+		break;
+	case BEFALL_DRIVE_FULL:
+		fill_drive(faults, drive);
+		break;
+	case BEFALL_LOCATIONS:
+		sim_kv_fail_nth(of->locations, below(faults, SIM_KV_FAULTS), 1 + below(faults, 20));
 		break;
 	case BEFALL_STATE_EIO:
 		sim_disk_fail_nth(rig->state, chance(faults, 70) ? SIM_WRITE : SIM_ANY_CALL,
@@ -145,9 +182,12 @@ static void befall_disk(
 static void heal_disks(struct sim_store *rig)
 {
 	sim_disk_heal(rig->state);
+	sim_disk_set_capacity(rig->state, 0);
 	sim_kv_heal(rig->index_kv);
 	for (unsigned i = 0; i < rig->options.drive_count; i++) {
 		sim_disk_heal(rig->drives[i].disk);
+		sim_disk_set_capacity(rig->drives[i].disk, 0);
+		sim_kv_heal(rig->drives[i].locations);
 		sim_disk_return(rig->drives[i].disk);
 	}
 }
@@ -316,10 +356,14 @@ static void befall(struct cluster_faults *faults, enum befall what, struct sim_c
 		befall_net(faults, what, node);
 		break;
 	case BEFALL_STATE_SLOW:
+	case BEFALL_STATE_HANG:
+	case BEFALL_STATE_FULL:
 	case BEFALL_STATE_EIO:
 	case BEFALL_INDEX_EIO:
 	case BEFALL_DRIVE_SLOW:
+	case BEFALL_DRIVE_FULL:
 	case BEFALL_DRIVE_EIO:
+	case BEFALL_LOCATIONS:
 	case BEFALL_DRIVE_GONE:
 	case BEFALL_DRIVE_LOSES:
 		befall_disk(faults, what, node);
@@ -337,7 +381,8 @@ static enum befall choose(struct cluster_faults *faults)
 		BEFALL_ONE_WAY, BEFALL_PARTITION, BEFALL_BREAK, BEFALL_ODDS, BEFALL_HEAL,
 		BEFALL_HEAL, BEFALL_HEAL, BEFALL_LEADER_CUT, BEFALL_LEADER_KILL};
 	static const enum befall rare[] = {BEFALL_HOUSE_CUT, BEFALL_JUMP, BEFALL_STATE_SLOW,
-		BEFALL_STATE_EIO, BEFALL_INDEX_EIO, BEFALL_DRIVE_SLOW, BEFALL_DRIVE_EIO,
+		BEFALL_STATE_HANG, BEFALL_STATE_FULL, BEFALL_STATE_EIO, BEFALL_INDEX_EIO,
+		BEFALL_DRIVE_SLOW, BEFALL_DRIVE_FULL, BEFALL_LOCATIONS, BEFALL_DRIVE_EIO,
 		BEFALL_DRIVE_EIO, BEFALL_DRIVE_GONE};
 	static const enum befall of_loss[LOSSES] = {
 		BEFALL_TARGET, BEFALL_DRIVE_LOSES, BEFALL_WIPE, BEFALL_LOSE};

@@ -24,10 +24,14 @@ enum befall {
 	BEFALL_LEADER_CUT,
 	BEFALL_LEADER_KILL,
 	BEFALL_STATE_SLOW,
+	BEFALL_STATE_HANG, /* for longer than an election */
+	BEFALL_STATE_FULL, /* until faults end */
 	BEFALL_STATE_EIO,
 	BEFALL_INDEX_EIO,
 	BEFALL_DRIVE_SLOW,
+	BEFALL_DRIVE_FULL, /* until faults end, or for a moment */
 	BEFALL_DRIVE_EIO,
+	BEFALL_LOCATIONS, /* the table of a drive fails */
 	BEFALL_DRIVE_GONE, /* until faults end */
 	BEFALL_DRIVE_LOSES, /* what it said it has */
 	BEFALL_WIPE, /* a state disk */
