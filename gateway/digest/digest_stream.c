@@ -6,6 +6,7 @@
 
 #include "gateway/digest/crc.h"
 #include "gateway/digest/digest_stream_priv.h"
+#include "gateway/digest/hash_lanes.h"
 
 static size_t carry_len(const struct digest_stream *stream)
 {
@@ -25,6 +26,14 @@ static void take_crcs(struct digest_stream *stream, const uint8_t *buf, size_t l
 /* Whole blocks, for what the lanes do too. */
 static void take_blocks(struct digest_stream *stream, struct bytes blocks)
 {
+	const unsigned both = DIGEST_MD5 | DIGEST_SHA256;
+	const struct hash_twin_kernel *twins = hash_lanes_choose_twins();
+	if (twins && (stream->kinds & both) == both) {
+		struct hash_twin_run run = {
+			stream->md5, stream->sha256, blocks.data, blocks.len / HASH_BLOCK_LEN};
+		hash_lanes_run_twins(twins, &run, 1);
+		return;
+	}
 	if (stream->kinds & DIGEST_MD5)
 		blocks_md5(stream->md5, blocks.data, blocks.len / HASH_BLOCK_LEN);
 	if (stream->kinds & DIGEST_SHA256)

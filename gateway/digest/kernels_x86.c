@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <stdatomic.h>
 
 #include "gateway/digest/hash_lanes.h"
 #include "gateway/digest/kernels_priv.h"
@@ -84,9 +85,18 @@ const struct hash_kernel *hash_lanes_list_sha256(size_t *ret_count)
 
 static const struct hash_twin_kernel twin_kernel = {"md5_sha256_ni", 4, md5_sha256_run_ni};
 
+/* Asked for each slice of a lone stream, while the processor takes microseconds to answer, where it
+ * is a virtual one; so it is asked once. */
 const struct hash_twin_kernel *hash_lanes_choose_twins(void)
 {
-	return has_avx512vl_and_sha_ni() ? &twin_kernel : NULL;
+	enum { UNKNOWN, ABSENT, PRESENT };
+	static atomic_int answer;
+	int known = atomic_load_explicit(&answer, memory_order_relaxed);
+	if (known == UNKNOWN) {
+		known = has_avx512vl_and_sha_ni() ? PRESENT : ABSENT;
+		atomic_store_explicit(&answer, known, memory_order_relaxed);
+	}
+	return known == PRESENT ? &twin_kernel : NULL;
 }
 
 const struct crc_kernel *crc_list(size_t *ret_count)
