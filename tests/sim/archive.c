@@ -32,9 +32,9 @@ enum {
 };
 
 #ifdef __SANITIZE_ADDRESS__
-enum { SEEDS = 10 };
+enum { SEEDS = 6 };
 #else
-enum { SEEDS = 60 };
+enum { SEEDS = 30 };
 #endif
 
 static uint64_t seed_first = 1, seed_count = SEEDS;
@@ -400,6 +400,9 @@ END_TEST
 
 int main(int argc, char **argv)
 {
+	for (int i = 1; i < argc; i++)
+		if (strncmp(argv[i], "--seeds=", 8) == 0)
+			seed_count = strtoull(argv[i] + 8, NULL, 10);
 	uint64_t seed = sim_seed_of(argc, argv, 0);
 	if (seed) {
 		seed_first = seed;

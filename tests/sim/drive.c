@@ -22,7 +22,12 @@
 #include "tests/lib/sim_drive.h"
 #include "tests/lib/test.h"
 
-enum { SEEDS = 12, SEEDS_FOR_ALL_FAULTS = 100, LIVES = 5, JOBS_MAX = 10, SHARDS_MAX = 400 };
+#ifdef __SANITIZE_ADDRESS__
+enum { SEEDS = 6 };
+#else
+enum { SEEDS = 12 };
+#endif
+enum { SEEDS_FOR_ALL_FAULTS = 100, LIVES = 5, JOBS_MAX = 10, SHARDS_MAX = 400 };
 
 enum mode {
 	MODE_CRASH, /* the disk keeps its promises */

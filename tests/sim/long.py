@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The tests of check_long, which take minutes: those that are older than their programs. They are
+"""The tests of check_long and check_more, which take minutes: those that are older than their programs. They are
 run by tests/run.sh beside its other parts, and not by ninja before them, since those wait and these work.
 Two at a time, and no more of the processors than the others leave.
 
@@ -54,7 +54,7 @@ def main():
     builddir = os.path.relpath(sys.argv[1])
     cases = Cases()
     with concurrent.futures.ThreadPoolExecutor(LANES) as pool:
-        tests = sorted(tests_of(f"{builddir}/release/check_long"),
+        tests = sorted([*tests_of(f"{builddir}/release/check_long"), *tests_of(f"{builddir}/debug/check_more")],
                        key=lambda test: "cluster" not in test[0])  # the longest first
         for test in [pool.submit(run, cases, *test) for test in tests]:
             test.result()

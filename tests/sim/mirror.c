@@ -36,9 +36,9 @@ enum fault {
 enum { END_STOP, END_KILL, END_POWER_CUT, END_WAYS };
 
 #ifdef __SANITIZE_ADDRESS__
-enum { SEEDS = 20 };
+enum { SEEDS = 8 };
 #else
-enum { SEEDS = 200 };
+enum { SEEDS = 100 };
 #endif
 
 /* What all seeds did together; in memory that the tests' processes share. */

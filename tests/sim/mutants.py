@@ -87,9 +87,9 @@ static void run_ahead(struct member *member)
 
 '''
 # The programs that are asked, one after the other, until one of them fails.
-RAFT_PROGRAMS = ['raft_rules', 'raft_forged', 'raft', 'cluster --seeds=100', 'split']
+RAFT_PROGRAMS = ['raft_rules', 'raft_forged', 'raft --seeds=100', 'cluster --seeds=100', 'split']
 STORE_PROGRAMS = ['shards --seeds=60', 'cluster --seeds=200']
-RING_PROGRAMS = ['ring_change', 'repair', 'cluster --seeds=200']
+RING_PROGRAMS = ['ring_change --seeds=40', 'repair --seeds=60', 'cluster --seeds=200']
 # programs, name, file, what stands there, what shall; perhaps more of both
 MUTANTS = [
     (RAFT_PROGRAMS, name, f'{RAFT}{file}.c', old, new) for name, file, old, new in [

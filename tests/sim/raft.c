@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/lib/raft_rig.h"
 #include "tests/lib/test.h"
 
-/* Groups of three to five members under faults; --seed=N runs that one, SEEDS says how many. */
+/* Groups of three to five members under faults; --seed=N runs that one, --seeds=N so many. */
 #ifdef __SANITIZE_ADDRESS__
-enum { SEEDS = 15 };
+enum { SEEDS = 8 };
 #else
-enum { SEEDS = 100 };
+enum { SEEDS = 50 };
 #endif
 static uint64_t seed_first = 1, seed_count = SEEDS;
 static struct raft_rig rig;
@@ -211,8 +212,9 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-	if (getenv("SEEDS"))
-		seed_count = strtoull(getenv("SEEDS"), NULL, 10);
+	for (int i = 1; i < argc; i++)
+		if (strncmp(argv[i], "--seeds=", 8) == 0)
+			seed_count = strtoull(argv[i] + 8, NULL, 10);
 	seed_first = sim_seed_of(argc, argv, 0);
 	seed_count = seed_first > 0 ? 1 : seed_count;
 	seed_first = seed_first > 0 ? seed_first : 1;

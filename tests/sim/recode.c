@@ -48,9 +48,9 @@ struct totals {
 };
 
 #ifdef __SANITIZE_ADDRESS__
-enum { SEEDS = 10 };
+enum { SEEDS = 5 };
 #else
-enum { SEEDS = 50 };
+enum { SEEDS = 30 };
 #endif
 
 static struct totals *totals;

@@ -47,9 +47,9 @@ struct totals {
 };
 
 #ifdef __SANITIZE_ADDRESS__
-enum { SEEDS = 15 };
+enum { SEEDS = 6 };
 #else
-enum { SEEDS = 60 };
+enum { SEEDS = 40 };
 #endif
 
 static struct totals *totals;

@@ -36,9 +36,9 @@ enum {
 };
 
 #ifdef __SANITIZE_ADDRESS__
-enum { SEEDS = 10 };
+enum { SEEDS = 5 };
 #else
-enum { SEEDS = 40 };
+enum { SEEDS = 20 };
 #endif
 
 /* What all seeds did together; in memory that the tests' processes share. */

@@ -43,9 +43,9 @@ struct totals {
 };
 
 #ifdef __SANITIZE_ADDRESS__
-enum { SEEDS = 20 };
+enum { SEEDS = 10 };
 #else
-enum { SEEDS = 500 };
+enum { SEEDS = 200 };
 #endif
 
 static struct totals *totals;

@@ -14,6 +14,11 @@
 #include "tests/lib/index_make.h"
 #include "tests/lib/test.h"
 
+#ifdef __SANITIZE_ADDRESS__
+enum { SEEDS = 2 };
+#else
+enum { SEEDS = 6 };
+#endif
 enum { DRIVES = 7, SLOTS = 4, WIDTH = 3, EXTENTS = 120, STEPS = 700 };
 
 struct thing {
@@ -504,7 +509,7 @@ static void run_seed(uint64_t seed)
 START_TEST(a_shard_is_where_the_index_says_while_the_ring_changes)
 {
 	const char *text = getenv("INDEX_MOVES_SEEDS");
-	uint64_t count = text ? strtoull(text, NULL, 10) : 6;
+	uint64_t count = text ? strtoull(text, NULL, 10) : SEEDS;
 	unsigned moves = 0, flips = 0, cancels = 0, repairs = 0, emptied = 0;
 	for (uint64_t seed = 1; seed <= count; seed++) {
 		run_seed(seed * 1000003);
