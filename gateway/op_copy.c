@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/op_copy.h"
 
+#include "gateway/authorize.h"
 #include "gateway/metadata_headers.h"
 #include "gateway/op_copy_source.h"
 #include "gateway/op_object_lock.h"
@@ -94,6 +95,13 @@ static enum s3_code prepare(struct request *request, struct op_copy *op)
 	return code;
 }
 
+/* Tags are read and set by rights of their own. */
+static bool may_copy_tags(struct request *request, const struct op_copy *op)
+{
+	struct authorize_target target = authorize_target_of(request);
+	return op->source.may_read_tags && authorize(request, &target, "s3:PutObjectTagging");
+}
+
 /* Under a view: the source, and what of it the copy keeps. */
 static enum s3_code look(struct request *request, struct op_copy *op)
 {
@@ -112,6 +120,8 @@ static enum s3_code look(struct request *request, struct op_copy *op)
 	if (op->tagging_directive == DIRECTIVE_COPY) {
 		if (object.row.tags.len > sizeof op->copied_tags)
 			return S3_INTERNAL_ERROR;
+		if (object.row.tags.len > 0 && !may_copy_tags(request, op))
+			return S3_ACCESS_DENIED;
 		op->tags = bytes_make(op->copied_tags, object.row.tags.len);
 		if (op->tags.len > 0)
 			memcpy(op->copied_tags, object.row.tags.data, op->tags.len);

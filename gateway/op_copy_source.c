@@ -73,6 +73,8 @@ static enum s3_code check_rights(
 	if (request_header(request, "x-amz-source-expected-bucket-owner", &expected) &&
 		!bytes_is_equal(expected, source->bucket.owner))
 		return S3_ACCESS_DENIED;
+	source->may_read_tags = authorize(request, &target,
+		source->has_version ? "s3:GetObjectVersionTagging" : "s3:GetObjectTagging");
 	target.key = (struct bytes){0};
 	target.has_version = false;
 	source->tells_absence = authorize(request, &target, "s3:ListBucket");

@@ -17,6 +17,7 @@ struct op_copy_source {
 	/* As the index has it. */
 	struct row_bucket bucket; /* without its bytes */
 	bool tells_absence; /* the sender may list it */
+	bool may_read_tags; /* of the source */
 	struct version_id version;
 	bool is_null; /* of the version's id */
 	uint64_t body; /* id */

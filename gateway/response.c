@@ -262,8 +262,10 @@ static void fail_in(struct request *request, enum s3_code code, const struct htt
 {
 	if ((code == S3_NO_SUCH_KEY || code == S3_NO_SUCH_VERSION) && request->route &&
 		request->bucket.id != 0 && !request->is_absence_told &&
-		!authorize_tells_absence(request))
+		!authorize_tells_absence(request)) {
 		code = S3_ACCESS_DENIED;
+		header_count = 0; /* of a delete marker, too */
+	}
 	unsigned status = s3_error_status(code);
 	struct bytes id = bytes_make(request->id_text, sizeof request->id_text);
 	struct bytes host_id = request->loop->gateway->settings.host_id;

@@ -91,6 +91,33 @@ def a_policy_speaks_to_one_user(c):
 
 
 @case
+def a_copy_takes_tags_along_only_with_the_right_to_them(c):
+    source, target = c.bucket, c.new_bucket()
+    c.s3.put_object(Bucket=source, Key="plain", Body=b"x")
+    c.s3.put_object(Bucket=source, Key="tagged", Body=b"x", Tagging="a=1")
+    eve = other(c)
+    both = [{"Effect": "Allow", "Principal": {"AWS": "eve"}, "Action": "s3:PutObject*",
+             "Resource": f"arn:aws:s3:::{target}/*"}]
+    c.s3.put_bucket_policy(Bucket=target, Policy=json.dumps({"Statement": both}))
+
+    def allow(*actions):
+        c.s3.put_bucket_policy(Bucket=source, Policy=json.dumps({"Statement": [
+            {"Effect": "Allow", "Principal": {"AWS": "eve"}, "Action": list(actions),
+             "Resource": f"arn:aws:s3:::{source}/*"}]}))
+
+    def copy(key, **more):
+        eve.copy_object(Bucket=target, Key=key, CopySource=f"{source}/{key}", **more)
+
+    allow("s3:GetObject")
+    copy("plain")
+    refused(403, "AccessDenied", copy, key="tagged")
+    copy("tagged", TaggingDirective="REPLACE", Tagging="b=2")
+    allow("s3:GetObject", "s3:GetObjectTagging")
+    copy("tagged")
+    equal(c.s3.get_object_tagging(Bucket=target, Key="tagged")["TagSet"], [{"Key": "a", "Value": "1"}])
+
+
+@case
 def what_is_denied_is_denied_to_the_owner(c):
     c.s3.put_object(Bucket=c.bucket, Key="k", Body=b"data")
     set_policy(c, statement(c, "Deny", action="s3:DeleteObject*"))
