@@ -39,8 +39,11 @@ bool xml_lock_parse_mode(struct bytes text, uint8_t *ret_mode)
 static void configuration_open(
 	struct xml_in *in, unsigned depth, struct bytes name, const char **attributes)
 {
+	struct xml_lock_configuration *body = CONTAINER_OF(in, struct xml_lock_configuration, in);
 	(void)attributes;
 	check_root(in, depth, name, "ObjectLockConfiguration");
+	if (depth == 3)
+		body->is_in_rule = is(name, "DefaultRetention");
 }
 
 /* A whole number of days or years. */
@@ -87,7 +90,7 @@ static void configuration_close(
 	if (depth == 2 && is(name, "ObjectLockEnabled")) {
 		body->is_enabled = is(text, "Enabled");
 		code = body->is_enabled ? S3_OK : S3_MALFORMED_XML;
-	} else if (depth == 4) {
+	} else if (depth == 4 && body->is_in_rule) {
 		code = take_rule_part(body, name, text);
 	} else if (depth == 3 && is(name, "DefaultRetention")) {
 		bool is_whole = body->rule.mode != RETENTION_NONE &&
@@ -105,7 +108,8 @@ static void configuration_close(
 
 enum err xml_lock_configuration_init(struct xml_lock_configuration *body)
 {
-	body->is_enabled = body->has_rule = body->has_days = body->has_years = false;
+	body->is_enabled = body->has_rule = body->is_in_rule = false;
+	body->has_days = body->has_years = false;
 	body->rule = (struct row_bucket_lock){.mode = RETENTION_NONE};
 	return xml_in_init(&body->in, configuration_open, configuration_close);
 }

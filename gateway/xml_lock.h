@@ -15,7 +15,7 @@ struct xml_lock_configuration {
 	bool has_rule;
 	struct row_bucket_lock rule; /* with has_rule: a mode, and days or years */
 
-	bool has_days, has_years;
+	bool is_in_rule, has_days, has_years;
 };
 
 /* Codes besides S3_MALFORMED_XML: S3_INVALID_RETENTION_PERIOD, days or years that are not from 1 to

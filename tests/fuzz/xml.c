@@ -5,10 +5,11 @@
 
 #include "gateway/xml_body.h"
 #include "gateway/xml_lifecycle.h"
+#include "gateway/xml_lock.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-enum { KINDS = 7, PIECES_MAX = 7 };
+enum { KINDS = 10, PIECES_MAX = 7 };
 
 /* What came out, as a hash. */
 static uint64_t hash;
@@ -72,6 +73,9 @@ static union {
 	struct xml_tagging tagging;
 	struct xml_acl acl;
 	struct xml_lifecycle lifecycle;
+	struct xml_lock_configuration lock;
+	struct xml_retention retention;
+	struct xml_legal_hold legal_hold;
 } body;
 static uint8_t buf[10 * 1536];
 
@@ -100,6 +104,42 @@ static enum s3_code check_rules(struct bytes document, size_t piece_len)
 	check(parse_rules(bytes_make(text, out.len), SIZE_MAX, &two) == S3_OK);
 	check(bytes_is_equal(bytes_make(one.data, one.len), bytes_make(two.data, two.len)));
 	return S3_OK;
+}
+
+/* A good rule is one that the index takes. */
+static void check_rule(const struct row_bucket_lock *rule)
+{
+	check(rule->mode == RETENTION_GOVERNANCE || rule->mode == RETENTION_COMPLIANCE);
+	check((rule->days == 0) != (rule->years == 0));
+	check(rule->days <= ROW_LOCK_DAYS_MAX && rule->years <= ROW_LOCK_YEARS_MAX);
+}
+
+static enum s3_code parse_lock(unsigned kind, struct bytes document, size_t piece_len)
+{
+	enum s3_code code;
+	switch (kind) {
+	case 7:
+		check(xml_lock_configuration_init(&body.lock) == ERR_OK);
+		code = feed(&body.lock.in, document, piece_len);
+		check(code != S3_OK || body.lock.is_enabled);
+		if (code == S3_OK && body.lock.has_rule)
+			check_rule(&body.lock.rule);
+		hash = body.lock.rule.days ^ (uint64_t)body.lock.rule.years << 32;
+		return code;
+	case 8:
+		check(xml_retention_init(&body.retention) == ERR_OK);
+		code = feed(&body.retention.in, document, piece_len);
+		check(code != S3_OK ||
+			(body.retention.mode == RETENTION_NONE) == (body.retention.until_ms == 0));
+		hash = body.retention.until_ms;
+		return code;
+	default:
+		check(xml_legal_hold_init(&body.legal_hold) == ERR_OK);
+		code = feed(&body.legal_hold.in, document, piece_len);
+		check(code != S3_OK || body.legal_hold.has_status);
+		hash = body.legal_hold.is_on;
+		return code;
+	}
 }
 
 static enum s3_code parse(unsigned kind, struct bytes document, size_t piece_len)
@@ -141,8 +181,10 @@ static enum s3_code parse(unsigned kind, struct bytes document, size_t piece_len
 		code = feed(&body.acl.in, document, piece_len);
 		hash = xml_acl_is_private(&body.acl);
 		return code;
-	default:
+	case 6:
 		return check_rules(document, piece_len);
+	default:
+		return parse_lock(kind, document, piece_len);
 	}
 }
 

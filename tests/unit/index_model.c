@@ -23,6 +23,7 @@
 struct model_version {
 	struct version_id id;
 	bool is_null, is_marker;
+	bool is_held;
 	uint64_t len;
 	struct etag etag;
 	uint64_t invocation;
@@ -44,11 +45,14 @@ static struct {
 	uint64_t seed;
 	uint64_t buckets[BUCKETS];
 	enum bucket_versioning versioning[BUCKETS];
+	bool has_lock[BUCKETS];
 	struct model_key keys[BUCKETS][KEYS];
 	struct model_upload uploads[UPLOADS_MAX];
 	size_t upload_count;
 	unsigned commands, refusals;
 } m;
+
+static unsigned kept_count; /* deletes that a legal hold refused, in all seeds */
 
 static const char *const key_names[KEYS] = {"a", "a/b", "a/c", "b"};
 
@@ -182,6 +186,17 @@ static void do_put(int b, int k)
 				.invocation = command.object_put.invocation});
 }
 
+/* Any version of a key that has one; one that is held, if there is any, as often as not. */
+static size_t pick_version(const struct model_key *key)
+{
+	if (below(2) == 0) {
+		for (size_t i = 0; i < key->count; i++)
+			if (key->versions[i].is_held)
+				return i;
+	}
+	return below(key->count);
+}
+
 static void do_delete(int b, int k, bool names_version)
 {
 	struct model_key *key = &m.keys[b][k];
@@ -193,7 +208,7 @@ static void do_delete(int b, int k, bool names_version)
 	item.conditions.has_if_match = below(4) == 0;
 	item.conditions.if_match = etag_of(below(4));
 	if (has_version) {
-		at = below(key->count);
+		at = pick_version(key);
 		if (key->versions[at].is_null)
 			item.is_null = true;
 		else
@@ -209,6 +224,9 @@ static void do_delete(int b, int k, bool names_version)
 		one.versions[0] = key->versions[at];
 	enum command_code wanted = judge(
 		has_version ? &one : key, &item.conditions, (struct etag){0}, 0);
+	if (wanted == COMMAND_OK && has_version && one.versions[0].is_held)
+		wanted = COMMAND_LOCKED;
+	kept_count += wanted == COMMAND_LOCKED;
 	struct command_result result = rig_propose(&rig, &command);
 	check_result(&result, wanted, "delete");
 	if (wanted != COMMAND_OK)
@@ -371,9 +389,46 @@ static void do_versioning(int b)
 	command.bucket_update.bucket = m.buckets[b];
 	command.bucket_update.set = BUCKET_SET_VERSIONING;
 	command.bucket_update.versioning = next[below(2)];
+	bool is_suspended = command.bucket_update.versioning == BUCKET_SUSPENDED;
+	enum command_code wanted = m.has_lock[b] && is_suspended ? COMMAND_LOCKED : COMMAND_OK;
 	struct command_result result = rig_propose(&rig, &command);
-	check_result(&result, COMMAND_OK, "versioning");
-	m.versioning[b] = command.bucket_update.versioning;
+	check_result(&result, wanted, "versioning");
+	if (wanted == COMMAND_OK)
+		m.versioning[b] = command.bucket_update.versioning;
+}
+
+/* A bucket that has versions gets lock. */
+static void do_lock(int b)
+{
+	struct command command = {.type = COMMAND_BUCKET_UPDATE};
+	command.bucket_update.bucket = m.buckets[b];
+	command.bucket_update.set = BUCKET_SET_LOCK;
+	bool may_have = m.versioning[b] == BUCKET_ENABLED;
+	struct command_result result = rig_propose(&rig, &command);
+	check_result(&result, may_have ? COMMAND_OK : COMMAND_LOCKED, "lock");
+	m.has_lock[b] |= may_have;
+}
+
+/* Sets or lifts the legal hold of a version. */
+static void do_hold(int b, int k, bool is_on)
+{
+	struct model_key *key = &m.keys[b][k];
+	if (key->count == 0)
+		return;
+	struct model_version *version = &key->versions[pick_version(key)];
+	struct command command = {.type = COMMAND_OBJECT_UPDATE};
+	command.object_update.bucket = m.buckets[b];
+	command.object_update.key = bytes_of(key_names[k]);
+	command.object_update.version = version->id;
+	command.object_update.set = OBJECT_SET_LEGAL_HOLD;
+	command.object_update.has_legal_hold = is_on;
+	enum command_code wanted = version->is_marker ? COMMAND_NO_VERSION
+		: m.has_lock[b]                       ? COMMAND_OK
+						      : COMMAND_REFUSED;
+	struct command_result result = rig_propose(&rig, &command);
+	check_result(&result, wanted, "hold");
+	if (wanted == COMMAND_OK)
+		version->is_held = is_on;
 }
 
 static void do_swap(int b, int k)
@@ -401,7 +456,7 @@ static void do_something(void)
 {
 	int b = below(BUCKETS), k = below(KEYS);
 	struct model_upload *upload = m.upload_count ? &m.uploads[below(m.upload_count)] : NULL;
-	switch (below(12)) {
+	switch (below(13)) {
 	case 0:
 	case 1:
 	case 2:
@@ -430,6 +485,12 @@ static void do_something(void)
 		else if (below(10) == 0 && b > 0)
 			do_versioning(b);
 		return;
+	case 10:
+		if (below(8) == 0 && b > 0)
+			do_lock(b);
+		else
+			do_hold(b, k, below(2) == 0);
+		return;
 	default:
 		if (upload)
 			do_part(upload);
@@ -454,6 +515,7 @@ static void compare_bucket(int b)
 			ck_assert_uint_eq(cursor.object.is_latest, i + 1 == key->count);
 			ck_assert_uint_eq(cursor.object.row.is_null, want->is_null);
 			ck_assert_uint_eq(cursor.object.row.is_delete_marker, want->is_marker);
+			ck_assert_uint_eq(cursor.object.row.has_legal_hold, want->is_held);
 			ck_assert_uint_eq(cursor.object.row.len, want->len);
 			ck_assert(etag_is_equal(&cursor.object.row.etag, &want->etag));
 		}
@@ -474,8 +536,10 @@ static void trim(void)
 {
 	for (int b = 0; b < BUCKETS; b++) {
 		for (int k = 0; k < KEYS; k++) {
-			while (m.keys[b][k].count > VERSIONS_MAX / 2)
+			while (m.keys[b][k].count > VERSIONS_MAX / 2) {
+				do_hold(b, k, false);
 				do_delete(b, k, true);
+			}
 		}
 	}
 }
@@ -488,6 +552,10 @@ static void run_seed(uint64_t seed)
 	m.buckets[0] = bucket;
 	for (int b = 1; b < BUCKETS; b++) {
 		struct command command = create_command(b == 1 ? "one" : "two", "owner");
+		if (b == 2) {
+			m.versioning[b] = command.bucket_create.versioning = BUCKET_ENABLED;
+			m.has_lock[b] = command.bucket_create.has_lock = true;
+		}
 		m.buckets[b] = rig_propose(&rig, &command).id;
 	}
 	for (int round = 0; round < 40; round++) {
@@ -517,6 +585,7 @@ START_TEST(any_commands_do_what_the_model_says)
 	uint64_t seeds = text ? strtoull(text, NULL, 10) : 1;
 	for (uint64_t seed = 1; seed <= seeds; seed++)
 		run_seed(seed);
+	ck_assert_uint_gt(kept_count, 0);
 }
 END_TEST
 
