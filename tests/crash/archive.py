@@ -161,6 +161,36 @@ class Alone:
         self.world.check(Wire(self.node))
         equal(report["epoch"], 1)
 
+    def put_other_rows(self):
+        """What is no object: an upload that goes on, metadata, another bucket, a key."""
+        wire, self.part = Wire(self.node), rng.randbytes(5 << 20)
+        wire.make_bucket("other")
+        self.upload = wire.start_upload(BUCKET, "goes-on")
+        self.etag = ok(wire.put_part(BUCKET, "goes-on", self.upload, 1, self.part)).headers["etag"]
+        self.aborted = wire.start_upload(BUCKET, "aborted")
+        ok(wire.put_part(BUCKET, "aborted", self.aborted, 1, b"a"))
+        ok(wire.request("DELETE", f"/{BUCKET}/aborted", query=[("uploadId", self.aborted)]))
+        headers = {"x-amz-meta-colour": "blue", "content-type": "text/x-test", "x-amz-tagging": "a=b"}
+        ok(wire.put(BUCKET, "described", b"d", headers=headers))
+        self.world.there["described"] = hashlib.md5(b"d").hexdigest()
+        self.key = self.node.rubus("key", "create")["id"]
+        self.wait_archived()
+
+    def find_other_rows(self):
+        root = self.lose_state()
+        self.start_rebuilt(root)
+        wire = Wire(self.node)
+        got = ok(wire.get(BUCKET, "described"))
+        equal((got.headers["x-amz-meta-colour"], got.headers["content-type"], got.headers["x-amz-tagging-count"]),
+              ("blue", "text/x-test", "1"))
+        equal("other" in json.dumps(self.node.rubus("bucket", "list")), True)
+        equal(self.key in json.dumps(self.node.rubus("key", "list")), True)
+        equal(wire.put_part(BUCKET, "aborted", self.aborted, 1, b"a").status, 404)
+        last = ok(wire.put_part(BUCKET, "goes-on", self.upload, 2, b"last")).headers["etag"]
+        ok(wire.complete_upload(BUCKET, "goes-on", self.upload, [self.etag, last]))
+        self.world.there["goes-on"] = hashlib.md5(self.part + b"last").hexdigest()
+        self.world.check(wire)
+
     def lose_drives_too(self):
         drives = self.node.drive_paths()
         for prefix, lost in (("b", drives[:2]), ("c", drives[2:])):
@@ -245,6 +275,9 @@ def alone(build, parent):
         one.begin()
     with cases.case("all of the index comes back when the state directory is lost"):
         one.come_back_whole()
+    with cases.case("so do uploads that go on, metadata, tags, buckets and keys"):
+        one.put_other_rows()
+        one.find_other_rows()
     with cases.case("it comes back with any two of four drives lost too"):
         one.lose_drives_too()
     with cases.case("an archive that is damaged is passed by"):
