@@ -13,11 +13,12 @@
 #include "server/fares.h"
 #include "server/loop_call.h"
 #include "server/lost_shards.h"
-#include "server/node.h"
+#include "server/node_priv.h"
 #include "server/sounding.h"
 #include "storage/bytes.h"
 #include "storage/meta/index_ledger.h"
 
+#define HAND_OVER_PATIENCE_MS 2000
 #define MACHINE_ID_PATH "/etc/machine-id"
 #define NODES_NAME "nodes"
 #define NODES_PART "nodes.part"
@@ -409,7 +410,8 @@ void cluster_hand_over(struct cluster *cluster)
 	hand_over.change.loop = cluster->loop;
 	hand_over.change.done = handed_over;
 	consensus_raft_change(node->consensus, &hand_over.change);
-	enum err err = completion_wait(&hand_over.completion);
+	node_await_decided(node, &hand_over.completion, HAND_OVER_PATIENCE_MS);
+	enum err err = hand_over.change.err;
 	trace_event(node->trace, TRACE_INFO, 0, "the lead %s%s",
 		err ? "could not be handed over: " : "is another node's now",
 		err ? err_text(err) : "");

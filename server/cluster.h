@@ -223,4 +223,7 @@ uint64_t cluster_read_gone_after(struct index_reader *reader);
 void cluster_steward_init(struct cluster *cluster);
 void cluster_steward_tick(struct cluster *cluster);
 
+/* Is a majority of the voters linked now? Blocks; not on a loop, while the loops run. */
+bool cluster_look_for_majority(struct cluster *cluster);
+
 #endif

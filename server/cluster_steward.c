@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "server/cluster.h"
+#include "server/loop_call.h"
 #include "server/node.h"
 #include "server/node_space.h"
 #include "storage/bytes.h"
@@ -234,6 +235,19 @@ void cluster_steward_init(struct cluster *cluster)
 		peers_serve(cluster->loop_peers[i], PEER_STATUS, serve_status, cluster);
 		peers_serve(cluster->loop_peers[i], PEER_REMOVED, serve_removed, cluster);
 	}
+}
+
+static enum err look(void *arg)
+{
+	struct cluster *cluster = arg;
+	atomic_store(&cluster->has_majority, has_majority(cluster));
+	return ERR_OK;
+}
+
+bool cluster_look_for_majority(struct cluster *cluster)
+{
+	err_ignore(loop_call(cluster->loop, look, cluster)); /* never fails */
+	return atomic_load(&cluster->has_majority);
 }
 
 void cluster_steward_tick(struct cluster *cluster)

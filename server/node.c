@@ -17,6 +17,8 @@
 
 #define WAIT_TOLD_MS 5000
 #define WAIT_STEP_MS 50 /* so late a signal is heard */
+#define AWAIT_STEP_MS 100
+#define AWAIT_UNDECIDED 2 /* so often in a row there was no majority */
 
 enum err node_refuse(char *message, enum err err, const char *format, ...)
 {
@@ -354,16 +356,6 @@ static enum err begin_hub_stop(void *arg)
 	return ERR_OK;
 }
 
-static void stop_hub(struct http_hub *hub, struct server_loop *loop)
-{
-	if (!hub)
-		return;
-	struct hub_stop stop = {.hub = hub};
-	completion_init(&stop.completion);
-	err_ignore(loop_call(server_loop_base(loop), begin_hub_stop, &stop)); /* never fails */
-	err_ignore(completion_wait(&stop.completion));
-}
-
 static void consensus_stopped(void *arg)
 {
 	completion_end(arg, ERR_OK);
@@ -470,6 +462,31 @@ void node_stop_consensus(struct node *node)
 	err_ignore(completion_wait(&stopped));
 }
 
+void node_await_decided(struct node *node, struct completion *completion, unsigned patience_ms)
+{
+	static const struct timespec step = {.tv_nsec = AWAIT_STEP_MS * 1000000};
+	unsigned undecided = 0;
+	for (unsigned left_ms = node->cluster ? patience_ms : 0;
+		left_ms >= AWAIT_STEP_MS && undecided < AWAIT_UNDECIDED; left_ms -= AWAIT_STEP_MS) {
+		if (completion_wait_for(completion, &step) != ERR_TIMEOUT)
+			return;
+		undecided = cluster_look_for_majority(node->cluster) ? 0 : undecided + 1;
+	}
+	if (node->cluster)
+		node_stop_consensus(node);
+	err_ignore(completion_wait(completion));
+}
+
+static void stop_hub(struct node *node, struct http_hub *hub, struct server_loop *loop)
+{
+	if (!hub)
+		return;
+	struct hub_stop stop = {.hub = hub};
+	completion_init(&stop.completion);
+	err_ignore(loop_call(server_loop_base(loop), begin_hub_stop, &stop)); /* never fails */
+	node_await_decided(node, &stop.completion, 2 * NODE_STOP_MS);
+}
+
 /* Ends what runs on the loops, from the clients down, then the loops. */
 static void end_service(struct node *node)
 {
@@ -484,8 +501,8 @@ static void end_service(struct node *node)
 	salvage_stop(node->salvage);
 	err_ignore(loop_call(server_loop_base(node->loops[0]), stop_listeners, node));
 	for (unsigned i = 0; i < node->config->loops; i++)
-		stop_hub(node->s3_hubs[i], node->loops[i]);
-	stop_hub(node->admin_hub, node->loops[0]);
+		stop_hub(node, node->s3_hubs[i], node->loops[i]);
+	stop_hub(node, node->admin_hub, node->loops[0]);
 	node_stop_background(node);
 	if (node->cluster && node->is_index_started)
 		cluster_hand_over(node->cluster);

@@ -4,7 +4,7 @@
 #include "server/fares.h"
 #include "server/node_priv.h"
 
-#define STOP_PATIENCE_S 2
+#define STOP_PATIENCE_MS 2000
 
 static enum err start(void *arg)
 {
@@ -81,13 +81,7 @@ static void stop_one(struct node *node, bool is_running, enum err (*begin)(void 
 		return;
 	completion_init(&stopped);
 	err_ignore(loop_call(server_loop_base(node->loops[0]), begin, node)); /* never fails */
-	/* It may wait for a proposal that nobody decides: a majority may be stopping as we are. */
-	static const struct timespec patience = {.tv_sec = STOP_PATIENCE_S};
-	if (node->cluster && completion_wait_for(&stopped, &patience) == ERR_TIMEOUT)
-		node_stop_consensus(node);
-	else if (node->cluster)
-		return;
-	err_ignore(completion_wait(&stopped));
+	node_await_decided(node, &stopped, STOP_PATIENCE_MS);
 }
 
 static enum err stop_claims(void *arg)

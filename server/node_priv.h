@@ -36,6 +36,10 @@ void node_close_drive(struct node_drive *drive);
 /* Ends taking part; proposals end, and what was sent is not known to be done. Once is enough. */
 void node_stop_consensus(struct node *node);
 
+/* Waits for what may wait for a proposal, as long as it can be decided, and for patience_ms at
+ * most; then ends taking part, so that it ends. For a stop, when others may be stopping, too. */
+void node_await_decided(struct node *node, struct completion *completion, unsigned patience_ms);
+
 /* Ends collecting and mending; while the loops run. */
 void node_stop_background(struct node *node);
 
