@@ -15,6 +15,8 @@
 #include "server/loop.h"
 #include "storage/trace.h"
 
+#define STOP_LINGER_MS 500 /* while the hub stops */
+
 /* --- memory ----------------------------------------------------------------------------------- */
 
 void *hub_lend(struct spares *spares)
@@ -91,7 +93,9 @@ static unsigned timeout_of(const struct http_hub *hub, enum http_wait wait)
 	case WAIT_CLIENT:
 		return hub->settings.progress_timeout_ms;
 	case WAIT_LINGER:
-		return hub->settings.linger_timeout_ms;
+		return hub->is_stopping && hub->settings.linger_timeout_ms > STOP_LINGER_MS
+			? STOP_LINGER_MS
+			: hub->settings.linger_timeout_ms;
 	case WAIT_HANDLER:
 	case WAIT_COUNT:
 		break;
@@ -285,6 +289,9 @@ void http_hub_stop(
 	hub->stopped = stopped;
 	hub->stop_timer.fire = cut_all;
 	timer_set(hub->loop, &hub->stop_timer, deadline_ms);
+	/* Who lingers already has less time from here on, too. */
+	if (oldest(hub, WAIT_LINGER))
+		timer_set(hub->loop, &hub->timer, STOP_LINGER_MS);
 	note_stopped(hub);
 }
 

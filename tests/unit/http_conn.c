@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/lib/http_rig.h"
@@ -374,6 +375,30 @@ START_TEST(a_stop_cuts_what_is_left_at_its_deadline)
 }
 END_TEST
 
+static void script_of_stop_beside_lingering(struct http_rig *f)
+{
+	if (f->step == 0)
+		http_rig_say(f, "nonsense\r\n\r\n");
+	if (f->step == 5)
+		http_hub_stop(f->hub, 20000, http_rig_stopped, f);
+}
+
+START_TEST(a_stop_waits_shortly_for_a_client_that_does_not_hang_up)
+{
+	struct http_rig *f = http_rig_reset();
+	struct http_settings settings = http_settings_default();
+	struct timespec begin, end;
+	settings.linger_timeout_ms = 4000;
+	f->on_start = do_nothing;
+	f->script = script_of_stop_beside_lingering;
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	http_rig_run(f, &settings);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	ck_assert_ptr_nonnull(strstr(f->answer, "HTTP/1.1 400 "));
+	ck_assert_int_lt(end.tv_sec - begin.tv_sec, 3);
+}
+END_TEST
+
 static void read_late(struct http_rig *f)
 {
 	if (f->step < 20)
@@ -427,6 +452,7 @@ int main(void)
 	tcase_add_test(tests, a_handler_that_takes_long_has_no_deadline_of_ours);
 	tcase_add_test(tests, a_graceful_stop_lets_the_running_exchange_finish);
 	tcase_add_test(tests, a_stop_cuts_what_is_left_at_its_deadline);
+	tcase_add_test(tests, a_stop_waits_shortly_for_a_client_that_does_not_hang_up);
 	tcase_add_test(tests, a_body_waits_until_it_is_wanted);
 	suite_add_tcase(suite, tests);
 	return test_run(suite);
