@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* OpenSSL's EVP does the work: AES-128-GCM of 64 KiB at 5.4 GB/s where libsodium's AES-256-GCM
  * reaches 0.7 (Xeon with VAES), and libsodium has none for ARM. Where the processor has AES for
- * vectors, AES-128-GCM is our own (aes_gcm.h), at
- * 10.6 GB/s, and a record of 32 bytes takes 85 ns instead of 290. */
+ * vectors, AES-128-GCM is our own (aes_gcm.h): 64 KiB at 11.4 GB/s, and a record of 32 bytes in 82
+ * ns instead of 290. */
 #include "server/channel_seal.h"
 
 #include <openssl/evp.h>
