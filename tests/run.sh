@@ -76,7 +76,7 @@ partition  1200 shared tests/crash/partition.py $release
 restic     1500 shared tests/s3/clients.py $release restic
 kills      1200 shared tests/crash/kills.py $release
 seven       600 shared tests/crash/grow.py $release --slow
-full        900 shared tests/s3/full.py $release
+full       1800 shared tests/s3/full.py $release
 nodes      1200 shared tests/crash/nodes.py $release
 registry   1200 shared tests/s3/clients.py $release registry
 away       1200 shared tests/crash/away.py $release
@@ -164,7 +164,7 @@ trap 'leave 1' EXIT
 stamps() {
 	local dir stamp name
 	dir=$(sed -n 's/^builddir = //p' config.ninja)
-	ninja -t commands check "$dir/tsan/check_threads" |
+	ninja -t commands check "$dir/tsan/check_threads" "$dir/release/check_users" |
 		sed -n 's/.*&& mv [^ ]*\.log \([^ ]*\.ok\) .*/\1/p' | sort -u |
 		while read -r stamp; do
 			name=${stamp#"$dir/"}
