@@ -21,6 +21,7 @@ struct pool_slab {
 
 static const size_t buffer_lens[POOL_SIZE_COUNT] = {
 	[POOL_4K] = 4096,
+	[POOL_8K] = 8 << 10,
 	[POOL_16K] = 16 << 10,
 	[POOL_64K] = 64 << 10,
 	[POOL_256K] = 256 << 10,

@@ -25,6 +25,7 @@
 
 enum pool_size {
 	POOL_4K,
+	POOL_8K,
 	POOL_16K,
 	POOL_64K,
 	POOL_256K,

@@ -33,7 +33,6 @@
 #   bitflip   bytes that change on the drives
 #   scrub     damage that a scrub finds and mends, and a node that is left alone
 #   wipe      a node of three whose drives and state are lost
-#   wipe_rates how long the same bytes take to come back, as small objects and as large extents
 #   maps      damaged files of LMDB
 #   cluster_cli
 #             the commands that show a cluster, on three nodes
@@ -69,7 +68,6 @@ quick        60 alone  stamps
 framing     300 alone  tests/s3/framing.py $release/tests/http_echo --stalled 10000
 stalled     400 alone  tests/s3/stalled.py $release
 hostile     600 alone  tests/s3/hostile.py $release
-wipe_rates  600 alone  tests/crash/wipe.py $release --rates
 long       2400 beside tests/sim/long.py $builddir
 aws        1500 shared tests/s3/clients.py $release aws
 partition  1200 shared tests/crash/partition.py $release

@@ -97,7 +97,7 @@ struct mender_setup {
 	void (*load)(void *arg, bool is_at_floor, struct throttle_load *ret_load);
 	void *load_arg;
 };
-#define MENDER_JOBS 192 /* small shards share their flushes */
+#define MENDER_JOBS 256 /* small shards share their flushes */
 
 struct mender {
 	struct mender_setup setup;

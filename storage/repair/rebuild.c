@@ -62,6 +62,7 @@ static void give_buffers(struct rebuild *rebuild)
 static enum pool_size size_of(uint32_t len)
 {
 	return len <= 4096     ? POOL_4K
+		: len <= 8192  ? POOL_8K
 		: len <= 16384 ? POOL_16K
 		: len <= 65536 ? POOL_64K
 			       : POOL_256K;
