@@ -17,8 +17,8 @@ void op_object_lock_put_legal_hold(struct request *request);
 /* Why a version was not deleted. */
 #define OP_OBJECT_LOCK_MESSAGE "Access Denied because object protected by object lock."
 
-/* Does the request say that it may end a retention in GOVERNANCE mode? Who may delete at all may
- * say so: rights belong to owners (A3). */
+/* Does the request want to end a retention in GOVERNANCE mode? Whether its sender may was weighed
+ * before (authorize.h). */
 bool op_object_lock_is_bypassed(const struct request *request);
 
 /* Retention and legal hold of a version in the headers of an answer, if there is any. */
