@@ -2,7 +2,6 @@
 #ifndef SERVER_CHANNEL_SEAL_H
 #define SERVER_CHANNEL_SEAL_H
 
-#include "server/aes_gcm.h"
 #include "server/channel_format.h"
 
 /* One direction of a link: seals records, or opens them, in the order in which they travel.
@@ -16,8 +15,7 @@
 struct evp_cipher_ctx_st;
 
 struct channel_seal {
-	struct evp_cipher_ctx_st *ctx; /* owned; NULL: gcm does it */
-	struct aes_gcm gcm;
+	struct evp_cipher_ctx_st *ctx; /* owned */
 	enum channel_cipher cipher;
 	bool is_sealing;
 	uint8_t chain[CHANNEL_KEY_LEN];
