@@ -126,9 +126,8 @@ static json_t *settings_json(const struct config *config)
 		[CONFIG_LOG_WARNING] = "warning",
 		[CONFIG_LOG_ERROR] = "error"};
 	json_t *settings = json_pack(
-		"{s:i, s:i, s:b, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:s, s:s, s:i, s:i, s:i, s:i, "
-		"s:i, s:i, "
-		"s:i, s:s, s:s, s:s, s:o, s:o}",
+		"{s:i, s:i, s:i, s:b, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:s, s:s, s:i, s:i, s:i, "
+		"s:i, s:i, s:i, s:s, s:s, s:s, s:o, s:o}",
 		"archive_seconds", (int)config->archive_seconds, "lifecycle_day_seconds",
 		(int)config->lifecycle_day_seconds, "log_copies", (int)config->log_copies,
 		"accept_older_index", config->accept_older_index, "state_dir", config->state_dir,
