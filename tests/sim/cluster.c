@@ -33,7 +33,7 @@
 #ifdef __SANITIZE_ADDRESS__
 enum { SEEDS = 6 };
 #else
-enum { SEEDS = 40 };
+enum { SEEDS = 100 };
 #endif
 
 enum {
