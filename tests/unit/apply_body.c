@@ -78,7 +78,11 @@ END_TEST
 START_TEST(a_locked_version_stays)
 {
 	set_versioning(BUCKET_ENABLED);
-	struct command command = put_command("key", "text", 1);
+	struct command command = {.type = COMMAND_BUCKET_UPDATE};
+	command.bucket_update.bucket = bucket;
+	command.bucket_update.set = BUCKET_SET_LOCK;
+	ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_OK);
+	command = put_command("key", "text", 1);
 	command.object_put.attributes.retention = RETENTION_GOVERNANCE;
 	command.object_put.attributes.retain_until_ms = rig.log.time_ms + 1000000;
 	struct command_result result = rig_propose(&rig, &command);
