@@ -47,7 +47,7 @@ enum err served_drive(
 
 /* --- freeing ---------------------------------------------------------------------------------- */
 
-static void begin_free(struct shard_service *service, struct peer_request *request);
+static void begin_free(struct shard_service *service, struct peer_request *request, bool is_sure);
 
 /* Takes the request of that node for the same shard out of a line: it asks again, so that nobody
  * waits for the earlier one any more. */
@@ -65,7 +65,7 @@ static void replace_earlier(struct served_line *line, const struct peer_request 
 }
 
 /* May a body that is read have the shard here, now or when a repair that wrote it is applied? Under
- * a view. */
+ * a view. Errors: ERR_NOT_FOUND, there is no such extent. */
 static enum err find_reader(struct shard_service *service, const struct ring_snapshot *ring,
 	const struct shard_key *key, bool *ret_is_read)
 {
@@ -76,15 +76,16 @@ static enum err find_reader(struct shard_service *service, const struct ring_sna
 	enum err err = index_extent_get(reader, slot, key->extent, &row);
 	bool belongs = err == ERR_OK &&
 		index_shard_belongs(ring, slot, &row, key->index, key->drive);
-	if (belongs)
-		err = index_body_get(reader, row.body, &body);
-	if (err != ERR_OK && err != ERR_NOT_FOUND)
+	*ret_is_read = false;
+	if (!belongs)
 		return err;
-	*ret_is_read = belongs && err == ERR_OK && body.refs > 0;
-	return ERR_OK;
+	err = index_body_get(reader, row.body, &body);
+	*ret_is_read = err == ERR_OK && body.refs > 0;
+	return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-/* (V6) */
+/* (V6) Errors: ERR_EXISTS, it is read; ERR_NOT_FOUND, there is no such extent as far as this node
+ * knows. */
 static enum err check_unread(struct shard_service *service, const struct shard_key *key)
 {
 	struct ring_snapshot *ring = index_ring(service->store->store->index);
@@ -115,11 +116,13 @@ static void free_done(struct shard_free *local, enum err err)
 	struct served_free *op = CONTAINER_OF(local, struct served_free, free);
 	struct shard_service *service = op->service;
 	struct peer_request *request;
-	if (!err && op->is_shared && is_there_again(local) &&
-		check_unread(service, &op->key) == ERR_OK) {
-		op->is_shared = false;
-		shard_free_start(local);
-		return;
+	if (!err && op->is_shared && is_there_again(local)) {
+		enum err unread = check_unread(service, &op->key);
+		if (unread == ERR_OK || unread == ERR_NOT_FOUND) {
+			op->is_shared = false;
+			shard_free_start(local);
+			return;
+		}
 	}
 	service->frees_used--;
 	service->counters.freed += err == ERR_OK;
@@ -128,7 +131,7 @@ static void free_done(struct shard_free *local, enum err err)
 	struct peer_request *next;
 	while (service->frees_used < SHARD_SERVICE_FREES &&
 		(next = served_line_take(&service->free_line)))
-		begin_free(service, next);
+		begin_free(service, next, false);
 	served_ended(service);
 }
 
@@ -164,7 +167,47 @@ static void start_free(struct shard_service *service, struct peer_request *reque
 	shard_free_start(&op->free);
 }
 
-static void begin_free(struct shard_service *service, struct peer_request *request)
+/* Asks again about extents that are not known, when this node knows all that was decided. */
+static void end_doubts(struct shard_service *service, enum err err)
+{
+	struct peer_request *request;
+	while ((request = served_line_take(&service->asked)))
+		if (err)
+			peer_request_answer(request, ERR_UNAVAILABLE);
+		else
+			begin_free(service, request, true);
+}
+
+static void ask_about_doubts(struct shard_service *service)
+{
+	while (!service->is_asking && service->doubts.first) {
+		service->asked = service->doubts;
+		service->doubts = (struct served_line){0};
+		enum err err = index_read_barrier(service->store->store->index, &service->barrier);
+		service->is_asking = err == ERR_BUSY;
+		if (!service->is_asking)
+			end_doubts(service, err);
+	}
+}
+
+static void barrier_done(struct index_barrier *barrier, enum err err)
+{
+	struct shard_service *service = CONTAINER_OF(barrier, struct shard_service, barrier);
+	service->is_asking = false;
+	end_doubts(service, err);
+	ask_about_doubts(service);
+	served_ended(service);
+}
+
+static void doubt(struct shard_service *service, struct peer_request *request)
+{
+	replace_earlier(&service->asked, request);
+	replace_earlier(&service->doubts, request);
+	served_line_append(&service->doubts, request);
+	ask_about_doubts(service);
+}
+
+static void begin_free(struct shard_service *service, struct peer_request *request, bool is_sure)
 {
 	struct shard_key key;
 	struct drive *drive;
@@ -175,7 +218,11 @@ static void begin_free(struct shard_service *service, struct peer_request *reque
 		err = served_drive(service, &key, &drive);
 	if (err == ERR_OK)
 		err = check_unread(service, &key);
-	if (err) {
+	if (err == ERR_NOT_FOUND && !is_sure) {
+		doubt(service, request);
+		return;
+	}
+	if (err && err != ERR_NOT_FOUND) {
 		peer_request_answer(request, err == ERR_EXISTS ? ERR_OK : err);
 		return;
 	}
@@ -197,7 +244,7 @@ static void begin_free(struct shard_service *service, struct peer_request *reque
 
 static void served_free(void *arg, struct peer_request *request)
 {
-	begin_free(arg, request);
+	begin_free(arg, request, false);
 }
 
 /* The collector sees it. */
@@ -263,6 +310,7 @@ enum err shard_service_open(
 		service->unused_writes = &service->writes[i];
 	}
 	pool_init(&service->pool, store->loop, "peer reads", pool_len);
+	service->barrier = (struct index_barrier){.loop = store->loop, .done = barrier_done};
 	service->lease.fire = lease_fired;
 	service->watch.changed = link_changed;
 	peers_watch(peers, &service->watch);
@@ -281,10 +329,9 @@ static void run_stop(struct task *task)
 {
 	struct shard_service *service = CONTAINER_OF(task, struct shard_service, stop_task);
 	service->is_stop_posted = false;
-	if (service->writes_used + service->reads_used + service->frees_used +
-				service->owed.count ==
-			0 &&
-		service->stopped) {
+	unsigned used = service->writes_used + service->reads_used + service->frees_used +
+		service->owed.count + service->is_asking;
+	if (used == 0 && service->stopped) {
 		void (*stopped)(struct shard_service *) = service->stopped;
 		service->stopped = NULL;
 		pool_fini(&service->pool); /* here, for its timer is of this loop */
@@ -315,6 +362,7 @@ void shard_service_stop(
 	served_line_refuse(&service->opens);
 	served_line_refuse(&service->read_line);
 	served_line_refuse(&service->free_line);
+	served_line_refuse(&service->doubts);
 	served_writes_drop(service, NULL);
 	owed_stop(&service->owed, owed_ended);
 	served_ended(service);

@@ -32,7 +32,8 @@
  * (V5) Memory: the tables and the pool, both made at the start. Who finds them full waits in line;
  *      their requests keep the room that their sender was given (E4 of storage/peer.h).
  * (V6) Where a body that may be read has a place for the shard it is not freed: who wants that asks
- *      late, and it was brought back, or will be.
+ *      late, and it was brought back, or will be. That there is no such extent counts only once
+ *      this node knows all that was decided before it was asked.
  */
 #define SHARD_SERVICE_WRITES 256 /* open at once */
 #define SHARD_SERVICE_READS 64
@@ -64,6 +65,10 @@ struct shard_service {
 	struct served_read *reads;
 	struct served_free *frees;
 	struct served_line opens, read_line, free_line;
+	struct served_line doubts, asked; /* frees of extents that are not known, and those that the
+					   * barrier is for */
+	struct index_barrier barrier;
+	bool is_asking;
 	struct owed owed; /* of the other direction: what this loop has to free elsewhere */
 	unsigned writes_used, reads_used, frees_used;
 	bool is_stopping;
