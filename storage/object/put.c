@@ -95,7 +95,8 @@ void put_fail_shard(struct put *put, struct put_shard *shard, enum err err)
 {
 	shard->is_failed = true;
 	put->was_full |= err == ERR_NO_SPACE;
-	if (err != ERR_REFUSED && put->state != PUT_UNWINDING)
+	bool is_ours = put->state == PUT_UNWINDING || (put->is_short && err == ERR_CANCELED);
+	if (err != ERR_REFUSED && !is_ours) /* not what the put itself gave up */
 		put_extent_avoid(put, shard->drive);
 	if (put->state == PUT_OPENING || shards_alive(put) >= put_shards_needed(put))
 		return;

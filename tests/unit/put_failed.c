@@ -68,8 +68,8 @@ static bool is_client_done(void *arg)
 	return ((const struct client *)arg)->is_done;
 }
 
-/* What a put of node 0 ends with, and whether a drive failed it. */
-static enum err put(uint64_t len, bool *ret_has_failed)
+/* What a put of node 0 ends with, and how many drives failed it. */
+static enum err put(uint64_t len, unsigned *ret_failed)
 {
 	struct client *client;
 	enum err err;
@@ -77,7 +77,7 @@ static enum err put(uint64_t len, bool *ret_has_failed)
 		client = client_start(&world, CLIENT_PUT, 1, len, true);
 		ck_assert(sim_run_until(sim, is_client_done, client, WAIT_MS));
 		err = client->err;
-		*ret_has_failed = client->put.failed_count > 0;
+		*ret_failed = client->put.failed_count;
 		client_free(client);
 	} while (err == ERR_CANCELED); /* it went away itself */
 	return err;
@@ -99,35 +99,54 @@ static void forget(void)
  * one. So the first is taken again, and the second is not. */
 START_TEST(a_drive_that_failed_others_is_taken_before_one_that_failed_this_put)
 {
-	bool has_failed, had_ever_failed = false;
+	unsigned failed, failed_ever = 0;
 	sim_disk_vanish(nodes[2].drives[0].disk);
 	for (unsigned i = 0; i < 12; i++) {
 		sim_call(sim, nodes[0].loops[0], fail_drive, &nodes[1]);
-		ck_assert_err(put(i % 2 ? 20000 : 300000, &has_failed), ERR_OK);
-		had_ever_failed |= has_failed;
+		ck_assert_err(put(i % 2 ? 20000 : 300000, &failed), ERR_OK);
+		failed_ever += failed;
 		forget();
 	}
-	ck_assert(had_ever_failed);
+	ck_assert_uint_gt(failed_ever, 0);
+}
+END_TEST
+
+/* The drive of node 1 fails, and the put does not wait for that of node 2, which is slow, but
+ * begins anew at once. That one has not failed it. */
+START_TEST(a_drive_that_was_not_waited_for_has_not_failed)
+{
+	unsigned failed, failed_ever = 0;
+	sim_disk_vanish(nodes[1].drives[0].disk);
+	sim_disk_set_slow_times(nodes[2].drives[0].disk, 10);
+	for (unsigned call = 0; call < SIM_CALLS; call++)
+		sim_disk_per_mille(nodes[2].drives[0].disk)[call][SIM_SLOW] = 1000;
+	for (unsigned i = 0; i < 12; i++) {
+		ck_assert_err(put(20000, &failed), ERR_OK);
+		ck_assert_uint_le(failed, 1);
+		failed_ever += failed;
+		forget();
+	}
+	ck_assert_uint_gt(failed_ever, 0);
 }
 END_TEST
 
 START_TEST(a_drive_that_failed_others_is_taken_when_too_few_are_left)
 {
-	bool has_failed;
+	unsigned failed;
 	sim_call(sim, nodes[0].loops[0], fail_drive, &nodes[1]);
 	sim_call(sim, nodes[0].loops[0], fail_drive, &nodes[2]);
 	sim_run_ms(sim, 1);
-	ck_assert_err(put(300000, &has_failed), ERR_OK);
-	ck_assert(!has_failed);
+	ck_assert_err(put(300000, &failed), ERR_OK);
+	ck_assert_uint_eq(failed, 0);
 }
 END_TEST
 
 START_TEST(a_put_with_one_drive_left_fails)
 {
-	bool has_failed;
+	unsigned failed;
 	sim_disk_vanish(nodes[1].drives[0].disk);
 	sim_disk_vanish(nodes[2].drives[0].disk);
-	ck_assert_err(put(300000, &has_failed), ERR_QUORUM);
+	ck_assert_err(put(300000, &failed), ERR_QUORUM);
 }
 END_TEST
 
@@ -198,6 +217,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, a_drive_that_failed_others_is_taken_before_one_that_failed_this_put);
+	tcase_add_test(tcase, a_drive_that_was_not_waited_for_has_not_failed);
 	tcase_add_test(tcase, a_drive_that_failed_others_is_taken_when_too_few_are_left);
 	tcase_add_test(tcase, a_put_with_one_drive_left_fails);
 	tcase_add_test(tcase, a_late_free_leaves_what_is_read);
