@@ -170,6 +170,23 @@ static void renew_term(struct member *member)
 	member_step(member, &event);
 }
 
+/* A voter forgets a leader that it no longer hears of when it becomes a candidate. A learner does
+ * not become one, and libraft denies the vote of whoever knows a leader: but a change that made a
+ * voter of it may be in the candidate's log alone, who cannot win without it (give_vote()). */
+static void forget_leader(struct raft *raft)
+{
+	raft_free(raft->follower_state.current_leader.address);
+	raft->follower_state.current_leader.address = NULL;
+	raft->follower_state.current_leader.id = 0;
+}
+
+static bool has_silent_leader(const struct member *member)
+{
+	const struct raft *raft = &member->raft;
+	return raft->state == RAFT_FOLLOWER && !raft->snapshot.installing &&
+		raft_timeout(raft) <= member_now_ms(member);
+}
+
 static void timer_fire(struct timer *timer)
 {
 	struct member *member = CONTAINER_OF(timer, struct member, timer);
@@ -179,6 +196,8 @@ static void timer_fire(struct timer *timer)
 		renew_term(member);
 		return;
 	}
+	if (has_silent_leader(member))
+		forget_leader(&member->raft);
 	struct raft_event event = {.type = RAFT_TIMEOUT};
 	member_step(member, &event);
 }

@@ -283,6 +283,36 @@ START_TEST(a_group_of_two_outlives_a_loss_of_power_while_it_grows)
 }
 END_TEST
 
+/* Only the log of who led says that the learner votes now; the other voter is gone. The learner,
+ * whose disk may hang meanwhile, knows who led until it hears of nobody for long enough. */
+START_TEST(a_learner_votes_for_who_led_when_nobody_leads_any_more)
+{
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+		open_group(seed, 3);
+		unsigned at = leader(), learner = (at + 1) % 3;
+		struct sim_disk *disk = rig.members[learner].disk;
+		ck_assert(raft_rig_change(&rig, at, CONSENSUS_DEMOTE, learner));
+		raft_rig_run_ms(&rig, 1000);
+		ck_assert_err(rig.change.err, ERR_OK);
+		if (seed % 2 == 0) {
+			sim_disk_set_slow_times(disk, 200000);
+			sim_disk_fail_nth(disk, SIM_WRITE, 1, SIM_SLOW);
+			raft_rig_propose(&rig, at, 10);
+			raft_rig_run_ms(&rig, 100);
+		}
+		sim_net_partition(rig.net, 1u << at);
+		ck_assert(raft_rig_change(&rig, at, CONSENSUS_PROMOTE, learner));
+		raft_rig_run_ms(&rig, 50);
+		raft_rig_kill(&rig, (at + 2) % 3, false);
+		raft_rig_kill(&rig, at, false);
+		sim_net_heal(rig.net);
+		restart(at);
+		ck_assert_uint_eq(leader(), at);
+		raft_rig_close(&rig);
+	}
+}
+END_TEST
+
 START_TEST(the_only_voter_leads_in_a_term_of_its_own)
 {
 	open_group(1, 2);
@@ -456,6 +486,7 @@ int main(void)
 	tcase_add_test(tcase, who_stops_with_a_call_in_flight_ends);
 	tcase_add_test(tcase, a_leader_does_not_remove_itself);
 	tcase_add_test(tcase, a_group_of_two_outlives_a_loss_of_power_while_it_grows);
+	tcase_add_test(tcase, a_learner_votes_for_who_led_when_nobody_leads_any_more);
 	tcase_add_test(tcase, the_only_voter_leads_in_a_term_of_its_own);
 	tcase_add_test(tcase, the_last_of_a_group_takes_over_when_it_is_told_to);
 	tcase_add_test(tcase, entries_of_earlier_terms_are_not_committed_by_counting);
