@@ -228,7 +228,8 @@ static void start(const char *parent)
 	struct server_loop_options options = {0};
 	for (unsigned i = 0; i <= LOOPS; i++)
 		fail("loop", server_loop_new(i, "loop", &options, &loops[i]));
-	struct drive_identity identity = {{{1}}, {{2}}, {{3}}, 0, DRIVE_NVME};
+	struct drive_identity identity = {
+		.cluster = {{1}}, .drive = {{2}}, .node = {{3}}, .class = DRIVE_NVME};
 	struct drive_settings settings = drive_settings_default();
 	settings.max_uncommitted = BUFFER_ROWS_DEFAULT;
 	settings.reserve_len = 64 << 20;
