@@ -26,15 +26,6 @@ static bool is(struct bytes name, const char *expected)
 	return bytes_is_text(name, expected);
 }
 
-static struct bytes trim(struct bytes text)
-{
-	while (text.len > 0 && memchr(" \t\r\n", text.data[0], 4))
-		text = bytes_from(text, 1);
-	while (text.len > 0 && memchr(" \t\r\n", text.data[text.len - 1], 4))
-		text.len--;
-	return text;
-}
-
 static struct bucket_config_parse *parse_of(struct xml_in *in)
 {
 	return CONTAINER_OF(in, struct bucket_config_parse, xml.in);
@@ -181,7 +172,7 @@ static void cors_close(struct xml_in *in, unsigned depth, struct bytes name, str
 	if (depth != 3)
 		return;
 	enum bucket_cors_tag tag = cors_tag(name);
-	text = trim(text);
+	text = bytes_trim(text, XML_IN_SPACE);
 	enum s3_code code = check_cors_item(tag, text, &message);
 	if (code == S3_OK && (parse->seen & once & 1u << tag))
 		code = S3_MALFORMED_XML;
@@ -253,7 +244,7 @@ static void ownership_close(struct xml_in *in, unsigned depth, struct bytes name
 		refuse(in, S3_MALFORMED_XML, NULL);
 	if (depth != 3)
 		return;
-	text = trim(text);
+	text = bytes_trim(text, XML_IN_SPACE);
 	if (is(text, "BucketOwnerEnforced"))
 		parse->value = BUCKET_OWNER_ENFORCED;
 	else if (is(text, "BucketOwnerPreferred") || is(text, "ObjectWriter"))
@@ -300,7 +291,7 @@ static void public_access_close(
 	struct bucket_config_parse *parse = parse_of(in);
 	if (depth != 2)
 		return;
-	text = trim(text);
+	text = bytes_trim(text, XML_IN_SPACE);
 	bool is_set = is(text, "true") || is(text, "TRUE") || is(text, "True");
 	if (!is_set && !is(text, "false") && !is(text, "FALSE") && !is(text, "False"))
 		refuse(in, S3_MALFORMED_XML, NULL);

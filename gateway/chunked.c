@@ -168,15 +168,6 @@ static void take_signature(struct chunked *decoder, uint8_t c)
 
 /* --- trailer --------------------------------------------------------------------------------- */
 
-static struct bytes trim(struct bytes text)
-{
-	while (text.len > 0 && (text.data[0] == ' ' || text.data[0] == '\t'))
-		text = bytes_from(text, 1);
-	while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t'))
-		text.len--;
-	return text;
-}
-
 /* (C4) The value of the announced trailer; nothing else may be in its place. */
 static void take_trailer_value(struct chunked *decoder, struct bytes name, struct bytes value)
 {
@@ -230,7 +221,7 @@ static void take_trailer_line(struct chunked *decoder)
 	for (size_t i = 0; i < name_len; i++)
 		decoder->line[i] = lower(decoder->line[i]);
 	struct bytes name = {line.data, name_len};
-	struct bytes value = trim(bytes_from(line, name_len + 1));
+	struct bytes value = bytes_trim(bytes_from(line, name_len + 1), " \t");
 	decoder->line_len = 0;
 	if (decoder->is_signed && bytes_is_text(name, TRAILER_SIGNATURE))
 		check_trailer_signature(decoder, value);

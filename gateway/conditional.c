@@ -46,10 +46,7 @@ void conditional_parse_read(const struct http_header *headers, size_t header_cou
 
 struct bytes conditional_bare_etag(struct bytes text)
 {
-	while (text.len > 0 && (text.data[0] == ' ' || text.data[0] == '\t'))
-		text = bytes_from(text, 1);
-	while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t'))
-		text.len--;
+	text = bytes_trim(text, " \t");
 	if (bytes_has_prefix(text, bytes_of("W/")))
 		text = bytes_from(text, 2);
 	if (text.len >= 2 && text.data[0] == '"' && text.data[text.len - 1] == '"')

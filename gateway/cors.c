@@ -63,11 +63,7 @@ static bool next_name(struct bytes *rest, struct bytes *ret_name)
 	struct bytes name = bytes_make(
 		rest->data, comma ? (size_t)(comma - rest->data) : rest->len);
 	*rest = bytes_from(*rest, name.len + (comma != NULL));
-	while (name.len > 0 && (name.data[0] == ' ' || name.data[0] == '\t'))
-		name = bytes_from(name, 1);
-	while (name.len > 0 && (name.data[name.len - 1] == ' ' || name.data[name.len - 1] == '\t'))
-		name.len--;
-	*ret_name = name;
+	*ret_name = bytes_trim(name, " \t");
 	return true;
 }
 

@@ -48,22 +48,13 @@ static bool is_aws_chunked(struct bytes token)
 	return true;
 }
 
-static struct bytes trim(struct bytes text)
-{
-	while (text.len > 0 && (text.data[0] == ' ' || text.data[0] == '\t'))
-		text = bytes_from(text, 1);
-	while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t'))
-		text.len--;
-	return text;
-}
-
 void metadata_put_content_encoding(struct text_out *out, struct bytes value)
 {
 	bool is_first = true;
 	while (value.len > 0) {
 		const uint8_t *comma = memchr(value.data, ',', value.len);
 		size_t len = comma ? (size_t)(comma - value.data) : value.len;
-		struct bytes token = trim(bytes_make(value.data, len));
+		struct bytes token = bytes_trim(bytes_make(value.data, len), " \t");
 		value = bytes_from(value, comma ? len + 1 : len);
 		if (token.len == 0 || is_aws_chunked(token))
 			continue;

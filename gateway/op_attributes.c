@@ -46,15 +46,6 @@ struct op_attributes {
 
 /* --- what is asked for ------------------------------------------------------------------------ */
 
-static struct bytes trim(struct bytes text)
-{
-	while (text.len > 0 && (text.data[0] == ' ' || text.data[0] == '\t'))
-		text = bytes_from(text, 1);
-	while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t'))
-		text.len--;
-	return text;
-}
-
 /* 0: there is no such attribute. */
 static unsigned attribute_of(struct bytes name)
 {
@@ -85,7 +76,7 @@ static enum s3_code read_wanted(struct request *request, struct op_attributes *o
 		while (rest.len > 0) {
 			const uint8_t *comma = memchr(rest.data, ',', rest.len);
 			size_t len = comma ? (size_t)(comma - rest.data) : rest.len;
-			struct bytes name = trim(bytes_make(rest.data, len));
+			struct bytes name = bytes_trim(bytes_make(rest.data, len), " \t");
 			unsigned attribute = attribute_of(name);
 			if (attribute == 0) {
 				request->error.message = "Invalid attribute name specified.";

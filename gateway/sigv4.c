@@ -230,15 +230,6 @@ static enum s3_code find_payload(
 		"Anonymous requests cannot have a signed payload. Please use UNSIGNED-PAYLOAD.");
 }
 
-static struct bytes trim(struct bytes text)
-{
-	while (text.len > 0 && text.data[0] == ' ')
-		text = bytes_from(text, 1);
-	while (text.len > 0 && text.data[text.len - 1] == ' ')
-		text.len--;
-	return text;
-}
-
 /* "Credential=..., SignedHeaders=..., Signature=...": any order, spaces or none. */
 static bool parse_fields(struct bytes text, struct claims *claims)
 {
@@ -246,12 +237,12 @@ static bool parse_fields(struct bytes text, struct claims *claims)
 		const uint8_t *end = memchr(text.data, ',', text.len);
 		struct bytes field = {text.data, end ? (size_t)(end - text.data) : text.len};
 		text = bytes_from(text, end ? field.len + 1 : field.len);
-		field = trim(field);
+		field = bytes_trim(field, " ");
 		const uint8_t *equals = memchr(field.data, '=', field.len);
 		if (!equals)
 			return false;
-		struct bytes name = trim(bytes_make(field.data, equals - field.data));
-		struct bytes value = trim(bytes_from(field, equals - field.data + 1));
+		struct bytes name = bytes_trim(bytes_make(field.data, equals - field.data), " ");
+		struct bytes value = bytes_trim(bytes_from(field, equals - field.data + 1), " ");
 		struct bytes *place = bytes_is_text(name, "Credential") ? &claims->credential
 			: bytes_is_text(name, "SignedHeaders")          ? &claims->signed_headers
 			: bytes_is_text(name, "Signature")              ? &claims->signature

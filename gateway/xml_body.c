@@ -10,16 +10,6 @@ static bool is(struct bytes name, const char *expected)
 	return bytes_is_text(name, expected);
 }
 
-/* Documents are indented by some clients, and so are values. Keys are not trimmed. */
-static struct bytes trim(struct bytes text)
-{
-	while (text.len > 0 && memchr(" \t\r\n", text.data[0], 4))
-		text = bytes_from(text, 1);
-	while (text.len > 0 && memchr(" \t\r\n", text.data[text.len - 1], 4))
-		text.len--;
-	return text;
-}
-
 /* Keeps a text in a buffer of the body, until the element around it ends. */
 static bool keep(uint8_t *buf, size_t cap, size_t *len, struct bytes text, struct bytes *ret_kept)
 {
@@ -91,7 +81,7 @@ static bool take_delete_part(struct xml_delete *body, struct bytes name, struct 
 	size_t cap = sizeof body->buf;
 	if (is(name, "Key"))
 		return !now->key.data && keep(body->buf, cap, &body->buf_len, text, &now->key);
-	text = trim(text);
+	text = bytes_trim(text, XML_IN_SPACE);
 	if (is(name, "VersionId")) {
 		now->has_version_id = text.len > 0;
 		return keep(body->buf, cap, &body->buf_len, text, &now->version_id);
@@ -126,7 +116,7 @@ static void delete_close(struct xml_in *in, unsigned depth, struct bytes name, s
 	else if (depth == 2 && is(name, "Object"))
 		delete_object_ended(body);
 	else if (depth == 2 && is(name, "Quiet"))
-		is_good = parse_bool(trim(text), &body->is_quiet);
+		is_good = parse_bool(bytes_trim(text, XML_IN_SPACE), &body->is_quiet);
 	else if (depth == 1)
 		is_good = body->object_count > 0;
 	if (!is_good)
@@ -192,7 +182,7 @@ static void part_ended(struct xml_complete *body)
 
 static bool take_part_part(struct xml_complete *body, struct bytes name, struct bytes text)
 {
-	text = trim(text);
+	text = bytes_trim(text, XML_IN_SPACE);
 	if (is(name, "PartNumber")) {
 		uint64_t number = 0;
 		bool is_number = parse_uint(text, INT32_MAX, &number);
@@ -250,7 +240,7 @@ static void create_bucket_close(
 	struct xml_create_bucket *body = CONTAINER_OF(in, struct xml_create_bucket, in);
 	if (depth != 2 || !is(name, "LocationConstraint"))
 		return;
-	text = trim(text);
+	text = bytes_trim(text, XML_IN_SPACE);
 	if (text.len > sizeof body->location) {
 		xml_in_stop(in, S3_INVALID_LOCATION_CONSTRAINT);
 		return;
@@ -286,7 +276,7 @@ static void versioning_close(
 	struct xml_in *in, unsigned depth, struct bytes name, struct bytes text)
 {
 	struct xml_versioning *body = CONTAINER_OF(in, struct xml_versioning, in);
-	text = trim(text);
+	text = bytes_trim(text, XML_IN_SPACE);
 	if (depth == 2 && is(name, "Status")) {
 		if (is(text, "Enabled"))
 			body->status = XML_VERSIONING_ENABLED;
@@ -413,7 +403,7 @@ static void take_grantee(struct xml_acl *body, struct bytes id)
 static void acl_close(struct xml_in *in, unsigned depth, struct bytes name, struct bytes text)
 {
 	struct xml_acl *body = CONTAINER_OF(in, struct xml_acl, in);
-	text = trim(text);
+	text = bytes_trim(text, XML_IN_SPACE);
 	if (depth == 3 && is(name, "ID")) {
 		if (text.len > sizeof body->owner) {
 			xml_in_stop(in, S3_MALFORMED_ACL);

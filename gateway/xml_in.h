@@ -21,6 +21,10 @@ enum {
 	XML_IN_MEMORY_MAX = 512 << 10,
 };
 
+/* What may stand around a value: documents are indented by some clients, and so are values. Keys
+ * are not trimmed. */
+#define XML_IN_SPACE " \t\r\n"
+
 struct xml_in {
 	struct XML_ParserStruct *parser;
 	/* An element begins; depth is 1 for the root. attributes are name, value, ..., NULL. Both

@@ -126,19 +126,10 @@ static void opened(struct xml_in *in, unsigned depth, struct bytes name, const c
 
 /* --- what elements say ------------------------------------------------------------------------ */
 
-static struct bytes trim(struct bytes text)
-{
-	while (text.len > 0 && memchr(" \t\r\n", text.data[0], 4))
-		text = bytes_from(text, 1);
-	while (text.len > 0 && memchr(" \t\r\n", text.data[text.len - 1], 4))
-		text.len--;
-	return text;
-}
-
 static bool read_number(struct bytes text, uint64_t max, uint64_t *ret_number)
 {
 	uint64_t number = 0;
-	text = trim(text);
+	text = bytes_trim(text, XML_IN_SPACE);
 	if (text.len == 0 || text.len > 18)
 		return false;
 	for (size_t i = 0; i < text.len; i++) {
@@ -194,7 +185,7 @@ static void read_prefix(struct xml_lifecycle *body, struct bytes text)
 
 static void read_status(struct xml_lifecycle *body, struct bytes text)
 {
-	text = trim(text);
+	text = bytes_trim(text, XML_IN_SPACE);
 	body->rule.is_enabled = bytes_is_text(text, "Enabled");
 	if (!body->rule.is_enabled && !bytes_is_text(text, "Disabled"))
 		refuse(body, S3_MALFORMED_XML, NULL);
@@ -204,7 +195,7 @@ static void read_status(struct xml_lifecycle *body, struct bytes text)
 static void read_date(struct xml_lifecycle *body, struct bytes text)
 {
 	char full[32];
-	text = trim(text);
+	text = bytes_trim(text, XML_IN_SPACE);
 	if (text.len == 10) {
 		int len = snprintf(full, sizeof full, "%.10sT00:00:00Z", (const char *)text.data);
 		text = bytes_make(full, len);
@@ -217,7 +208,7 @@ static void read_date(struct xml_lifecycle *body, struct bytes text)
 
 static void read_marker(struct xml_lifecycle *body, struct bytes text)
 {
-	text = trim(text);
+	text = bytes_trim(text, XML_IN_SPACE);
 	body->rule.removes_markers = bytes_is_text(text, "true");
 	if (!body->rule.removes_markers && !bytes_is_text(text, "false"))
 		refuse(body, S3_MALFORMED_XML, NULL);

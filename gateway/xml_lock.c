@@ -8,15 +8,6 @@ static bool is(struct bytes name, const char *expected)
 	return bytes_is_text(name, expected);
 }
 
-static struct bytes trim(struct bytes text)
-{
-	while (text.len > 0 && memchr(" \t\r\n", text.data[0], 4))
-		text = bytes_from(text, 1);
-	while (text.len > 0 && memchr(" \t\r\n", text.data[text.len - 1], 4))
-		text.len--;
-	return text;
-}
-
 static void check_root(struct xml_in *in, unsigned depth, struct bytes name, const char *expected)
 {
 	if (depth == 1 && !is(name, expected))
@@ -86,7 +77,7 @@ static void configuration_close(
 {
 	struct xml_lock_configuration *body = CONTAINER_OF(in, struct xml_lock_configuration, in);
 	enum s3_code code = S3_OK;
-	text = trim(text);
+	text = bytes_trim(text, XML_IN_SPACE);
 	if (depth == 2 && is(name, "ObjectLockEnabled")) {
 		body->is_enabled = is(text, "Enabled");
 		code = body->is_enabled ? S3_OK : S3_MALFORMED_XML;
@@ -127,7 +118,7 @@ static void retention_close(struct xml_in *in, unsigned depth, struct bytes name
 {
 	struct xml_retention *body = CONTAINER_OF(in, struct xml_retention, in);
 	bool is_good = true;
-	text = trim(text);
+	text = bytes_trim(text, XML_IN_SPACE);
 	if (depth == 2 && is(name, "Mode"))
 		is_good = xml_lock_parse_mode(text, &body->mode);
 	else if (depth == 2 && is(name, "RetainUntilDate"))
@@ -160,7 +151,7 @@ static void legal_hold_close(
 {
 	struct xml_legal_hold *body = CONTAINER_OF(in, struct xml_legal_hold, in);
 	bool is_good = true;
-	text = trim(text);
+	text = bytes_trim(text, XML_IN_SPACE);
 	if (depth == 2 && is(name, "Status")) {
 		body->has_status = true;
 		body->is_on = is(text, "ON");

@@ -59,6 +59,17 @@ static inline struct bytes bytes_from(struct bytes a, size_t offset)
 	return (struct bytes){a.data + offset, a.len - offset};
 }
 
+/* Without the bytes of chars at both ends. */
+static inline struct bytes bytes_trim(struct bytes text, const char *chars)
+{
+	size_t count = strlen(chars);
+	while (text.len > 0 && memchr(chars, text.data[0], count))
+		text = bytes_from(text, 1);
+	while (text.len > 0 && memchr(chars, text.data[text.len - 1], count))
+		text.len--;
+	return text;
+}
+
 /* Integers on disk and wire are little-endian; inside keys they are big-endian, so that byte order
  * is numeric order. */
 static inline void put_le16(uint8_t *p, uint16_t v)
