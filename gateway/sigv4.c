@@ -25,14 +25,11 @@
 #include "gateway/sigv4.h"
 
 #include "gateway/digest/digest.h"
-#include "gateway/digest/digest_stream.h"
 #include "gateway/digest/hex.h"
 #include "gateway/s3_time.h"
-#include "gateway/uri.h"
+#include "gateway/sigv4_canonical.h"
 
-#define ALGORITHM "AWS4-HMAC-SHA256"
-
-enum { REGION_LEN_MAX = 64, STRING_TO_SIGN_LEN_MAX = 320 };
+enum { REGION_LEN_MAX = 64 };
 
 /* Where the parts of the credentials were found, before they mean anything. */
 struct claims {
@@ -73,19 +70,10 @@ static size_t find_header(
 	return count;
 }
 
-/* Takes the next name off a list like "host;x-amz-date". */
-static struct bytes take_name(struct bytes *list)
-{
-	const uint8_t *end = memchr(list->data, ';', list->len);
-	struct bytes name = {list->data, end ? (size_t)(end - list->data) : list->len};
-	*list = bytes_from(*list, end ? name.len + 1 : name.len);
-	return name;
-}
-
 static bool is_signed(struct bytes signed_headers, struct bytes name)
 {
 	while (signed_headers.len > 0) {
-		if (bytes_is_equal(take_name(&signed_headers), name))
+		if (bytes_is_equal(sigv4_take_name(&signed_headers), name))
 			return true;
 	}
 	return false;
@@ -115,55 +103,6 @@ static enum s3_code check_all_signed(const struct sigv4 *auth, const struct sigv
 	s3_error_add_copy(detail, "HeadersNotSigned", text_out_bytes(&missing));
 	return fail(detail, S3_ACCESS_DENIED,
 		"There were headers present in the request which were not signed");
-}
-
-/* (V4) */
-static void put_header_value(struct text_out *out, struct bytes value)
-{
-	bool is_first = true;
-	while (value.len > 0) {
-		if (value.data[0] == ' ') {
-			value = bytes_from(value, 1);
-			continue;
-		}
-		const uint8_t *end = memchr(value.data, ' ', value.len);
-		size_t len = end ? (size_t)(end - value.data) : value.len;
-		if (!is_first)
-			text_put_char(out, ' ');
-		text_put(out, value.data, len);
-		value = bytes_from(value, len);
-		is_first = false;
-	}
-}
-
-static void put_canonical(
-	struct text_out *out, const struct sigv4 *auth, const struct sigv4_request *request)
-{
-	text_put_bytes(out, request->method);
-	text_put_char(out, '\n');
-	uri_put_canonical_path(out, request->path);
-	text_put_char(out, '\n');
-	query_put_canonical(out, request->query, auth->is_query ? "X-Amz-Signature" : NULL);
-	text_put_char(out, '\n');
-	for (struct bytes list = auth->signed_headers; list.len > 0;) {
-		struct bytes name = take_name(&list);
-		bool is_first = true;
-		text_put_bytes(out, name);
-		text_put_char(out, ':');
-		for (size_t i = 0; i < request->header_count; i++) {
-			if (!bytes_is_equal(request->headers[i].name, name))
-				continue;
-			if (!is_first)
-				text_put_char(out, ',');
-			put_header_value(out, request->headers[i].value);
-			is_first = false;
-		}
-		text_put_char(out, '\n');
-	}
-	text_put_char(out, '\n');
-	text_put_bytes(out, auth->signed_headers);
-	text_put_char(out, '\n');
-	text_put_bytes(out, auth->payload_text);
 }
 
 /* --- what a request says -------------------------------------------------------------------- */
@@ -347,10 +286,10 @@ static enum s3_code parse_header(struct sigv4 *auth, struct bytes authorization,
 		return fail(detail, S3_INVALID_REQUEST,
 			"The authorization mechanism you have provided is not supported. "
 			"Please use AWS4-HMAC-SHA256.");
-	if (!bytes_has_prefix(authorization, bytes_of(ALGORITHM " ")))
+	if (!bytes_has_prefix(authorization, bytes_of(SIGV4_ALGORITHM " ")))
 		return fail(detail, S3_INVALID_ARGUMENT, "Unsupported Authorization Type");
 	struct claims claims = {.credential.data = NULL};
-	if (!parse_fields(bytes_from(authorization, strlen(ALGORITHM " ")), &claims))
+	if (!parse_fields(bytes_from(authorization, strlen(SIGV4_ALGORITHM " ")), &claims))
 		return malformed(auth, detail,
 			"The authorization header must have Credential, SignedHeaders and "
 			"Signature.");
@@ -410,7 +349,7 @@ static enum s3_code parse_presigned(struct sigv4 *auth, const struct sigv4_reque
 			"Query-string authentication version 4 requires the X-Amz-Algorithm, "
 			"X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and "
 			"X-Amz-Expires parameters.");
-	if (!bytes_is_text(algorithm, ALGORITHM))
+	if (!bytes_is_text(algorithm, SIGV4_ALGORITHM))
 		return malformed(
 			auth, detail, "X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\"");
 	if (s3_time_parse_amz(date, &auth->time_s) != ERR_OK)
@@ -462,38 +401,6 @@ enum s3_code sigv4_parse(const struct sigv4_request *request, const struct sigv4
 
 /* --- signatures ----------------------------------------------------------------------------- */
 
-static void flush_to_digest(struct text_out *out)
-{
-	digest_stream_update(out->context, out->buf, out->len);
-}
-
-/* The string to sign of a request, in a buffer of STRING_TO_SIGN_LEN_MAX bytes. */
-static struct bytes string_to_sign(
-	const struct sigv4 *auth, const struct sigv4_request *request, uint8_t *buf)
-{
-	uint8_t canonical[2048];
-	struct digest_stream stream;
-	struct digest_values values;
-	struct text_out out;
-	digest_stream_init(&stream, DIGEST_SHA256);
-	text_out_init(&out, canonical, sizeof canonical);
-	out.flush = flush_to_digest;
-	out.context = &stream;
-	put_canonical(&out, auth, request);
-	text_out_flush(&out);
-	digest_stream_final(&stream, &values);
-
-	text_out_init(&out, buf, STRING_TO_SIGN_LEN_MAX);
-	text_put_text(&out, ALGORITHM "\n");
-	text_put(&out, auth->amz_date, sizeof auth->amz_date);
-	text_put_char(&out, '\n');
-	text_put_bytes(&out, auth->scope);
-	text_put_char(&out, '\n');
-	text_put_hex(&out, bytes_make(values.sha256, SHA256_LEN));
-	assert(!out.overflowed);
-	return text_out_bytes(&out);
-}
-
 static bool is_signature_of(const struct hmac_key *key, struct bytes message,
 	const uint8_t signature[SIGV4_SIGNATURE_LEN])
 {
@@ -515,9 +422,9 @@ enum s3_code sigv4_verify(struct sigv4 *auth, const struct sigv4_request *reques
 	else
 		sigv4_keys_find_none(keys, auth->scope, &auth->signing_key);
 
-	uint8_t buf[STRING_TO_SIGN_LEN_MAX];
+	uint8_t buf[SIGV4_STRING_TO_SIGN_LEN_MAX];
 	bool is_equal = is_signature_of(
-		&auth->signing_key, string_to_sign(auth, request, buf), auth->signature);
+		&auth->signing_key, sigv4_string_to_sign(auth, request, buf), auth->signature);
 	if (is_known && is_equal) {
 		auth->is_verified = true;
 		return S3_OK;
@@ -545,12 +452,12 @@ static struct bytes written_since(const struct text_out *out, size_t from)
 void sigv4_explain(const struct sigv4 *auth, const struct sigv4_request *request, uint8_t *buf,
 	size_t cap, struct s3_error_detail *detail)
 {
-	uint8_t message[STRING_TO_SIGN_LEN_MAX];
+	uint8_t message[SIGV4_STRING_TO_SIGN_LEN_MAX];
 	struct text_out out;
 	text_out_init(&out, buf, cap);
-	text_put_bytes(&out, string_to_sign(auth, request, message));
+	text_put_bytes(&out, sigv4_string_to_sign(auth, request, message));
 	struct bytes to_sign = text_out_bytes(&out);
-	put_canonical(&out, auth, request);
+	sigv4_put_canonical(&out, auth, request);
 	struct bytes canonical = written_since(&out, to_sign.len);
 	size_t mark = out.len;
 	put_dump(&out, to_sign);
