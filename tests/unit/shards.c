@@ -6,132 +6,38 @@
 #include <stdlib.h>
 
 #include "erasure/checksum.h"
-#include "tests/lib/store_client.h"
+#include "tests/lib/sim_nodes.h"
 #include "tests/lib/test.h"
 
-enum { NODES = 3, WAIT_MS = 100000 };
+enum { NODES = 3 };
 
-static struct sim *sim;
-static struct sim_net *net;
-static struct sim_order *order;
-static struct sim_store nodes[NODES];
-static struct store_model model;
-static struct client_world worlds[NODES];
-static struct client_stats stats;
-static bool may_reads_fail;
+static struct sim_nodes rig;
 
 static void set_up(void)
 {
-	static const char *const names[NODES] = {"n0", "n1", "n2"};
-	sim = sim_new(7);
-	net = sim_net_new(sim);
-	order = sim_order_new(sim);
-	store_model_init(&model, 7);
-	may_reads_fail = false;
-	struct sim_store *all[NODES];
-	for (unsigned i = 0; i < NODES; i++) {
-		struct sim_store_options options = {.drive_count = 1,
-			.sim = sim,
-			.net = net,
-			.order = order,
-			.name = names[i],
-			.node_id = {{0xe0, i + 1}}};
-		sim_store_init(&nodes[i], 0, &options);
-		ck_assert_ok(sim_store_start(&nodes[i]));
-		all[i] = &nodes[i];
-	}
-	ck_assert_ok(sim_store_propose_ring(all, NODES));
-	struct command command = {.type = COMMAND_BUCKET_CREATE};
-	command.bucket_create.name = bytes_of("bucket");
-	command.bucket_create.owner = bytes_of("owner");
-	struct command_result result;
-	ck_assert_ok(sim_store_propose(&nodes[0], &command, &result));
-	for (unsigned i = 0; i < NODES; i++)
-		worlds[i] = (struct client_world){.rig = &nodes[i],
-			.model = &model,
-			.bucket = result.id,
-			.random = i,
-			.may_reads_fail = &may_reads_fail,
-			.stats = &stats};
-	sim_run_ms(sim, 1000);
+	sim_nodes_start(&rig, NODES);
 }
 
 static void tear_down(void)
 {
-	for (unsigned i = 0; i < NODES; i++)
-		sim_disk_return(nodes[i].drives[0].disk);
-	sim_run_ms(sim, 2000);
-	for (unsigned i = 0; i < NODES; i++)
-		ck_assert_ok(sim_store_stop(&nodes[i]));
-	for (unsigned i = 0; i < NODES; i++)
-		sim_store_fini(&nodes[i]);
-	sim_order_free(order);
-	sim_net_free(net);
-	sim_free(sim);
+	sim_nodes_stop(&rig);
 }
 
 /* --- calls from node 0 to node 1 -------------------------------------------------------------- */
 
-struct question {
-	struct peer_call call;
-	uint8_t head[SHARD_APPEND_LEN + SHARD_SUMS_LEN_MAX + 8];
-	uint8_t answer[SHARD_TRANSFER_LEN_MAX];
-	bool is_done;
-};
-
-static struct question question;
-
-static void answered(struct peer_call *call)
-{
-	CONTAINER_OF(call, struct question, call)->is_done = true;
-}
-
-static void start_call(void *arg)
-{
-	peer_call_start(nodes[0].peers[0], arg);
-}
-
-static bool is_done(void *arg)
-{
-	return ((struct question *)arg)->is_done;
-}
+static struct sim_question question;
 
 /* The answer to a call with that head and payload. */
 static enum err ask(uint16_t kind, size_t head_len, const void *payload, size_t payload_len)
 {
-	question.is_done = false;
-	question.call = (struct peer_call){
-		.node = nodes[1].options.node_id,
-		.kind = kind,
-		.deadline_ms = 5000,
-		.head = {question.head, head_len},
-		.payload = {payload, payload_len},
-		.answer_buf = question.answer,
-		.answer_cap = sizeof question.answer,
-		.done = answered,
-	};
-	sim_call(sim, nodes[0].loops[0], start_call, &question.call);
-	ck_assert(sim_run_until(sim, is_done, &question, WAIT_MS));
+	enum err err = sim_nodes_ask(&rig, &question, kind, head_len, payload, payload_len);
 	ck_assert_err(question.call.err, ERR_OK);
-	return question.call.answer_err;
+	return err;
 }
 
 static struct shard_service *service(void)
 {
-	return &nodes[1].life->services[0];
-}
-
-/* A shard of an extent that node 0 could be writing, on the drive of node 1. */
-static struct shard_key make_key(void)
-{
-	struct store_loop *loop = &nodes[0].life->loops[0];
-	static struct index_hold hold;
-	index_hold_write(loop->reader, &hold);
-	struct shard_key key = {.extent = index_extent_id_make(loop->reader),
-		.drive = nodes[1].drives[0].number,
-		.index = 1};
-	index_release_write(loop->reader, &hold);
-	return key;
+	return &rig.stores[1].life->services[0];
 }
 
 enum { BODY_LEN = 200000, SHARD_LEN = 102400 };
@@ -185,7 +91,7 @@ static void write_shard(const struct shard_key *key)
 
 START_TEST(a_shard_is_read_as_it_was_written)
 {
-	struct shard_key key = make_key();
+	struct shard_key key = sim_nodes_make_key(&rig);
 	write_shard(&key);
 	ck_assert_ok(ask_read(&key, BLOCK_LEN, SHARD_LEN - BLOCK_LEN));
 	ck_assert_uint_eq(question.call.answer_len, SHARD_LEN - BLOCK_LEN);
@@ -197,7 +103,7 @@ END_TEST
 
 START_TEST(an_aborted_write_gives_its_room_back)
 {
-	struct shard_key key = make_key();
+	struct shard_key key = sim_nodes_make_key(&rig);
 	ck_assert_ok(ask_open(&key));
 	ck_assert_uint_eq(service()->writes_used, 1);
 	ck_assert_ok(ask_key(PEER_SHARD_ABORT, &key));
@@ -208,7 +114,7 @@ END_TEST
 
 START_TEST(a_free_ends_a_write_that_goes_on)
 {
-	struct shard_key key = make_key();
+	struct shard_key key = sim_nodes_make_key(&rig);
 	ck_assert_ok(ask_open(&key));
 	ck_assert_ok(ask_key(PEER_SHARD_FREE, &key));
 	ck_assert_uint_eq(service()->writes_used, 0);
@@ -218,47 +124,47 @@ END_TEST
 
 START_TEST(a_silent_write_ends_when_its_extent_is_settled)
 {
-	struct shard_key key = make_key();
+	struct shard_key key = sim_nodes_make_key(&rig);
 	ck_assert_ok(ask_open(&key));
-	sim_run_ms(sim, SHARD_SERVICE_LEASE_MS / 2);
+	sim_run_ms(rig.sim, SHARD_SERVICE_LEASE_MS / 2);
 	ck_assert_uint_eq(service()->writes_used, 1);
-	sim_run_ms(sim, SHARD_SERVICE_LEASE_MS);
+	sim_run_ms(rig.sim, SHARD_SERVICE_LEASE_MS);
 	ck_assert_uint_eq(service()->writes_used, 0);
 }
 END_TEST
 
 static void hold(void *arg)
 {
-	index_hold_write(nodes[0].life->loops[0].reader, arg);
+	index_hold_write(rig.stores[0].life->loops[0].reader, arg);
 }
 
 static void release(void *arg)
 {
-	index_release_write(nodes[0].life->loops[0].reader, arg);
+	index_release_write(rig.stores[0].life->loops[0].reader, arg);
 }
 
 START_TEST(a_silent_write_goes_on_while_its_extent_is_held)
 {
 	static struct index_hold held;
-	sim_call(sim, nodes[0].loops[0], hold, &held);
-	struct shard_key key = make_key();
+	sim_call(rig.sim, rig.stores[0].loops[0], hold, &held);
+	struct shard_key key = sim_nodes_make_key(&rig);
 	ck_assert_ok(ask_open(&key));
 	for (unsigned i = 0; i < 12; i++) {
-		sim_run_ms(sim, SHARD_SERVICE_LEASE_MS / 4);
-		struct shard_key other = make_key();
+		sim_run_ms(rig.sim, SHARD_SERVICE_LEASE_MS / 4);
+		struct shard_key other = sim_nodes_make_key(&rig);
 		ck_assert_err(ask_read(&other, 0, BLOCK_LEN), ERR_NOT_FOUND); /* it is there */
 	}
 	ck_assert_ok(ask_append(&key, 0, 65536));
-	sim_call(sim, nodes[0].loops[0], release, &held);
+	sim_call(rig.sim, rig.stores[0].loops[0], release, &held);
 }
 END_TEST
 
 START_TEST(a_broken_link_ends_its_writes)
 {
-	struct shard_key key = make_key();
+	struct shard_key key = sim_nodes_make_key(&rig);
 	ck_assert_ok(ask_open(&key));
-	sim_net_break(net, nodes[0].node, nodes[1].node);
-	sim_run_ms(sim, 1000);
+	sim_net_break(rig.net, rig.stores[0].node, rig.stores[1].node);
+	sim_run_ms(rig.sim, 1000);
 	ck_assert_uint_eq(service()->writes_used, 0);
 }
 END_TEST
@@ -267,7 +173,7 @@ END_TEST
 
 START_TEST(a_unit_that_was_changed_is_refused)
 {
-	struct shard_key key = make_key();
+	struct shard_key key = sim_nodes_make_key(&rig);
 	ck_assert_ok(ask_open(&key));
 	ck_assert_ok(ask_append(&key, 0, 65536));
 	question.head[SHARD_APPEND_LEN + 9] ^= 1; /* as if it were another's checksum */
@@ -283,7 +189,7 @@ END_TEST
 
 START_TEST(units_come_in_their_order)
 {
-	struct shard_key key = make_key();
+	struct shard_key key = sim_nodes_make_key(&rig);
 	ck_assert_ok(ask_open(&key));
 	ck_assert_err(ask_append(&key, 65536, SHARD_LEN - 65536), ERR_INVALID);
 	ck_assert_ok(ask_append(&key, 0, 65536));
@@ -294,7 +200,7 @@ END_TEST
 
 START_TEST(a_write_of_a_settled_extent_is_refused)
 {
-	struct shard_key key = make_key();
+	struct shard_key key = sim_nodes_make_key(&rig);
 	key.extent.session += 5; /* no session has that, or will */
 	ck_assert_err(ask_open(&key), ERR_REFUSED);
 	key.extent.session -= 5;
@@ -305,15 +211,15 @@ END_TEST
 
 START_TEST(a_write_is_not_sealed_after_its_session_was_closed)
 {
-	struct shard_key key = make_key();
+	struct shard_key key = sim_nodes_make_key(&rig);
 	ck_assert_ok(ask_open(&key));
 	ck_assert_ok(ask_append(&key, 0, 65536));
 	ck_assert_ok(ask_append(&key, 65536, SHARD_LEN - 65536));
 	struct command command = {.type = COMMAND_SESSION_CLOSE};
 	command.session_close.session = key.extent.session;
 	struct command_result result;
-	ck_assert_ok(sim_store_propose(&nodes[2], &command, &result));
-	sim_run_ms(sim, 100);
+	ck_assert_ok(sim_store_propose(&rig.stores[2], &command, &result));
+	sim_run_ms(rig.sim, 100);
 	ck_assert_err(ask_key(PEER_SHARD_SEAL, &key), ERR_REFUSED);
 	ck_assert_uint_eq(service()->writes_used, 0);
 }
@@ -321,14 +227,14 @@ END_TEST
 
 START_TEST(nobody_ends_the_write_of_another)
 {
-	struct shard_key key = make_key();
+	struct shard_key key = sim_nodes_make_key(&rig);
 	ck_assert_ok(ask_open(&key));
 	struct served_write *write = NULL;
 	for (unsigned i = 0; i < ARRAY_COUNT(service()->buckets); i++)
 		if (service()->buckets[i])
 			write = service()->buckets[i];
 	ck_assert_ptr_nonnull(write);
-	write->from = nodes[2].options.node_id; /* as if node 2 had opened it */
+	write->from = rig.stores[2].options.node_id; /* as if node 2 had opened it */
 	ck_assert_err(ask_append(&key, 0, 65536), ERR_CLOSED);
 	ck_assert_ok(ask_key(PEER_SHARD_ABORT, &key));
 	ck_assert_uint_eq(service()->writes_used, 1);
@@ -339,7 +245,7 @@ START_TEST(whatever_a_head_says_the_service_goes_on)
 {
 	static const uint16_t kinds[] = {PEER_SHARD_OPEN, PEER_SHARD_APPEND, PEER_SHARD_SEAL,
 		PEER_SHARD_ABORT, PEER_SHARD_READ, PEER_SHARD_FREE};
-	struct shard_key key = make_key();
+	struct shard_key key = sim_nodes_make_key(&rig);
 	uint64_t random = 11;
 	for (unsigned round = 0; round < 3000; round++) {
 		uint16_t kind = kinds[test_random(&random) % ARRAY_COUNT(kinds)];
@@ -365,32 +271,26 @@ END_TEST
 
 /* --- nodes that hang -------------------------------------------------------------------------- */
 
-static bool is_client_done(void *arg)
-{
-	return ((struct client *)arg)->is_done;
-}
-
 /* Runs a client that is not slow itself, and does not go away; how long it took. */
 static uint64_t run_client(unsigned node, enum client_kind kind, unsigned key, uint64_t len)
 {
 	uint64_t begin;
 	enum err err;
 	do {
-		begin = sim_now_ns(sim);
-		struct client *client = client_start(&worlds[node], kind, key, len, true);
-		ck_assert(sim_run_until(sim, is_client_done, client, WAIT_MS));
-		err = client->err;
+		begin = sim_now_ns(rig.sim);
+		struct client *client = client_start(&rig.worlds[node], kind, key, len, true);
+		err = sim_nodes_await(&rig, client);
 		client_free(client);
 	} while (err == ERR_CANCELED);
 	ck_assert_err(err, ERR_OK);
-	return (sim_now_ns(sim) - begin) / 1000000;
+	return (sim_now_ns(rig.sim) - begin) / 1000000;
 }
 
 START_TEST(a_get_does_not_wait_for_a_node_that_hangs)
 {
 	for (unsigned key = 0; key < 6; key++)
 		run_client(0, CLIENT_PUT, key, 600000);
-	sim_node_pause(nodes[1].node, true);
+	sim_node_pause(rig.stores[1].node, true);
 	uint64_t longest = 0, sum = 0;
 	for (unsigned key = 0; key < 6; key++) {
 		uint64_t took = run_client(0, CLIENT_GET, key, 0);
@@ -399,13 +299,13 @@ START_TEST(a_get_does_not_wait_for_a_node_that_hangs)
 	}
 	ck_assert_uint_le(longest, 3 * REACH_HEDGE_MS_MIN);
 	ck_assert_uint_le(sum, 5 * REACH_HEDGE_MS_MIN); /* one delay, not six */
-	sim_node_pause(nodes[1].node, false);
+	sim_node_pause(rig.stores[1].node, false);
 }
 END_TEST
 
 START_TEST(a_put_waits_a_second_for_a_node_that_hangs)
 {
-	sim_node_pause(nodes[1].node, true);
+	sim_node_pause(rig.stores[1].node, true);
 	uint64_t first = run_client(0, CLIENT_PUT, 1, 300000); /* 2+1 over three nodes: all */
 	uint64_t second = run_client(0, CLIENT_PUT, 2, 300000);
 	ck_assert_uint_ge(first, PUT_LATE_MS_MIN);
@@ -413,34 +313,33 @@ START_TEST(a_put_waits_a_second_for_a_node_that_hangs)
 	ck_assert_uint_le(second, PUT_LATE_MS_MIN + 500); /* perhaps on the other loop */
 	uint64_t third = run_client(0, CLIENT_PUT, 3, 300000);
 	ck_assert_uint_le(third, 500); /* the node is avoided now */
-	ck_assert_uint_gt(nodes[0].life->loops[0].counters.narrowed +
-			nodes[0].life->loops[1].counters.narrowed,
+	ck_assert_uint_gt(rig.stores[0].life->loops[0].counters.narrowed +
+			rig.stores[0].life->loops[1].counters.narrowed,
 		0);
-	sim_node_pause(nodes[1].node, false);
-	sim_run_ms(sim, 5000);
+	sim_node_pause(rig.stores[1].node, false);
+	sim_run_ms(rig.sim, 5000);
 }
 END_TEST
 
 /* What it wrote before is read back, and written again without that node (put_rescue.c). */
 START_TEST(a_put_goes_on_when_a_drive_fails_in_its_middle)
 {
-	const struct store_loop *loops = nodes[0].life->loops;
+	const struct store_loop *loops = rig.stores[0].life->loops;
 	struct client *client;
 	do {
-		client = client_start(&worlds[0], CLIENT_PUT, 1, 900000, true); /* 2 stripes */
+		client = client_start(&rig.worlds[0], CLIENT_PUT, 1, 900000, true); /* 2 stripes */
 		while (!client->is_done && client->filled < 700000)
-			ck_assert(sim_step(sim));
+			ck_assert(sim_step(rig.sim));
 		if (client->is_done)
 			client_free(client);
 		else
 			break;
 	} while (true);
-	sim_disk_vanish(nodes[1].drives[0].disk);
-	ck_assert(sim_run_until(sim, is_client_done, client, WAIT_MS));
-	ck_assert_err(client->err, ERR_OK);
+	sim_disk_vanish(rig.stores[1].drives[0].disk);
+	ck_assert_err(sim_nodes_await(&rig, client), ERR_OK);
 	client_free(client);
 	ck_assert_uint_eq(loops[0].counters.rescued + loops[1].counters.rescued, 1);
-	sim_disk_vanish(nodes[2].drives[0].disk); /* it stands the loss of one more */
+	sim_disk_vanish(rig.stores[2].drives[0].disk); /* it stands the loss of one more */
 	run_client(0, CLIENT_GET, 1, 0);
 }
 END_TEST
@@ -449,16 +348,16 @@ static void avoid_node_2(void *arg)
 {
 	(void)arg;
 	for (unsigned i = 0; i < SIM_STORE_LOOPS; i++)
-		reach_failed(&nodes[0].life->loops[i], nodes[2].drives[0].number);
+		reach_failed(&rig.stores[0].life->loops[i], rig.stores[2].drives[0].number);
 }
 
 /* A put of node 0 whose copies are being written, to itself and to node 1. */
 static struct client *start_copies(void)
 {
 	for (;;) {
-		struct client *client = client_start(&worlds[0], CLIENT_PUT, 1, 200000, true);
+		struct client *client = client_start(&rig.worlds[0], CLIENT_PUT, 1, 200000, true);
 		while (!client->is_done && !(client->put.kept && client->put.kept->is_written))
-			ck_assert(sim_step(sim));
+			ck_assert(sim_step(rig.sim));
 		if (!client->is_done)
 			return client;
 		client_free(client); /* it went away itself */
@@ -468,16 +367,15 @@ static struct client *start_copies(void)
 /* There are drives for 2+1 when it begins anew, but in memory is one unit, a copy. */
 START_TEST(copies_begun_anew_stay_copies_when_more_drives_are_there)
 {
-	sim_call(sim, nodes[0].loops[0], avoid_node_2, NULL);
-	sim_run_ms(sim, 1);
+	sim_call(rig.sim, rig.stores[0].loops[0], avoid_node_2, NULL);
+	sim_run_ms(rig.sim, 1);
 	struct client *client = start_copies();
-	sim_node_pause(nodes[1].node, true);
+	sim_node_pause(rig.stores[1].node, true);
 	while (!client->is_done && client->put.tries == 0)
-		ck_assert(sim_step(sim));
+		ck_assert(sim_step(rig.sim));
 	ck_assert(!client->is_done);
-	sim_node_pause(nodes[1].node, false);
-	ck_assert(sim_run_until(sim, is_client_done, client, WAIT_MS));
-	ck_assert_err(client->err, ERR_OK);
+	sim_node_pause(rig.stores[1].node, false);
+	ck_assert_err(sim_nodes_await(&rig, client), ERR_OK);
 	ck_assert_uint_eq(client->put.geometry.k, 1);
 	client_free(client);
 	run_client(2, CLIENT_GET, 1, 0);
@@ -488,10 +386,10 @@ END_TEST
 static unsigned other_node(const struct client *client, unsigned node)
 {
 	const struct put_shard *shards = client->put.shards;
-	uint16_t here = nodes[node].drives[0].number;
+	uint16_t here = rig.stores[node].drives[0].number;
 	bool is_first = shards[0].drive == here;
 	unsigned number = is_first || shards[1].drive == here ? 0 : NODES;
-	while (number < NODES && nodes[number].drives[0].number != shards[is_first].drive)
+	while (number < NODES && rig.stores[number].drives[0].number != shards[is_first].drive)
 		number++;
 	return number;
 }
@@ -500,14 +398,15 @@ static unsigned other_node(const struct client *client, unsigned node)
 static struct client *fail_sealing(unsigned node)
 {
 	for (;;) {
-		struct client *client = client_start(&worlds[node], CLIENT_PUT, 1, 100000, true);
+		struct client *client = client_start(
+			&rig.worlds[node], CLIENT_PUT, 1, 100000, true);
 		while (!client->is_done && client->put.state != PUT_SEALING)
-			ck_assert(sim_step(sim));
+			ck_assert(sim_step(rig.sim));
 		if (!client->is_done && other_node(client, node) < NODES) {
-			sim_disk_vanish(nodes[other_node(client, node)].drives[0].disk);
+			sim_disk_vanish(rig.stores[other_node(client, node)].drives[0].disk);
 			return client;
 		}
-		ck_assert(sim_run_until(sim, is_client_done, client, WAIT_MS));
+		sim_nodes_await(&rig, client);
 		client_free(client);
 	}
 }
@@ -515,29 +414,27 @@ static struct client *fail_sealing(unsigned node)
 /* What a try left on the drive of this node is freed while the last one is opened there. */
 START_TEST(a_put_whose_last_try_fails_comes_to_an_end)
 {
-	may_reads_fail = true;
+	rig.may_reads_fail = true;
 	struct client *client = fail_sealing(0);
 	while (client->put.tries == 0 || client->put.state != PUT_SEALING)
-		ck_assert(sim_step(sim));
-	sim_disk_vanish(nodes[1].drives[0].disk);
-	sim_disk_vanish(nodes[2].drives[0].disk);
-	ck_assert(sim_run_until(sim, is_client_done, client, WAIT_MS));
-	ck_assert_err(client->err, ERR_QUORUM);
+		ck_assert(sim_step(rig.sim));
+	sim_disk_vanish(rig.stores[1].drives[0].disk);
+	sim_disk_vanish(rig.stores[2].drives[0].disk);
+	ck_assert_err(sim_nodes_await(&rig, client), ERR_QUORUM);
 	client_free(client);
 }
 END_TEST
 
 START_TEST(a_put_that_is_begun_anew_does_not_wait_for_the_writes_of_others)
 {
-	struct shard_key key = make_key(); /* of one that takes its time, on the drive of node 1 */
+	struct shard_key key = sim_nodes_make_key(&rig); /* of one that takes its time */
 	ck_assert_err(ask_open(&key), ERR_OK);
 	struct client *client = fail_sealing(1);
 	while (client->put.tries == 0)
-		ck_assert(sim_step(sim));
-	uint64_t begin = sim_now_ns(sim);
-	ck_assert(sim_run_until(sim, is_client_done, client, WAIT_MS));
-	ck_assert_err(client->err, ERR_OK);
-	ck_assert_uint_le((sim_now_ns(sim) - begin) / 1000000, 500);
+		ck_assert(sim_step(rig.sim));
+	uint64_t begin = sim_now_ns(rig.sim);
+	ck_assert_err(sim_nodes_await(&rig, client), ERR_OK);
+	ck_assert_uint_le((sim_now_ns(rig.sim) - begin) / 1000000, 500);
 	client_free(client);
 	ck_assert_err(ask_key(PEER_SHARD_ABORT, &key), ERR_OK);
 }
@@ -547,25 +444,26 @@ START_TEST(a_copy_is_read_where_it_is_near)
 {
 	for (unsigned key = 0; key < 4; key++)
 		run_client(0, CLIENT_PUT, key, 20000);
-	uint64_t before = sim_net_stats(net)->calls;
+	uint64_t before = sim_net_stats(rig.net)->calls;
 	for (unsigned node = 0; node < NODES; node++)
 		for (unsigned key = 0; key < 4; key++)
 			run_client(node, CLIENT_GET, key, 0);
 	/* Two of three nodes have a copy of each. */
-	ck_assert_uint_eq(sim_net_stats(net)->calls - before, 4);
+	ck_assert_uint_eq(sim_net_stats(rig.net)->calls - before, 4);
 }
 END_TEST
 
 START_TEST(parity_of_this_node_spares_a_unit_of_another)
 {
 	run_client(0, CLIENT_PUT, 0, 400000); /* one stripe of 2+1 */
-	uint64_t before = sim_net_stats(net)->calls;
+	uint64_t before = sim_net_stats(rig.net)->calls;
 	for (unsigned node = 0; node < NODES; node++)
 		run_client(node, CLIENT_GET, 0, 0);
-	ck_assert_uint_eq(sim_net_stats(net)->calls - before, NODES);
+	ck_assert_uint_eq(sim_net_stats(rig.net)->calls - before, NODES);
 	for (unsigned node = 0; node < NODES; node++)
 		for (unsigned i = 0; i < SIM_STORE_LOOPS; i++)
-			ck_assert_uint_eq(nodes[node].life->loops[i].counters.degraded_reads, 0);
+			ck_assert_uint_eq(
+				rig.stores[node].life->loops[i].counters.degraded_reads, 0);
 }
 END_TEST
 

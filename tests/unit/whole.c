@@ -4,78 +4,37 @@
 #include "storage/shard/whole.h"
 
 #include "erasure/checksum.h"
-#include "tests/lib/store_client.h"
+#include "tests/lib/sim_nodes.h"
 #include "tests/lib/test.h"
 
-enum { NODES = 3, WAIT_MS = 100000, BODY_LEN = 20000, SHARD_LEN = 20480, STEPS_MAX = 5000 };
+enum { NODES = 3, BODY_LEN = 20000, SHARD_LEN = 20480, STEPS_MAX = 5000 };
 
-static struct sim *sim;
-static struct sim_net *net;
-static struct sim_order *order;
-static struct sim_store nodes[NODES];
-static struct store_model model;
-static struct client_world world; /* of node 0 */
-static struct client_stats stats;
-static bool may_reads_fail;
+static struct sim_nodes rig;
 static struct index_hold held; /* of all that are made */
 static bool is_held;
 
 static void set_up(void)
 {
-	static const char *const names[NODES] = {"n0", "n1", "n2"};
-	struct sim_store *all[NODES];
-	sim = sim_new(7);
-	net = sim_net_new(sim);
-	order = sim_order_new(sim);
-	for (unsigned i = 0; i < NODES; i++) {
-		struct sim_store_options options = {.drive_count = 1,
-			.sim = sim,
-			.net = net,
-			.order = order,
-			.name = names[i],
-			.node_id = {{0xe0, i + 1}}};
-		sim_store_init(&nodes[i], 0, &options);
-		ck_assert_ok(sim_store_start(&nodes[i]));
-		all[i] = &nodes[i];
-	}
-	ck_assert_ok(sim_store_propose_ring(all, NODES));
-	struct command command = {.type = COMMAND_BUCKET_CREATE};
-	command.bucket_create.name = bytes_of("bucket");
-	command.bucket_create.owner = bytes_of("owner");
-	struct command_result result;
-	ck_assert_ok(sim_store_propose(&nodes[0], &command, &result));
-	store_model_init(&model, 7);
-	world = (struct client_world){.rig = &nodes[0],
-		.model = &model,
-		.bucket = result.id,
-		.may_reads_fail = &may_reads_fail,
-		.stats = &stats};
-	sim_run_ms(sim, 1000);
+	sim_nodes_start(&rig, NODES);
 }
 
 static void release(void *arg)
 {
 	if (is_held)
-		index_release_write(nodes[0].life->loops[0].reader, arg);
+		index_release_write(rig.stores[0].life->loops[0].reader, arg);
 	is_held = false;
 }
 
 static void tear_down(void)
 {
-	sim_call(sim, nodes[0].loops[0], release, &held);
-	sim_run_ms(sim, 12000);
-	for (unsigned i = 0; i < NODES; i++)
-		ck_assert_ok(sim_store_stop(&nodes[i]));
-	for (unsigned i = 0; i < NODES; i++)
-		sim_store_fini(&nodes[i]);
-	sim_order_free(order);
-	sim_net_free(net);
-	sim_free(sim);
+	sim_call(rig.sim, rig.stores[0].loops[0], release, &held);
+	sim_run_ms(rig.sim, 12000);
+	sim_nodes_stop(&rig);
 }
 
 static struct shard_service *service(void)
 {
-	return &nodes[1].life->services[0];
+	return &rig.stores[1].life->services[0];
 }
 
 /* --- one write, from node 0 ------------------------------------------------------------------- */
@@ -103,7 +62,7 @@ static void whole_done(struct site_whole *whole, enum err err)
 /* A shard of an extent that node 0 could be writing. */
 static void make(struct one *its, unsigned node)
 {
-	struct store_loop *loop = &nodes[0].life->loops[0];
+	struct store_loop *loop = &rig.stores[0].life->loops[0];
 	memset(its, 0, sizeof *its);
 	if (!is_held)
 		index_hold_write(loop->reader, &held);
@@ -116,10 +75,10 @@ static void make(struct one *its, unsigned node)
 		.extent_len = BODY_LEN,
 		.shard_len = SHARD_LEN,
 		.hint = bytes_of("bucket/key")};
-	its->site = (struct site){.number = nodes[node].drives[0].number,
-		.drive = node == 0 ? nodes[0].drives[0].drive : NULL,
-		.peers = nodes[0].peers[0],
-		.node = nodes[node].options.node_id};
+	its->site = (struct site){.number = rig.stores[node].drives[0].number,
+		.drive = node == 0 ? rig.stores[0].drives[0].drive : NULL,
+		.peers = rig.stores[0].peers[0],
+		.node = rig.stores[node].options.node_id};
 	for (size_t i = 0; i < sizeof its->bytes; i++)
 		its->bytes[i] = i * 7;
 	checksum_blocks(
@@ -130,7 +89,7 @@ static void start_write(void *arg)
 {
 	struct one *its = arg;
 	its->is_done = false;
-	its->whole.loop = nodes[0].loops[0];
+	its->whole.loop = rig.stores[0].loops[0];
 	its->whole.done = whole_done;
 	site_whole_start(&its->whole, &its->site, &its->info, its->bytes, its->sums,
 		checksum_block_count(SHARD_LEN));
@@ -143,13 +102,13 @@ static bool is_done(void *arg)
 
 static enum err await(struct one *its)
 {
-	ck_assert(sim_run_until(sim, is_done, its, WAIT_MS));
+	ck_assert(sim_run_until(rig.sim, is_done, its, SIM_NODES_WAIT_MS));
 	return its->err;
 }
 
 static void start(struct one *its)
 {
-	sim_call(sim, nodes[0].loops[0], start_write, its);
+	sim_call(rig.sim, rig.stores[0].loops[0], start_write, its);
 }
 
 static enum err write_one(struct one *its)
@@ -180,7 +139,7 @@ static void read_done(struct site_read *read, enum err err)
 static void start_read(void *arg)
 {
 	struct one *its = arg;
-	reading.read.loop = nodes[0].loops[0];
+	reading.read.loop = rig.stores[0].loops[0];
 	reading.read.done = read_done;
 	site_read_init(&reading.read, &its->site, its->info.extent, its->info.index);
 	site_read_start(&reading.read, 0, SHARD_LEN, reading.bytes, false);
@@ -196,7 +155,7 @@ static void free_done(struct site_free *op, enum err err)
 static void start_free(void *arg)
 {
 	struct one *its = arg;
-	reading.free.loop = nodes[0].loops[0];
+	reading.free.loop = rig.stores[0].loops[0];
 	reading.free.done = free_done;
 	reading.is_done = false;
 	site_free_start(&reading.free, &its->site, its->info.extent, its->info.index);
@@ -210,8 +169,8 @@ static bool has_read(void *arg)
 static enum err read_back(struct one *its)
 {
 	reading.is_done = false;
-	sim_call(sim, nodes[0].loops[0], start_read, its);
-	ck_assert(sim_run_until(sim, has_read, &reading, WAIT_MS));
+	sim_call(rig.sim, rig.stores[0].loops[0], start_read, its);
+	ck_assert(sim_run_until(rig.sim, has_read, &reading, SIM_NODES_WAIT_MS));
 	if (reading.err == ERR_OK)
 		ck_assert_mem_eq(reading.bytes, its->bytes, SHARD_LEN);
 	return reading.err;
@@ -219,8 +178,8 @@ static enum err read_back(struct one *its)
 
 static enum err free_one(struct one *its)
 {
-	sim_call(sim, nodes[0].loops[0], start_free, its);
-	ck_assert(sim_run_until(sim, has_read, &reading, WAIT_MS));
+	sim_call(rig.sim, rig.stores[0].loops[0], start_free, its);
+	ck_assert(sim_run_until(rig.sim, has_read, &reading, SIM_NODES_WAIT_MS));
 	return reading.err;
 }
 
@@ -229,13 +188,13 @@ static enum err free_one(struct one *its)
 START_TEST(a_short_shard_is_durable_by_one_call)
 {
 	make(&one, 1);
-	uint64_t before = sim_net_stats(net)->calls;
+	uint64_t before = sim_net_stats(rig.net)->calls;
 	ck_assert_ok(write_one(&one));
-	ck_assert_uint_eq(sim_net_stats(net)->calls - before, 1);
+	ck_assert_uint_eq(sim_net_stats(rig.net)->calls - before, 1);
 	ck_assert_uint_eq(service()->writes_used, 0);
-	sim_store_kill(&nodes[1], true);
-	ck_assert_ok(sim_store_start(&nodes[1]));
-	sim_run_ms(sim, 3000);
+	sim_store_kill(&rig.stores[1], true);
+	ck_assert_ok(sim_store_start(&rig.stores[1]));
+	sim_run_ms(rig.sim, 3000);
 	ck_assert_ok(read_back(&one));
 }
 END_TEST
@@ -243,9 +202,9 @@ END_TEST
 START_TEST(a_drive_of_this_node_is_written_without_a_call)
 {
 	make(&one, 0);
-	uint64_t before = sim_net_stats(net)->calls;
+	uint64_t before = sim_net_stats(rig.net)->calls;
 	ck_assert_ok(write_one(&one));
-	ck_assert_uint_eq(sim_net_stats(net)->calls, before);
+	ck_assert_uint_eq(sim_net_stats(rig.net)->calls, before);
 	ck_assert_ok(read_back(&one));
 }
 END_TEST
@@ -285,34 +244,30 @@ static void refuse(void *arg, struct peer_request *request)
 START_TEST(a_node_that_does_not_know_the_call_is_written_to_step_by_step)
 {
 	make(&one, 1);
-	nodes[1].peers[0]->services[PEER_SHARD_WHOLE].handle = refuse;
-	uint64_t before = sim_net_stats(net)->calls;
+	rig.stores[1].peers[0]->services[PEER_SHARD_WHOLE].handle = refuse;
+	uint64_t before = sim_net_stats(rig.net)->calls;
 	ck_assert_ok(write_one(&one));
-	ck_assert_uint_eq(sim_net_stats(net)->calls - before, 4);
+	ck_assert_uint_eq(sim_net_stats(rig.net)->calls - before, 4);
 	ck_assert_ok(read_back(&one));
 }
 END_TEST
-
-static bool is_client_done(void *arg)
-{
-	return ((struct client *)arg)->is_done;
-}
 
 START_TEST(a_short_put_makes_one_call_for_each_copy_elsewhere)
 {
 	enum { PUTS = 12 };
 	unsigned good = 0;
-	uint64_t before = sim_net_stats(net)->calls;
+	uint64_t before = sim_net_stats(rig.net)->calls;
 	for (unsigned key = 0; key < PUTS; key++) {
-		struct client *client = client_start(&world, CLIENT_PUT, key % 4, BODY_LEN, true);
-		ck_assert(sim_run_until(sim, is_client_done, client, WAIT_MS));
+		struct client *client = client_start(
+			&rig.worlds[0], CLIENT_PUT, key % 4, BODY_LEN, true);
+		sim_nodes_await(&rig, client);
 		good += client->err == ERR_OK;
 		client_free(client);
 	}
 	ck_assert_uint_ge(good, PUTS / 2); /* some go away */
-	ck_assert_uint_le(sim_net_stats(net)->calls - before, 2 * PUTS);
+	ck_assert_uint_le(sim_net_stats(rig.net)->calls - before, 2 * PUTS);
 	for (unsigned i = 0; i < NODES; i++)
-		ck_assert_uint_eq(nodes[i].life->services[0].writes_used, 0);
+		ck_assert_uint_eq(rig.stores[i].life->services[0].writes_used, 0);
 }
 END_TEST
 
@@ -340,21 +295,10 @@ START_TEST(a_shard_of_a_settled_extent_is_refused)
 }
 END_TEST
 
-static void answered(struct peer_call *call)
-{
-	one.err = call->err ? call->err : call->answer_err;
-	one.is_done = true;
-}
-
-static void start_call(void *arg)
-{
-	peer_call_start(nodes[0].peers[0], arg);
-}
-
 START_TEST(whatever_its_head_says_the_service_goes_on)
 {
-	static uint8_t head[SHARD_WHOLE_HEAD_LEN + 2 * DRIVE_HINT_LEN_MAX];
-	static struct peer_call call;
+	static struct sim_question question;
+	uint8_t *head = question.head;
 	uint64_t random = 5;
 	for (unsigned round = 0; round < 2000; round++) {
 		make(&one, 1);
@@ -364,17 +308,11 @@ START_TEST(whatever_its_head_says_the_service_goes_on)
 		memcpy(whole.sums, one.sums, sizeof whole.sums);
 		size_t len = shard_whole_encode(&whole, head);
 		if (test_random(&random) % 2)
-			len = test_random(&random) % sizeof head;
+			len = test_random(&random) % sizeof question.head;
 		for (unsigned i = test_random(&random) % 4; i > 0; i--)
 			head[test_random(&random) % SHARD_WHOLE_HEAD_LEN] = test_random(&random);
-		call = (struct peer_call){.node = one.site.node,
-			.kind = PEER_SHARD_WHOLE,
-			.deadline_ms = 5000,
-			.head = {head, len},
-			.payload = {one.bytes, round % 3 ? SHARD_LEN : 4096 * (round % 5)},
-			.done = answered};
-		sim_call(sim, nodes[0].loops[0], start_call, &call);
-		await(&one);
+		size_t payload_len = round % 3 ? SHARD_LEN : 4096 * (round % 5);
+		sim_nodes_ask(&rig, &question, PEER_SHARD_WHOLE, len, one.bytes, payload_len);
 		ck_assert_uint_eq(service()->writes_used, 0);
 	}
 	make(&one, 1);
@@ -390,11 +328,11 @@ START_TEST(a_free_that_follows_is_the_last_word)
 		make(&one, 1);
 		start(&one);
 		for (unsigned i = 0; i < steps && !one.is_done; i++)
-			ck_assert(sim_step(sim));
+			ck_assert(sim_step(rig.sim));
 		is_over = one.is_done;
 		ck_assert_ok(free_one(&one));
 		await(&one);
-		sim_run_ms(sim, 100);
+		sim_run_ms(rig.sim, 100);
 		ck_assert_err(read_back(&one), ERR_NOT_FOUND);
 		ck_assert_uint_eq(service()->writes_used, 0);
 	}
@@ -406,14 +344,14 @@ static struct one line[SHARD_SERVICE_WRITES];
 START_TEST(a_free_reaches_one_that_waits_for_a_place)
 {
 	make(&one, 1);
-	sim_net_set_room(nodes[1].peers[0], 64 << 20);
+	sim_net_set_room(rig.stores[1].peers[0], 64 << 20);
 	for (unsigned i = 0; i < SHARD_SERVICE_WRITES; i++) {
 		make(&line[i], 1);
 		start(&line[i]);
 	}
 	start(&one);
 	while (service()->writes_used < SHARD_SERVICE_WRITES || !service()->opens.first)
-		ck_assert(sim_step(sim));
+		ck_assert(sim_step(rig.sim));
 	ck_assert_ok(free_one(&one));
 	ck_assert_err(await(&one), ERR_CANCELED);
 	for (unsigned i = 0; i < SHARD_SERVICE_WRITES; i++)
@@ -429,11 +367,11 @@ START_TEST(a_link_that_breaks_leaves_a_whole_shard_or_none)
 		make(&one, 1);
 		start(&one);
 		for (unsigned i = 0; i < steps && !one.is_done; i++)
-			ck_assert(sim_step(sim));
+			ck_assert(sim_step(rig.sim));
 		is_over = one.is_done;
-		sim_net_break(net, nodes[0].node, nodes[1].node);
+		sim_net_break(rig.net, rig.stores[0].node, rig.stores[1].node);
 		bool is_good = await(&one) == ERR_OK;
-		sim_run_ms(sim, 1000);
+		sim_run_ms(rig.sim, 1000);
 		ck_assert_uint_eq(service()->writes_used, 0);
 		enum err err = read_back(&one);
 		ck_assert(err == ERR_OK || (err == ERR_NOT_FOUND && !is_good));
@@ -452,12 +390,12 @@ START_TEST(what_was_acknowledged_outlives_a_power_cut_at_any_step)
 		make(&one, 1);
 		start(&one);
 		for (unsigned i = 0; i < steps && !one.is_done; i++)
-			ck_assert(sim_step(sim));
+			ck_assert(sim_step(rig.sim));
 		is_over = one.is_done;
-		sim_store_kill(&nodes[1], true);
+		sim_store_kill(&rig.stores[1], true);
 		bool is_good = await(&one) == ERR_OK;
-		ck_assert_ok(sim_store_start(&nodes[1]));
-		sim_run_ms(sim, 3000);
+		ck_assert_ok(sim_store_start(&rig.stores[1]));
+		sim_run_ms(rig.sim, 3000);
 		enum err err = read_back(&one);
 		/* A header may outlive what it is of, but is not believed. */
 		ck_assert(err == ERR_OK ||
