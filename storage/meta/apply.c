@@ -59,6 +59,8 @@ static apply_function *const functions[COMMAND_TYPE_COUNT] = {
 	[COMMAND_EVENT_FILL] = apply_event_fill,
 	[COMMAND_EVENT_DONE] = apply_event_done,
 	[COMMAND_EXPIRE] = apply_expire,
+	[COMMAND_USER_PUT] = apply_user_put,
+	[COMMAND_USER_DELETE] = apply_user_delete,
 };
 
 /* --- what is kept beside the tables ----------------------------------------------------------- */
@@ -89,6 +91,9 @@ static enum err load(struct apply *apply)
 		apply->time_ms = get_le64(value.data);
 	else if (err != ERR_NOT_FOUND)
 		return err == ERR_OK ? ERR_CORRUPT : err;
+	apply->has_users = apply_user_is_any(apply);
+	if (apply->err != ERR_OK)
+		return apply->err;
 	err = ring_rows_load(&apply->view, RING_STANDARD, &apply->ring);
 	if (err == ERR_OK)
 		err = ring_rows_load(

@@ -42,6 +42,7 @@ struct apply {
 	bool target_changes;
 	bool access_keys_changed; /* by any since the owner looked; the owner clears it */
 	bool nodes_changed; /* likewise; nodes or tokens */
+	bool has_users; /* some owner has a row_user, so that usage is counted */
 	uint8_t *row_buf; /* ROW_LEN_MAX */
 	uint64_t commands; /* applied since start */
 };

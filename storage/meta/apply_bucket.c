@@ -40,6 +40,7 @@ void apply_bucket_create(
 	apply_new_bucket(apply, &key, &row);
 	row_key_id(&key, TABLE_BUCKET_COUNTS, id);
 	apply_new_bucket_counts(apply, &key, &(struct row_bucket_counts){0});
+	accounting_give(apply, id, (struct bytes){0}, create->owner);
 	result->id = id;
 }
 
@@ -61,6 +62,7 @@ void apply_bucket_delete(
 		result->count = counts.versions;
 		return;
 	}
+	accounting_give(apply, id, row.owner, (struct bytes){0});
 	apply_remove(apply, &key);
 	row_key_bucket_name(&key, row.name);
 	apply_remove(apply, &key);
@@ -116,9 +118,11 @@ void apply_bucket_update(
 		return;
 	}
 	if (update->set & BUCKET_SET_QUOTA)
-		row.quota_len = update->quota_len;
-	if (update->set & BUCKET_SET_OWNER)
+		row.quota = update->quota;
+	if (update->set & BUCKET_SET_OWNER) {
+		accounting_give(apply, row.id, row.owner, update->owner);
 		row.owner = update->owner;
+	}
 	if (update->set & BUCKET_SET_CLASS)
 		row.class = update->class;
 	if (update->set & BUCKET_SET_CONFIG)

@@ -187,6 +187,7 @@ void apply_key_put(
 		.role = put->role,
 		.created_ms = is_there ? old.created_ms : apply->time_ms,
 		.expires_ms = put->expires_ms,
+		.has_user = apply_user_is_there(apply, put->owner),
 	};
 	apply_put_access_key(apply, &key, &row);
 	apply->access_keys_changed = true;

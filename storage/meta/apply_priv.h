@@ -188,8 +188,16 @@ void apply_object_put_version(struct apply *apply, struct apply_object *object,
 enum command_delete_code apply_object_remove(
 	struct apply *apply, struct apply_object *object, uint32_t part);
 
-/* Would so many more bytes be too many for the bucket? */
+/* Would a version of so many bytes be too much for the bucket, or for the user who owns it? */
 bool apply_is_over_quota(struct apply *apply, const struct apply_object *object, uint64_t len);
+
+/* The same of a part: all parts together are asked about when the upload is completed. */
+bool apply_part_is_over_quota(struct apply *apply, uint64_t bucket, uint64_t len);
+
+/* --- users, apply_user.c ---------------------------------------------------------------------- */
+
+bool apply_user_is_any(struct apply *apply);
+bool apply_user_is_there(struct apply *apply, struct bytes id);
 
 /* --- object lock, apply_lock.c ---------------------------------------------------------------- */
 
@@ -236,6 +244,7 @@ apply_function apply_drive_add, apply_drive_update, apply_ring_set, apply_ring_t
 apply_function apply_move_begin, apply_move_advance, apply_move_flip, apply_move_cancel;
 apply_function apply_move_emptied, apply_span_begin;
 apply_function apply_key_put, apply_key_delete, apply_setting_put, apply_task_put;
+apply_function apply_user_put, apply_user_delete;
 apply_function apply_bucket_watch, apply_event_fill, apply_event_done, apply_expire;
 apply_function apply_node_put, apply_node_remove, apply_token_put, apply_token_delete;
 

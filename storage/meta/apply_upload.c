@@ -110,6 +110,10 @@ void apply_upload_part(
 		result->code = COMMAND_NO_UPLOAD;
 		return;
 	}
+	if (apply_part_is_over_quota(apply, put->bucket, put->body.len)) {
+		result->code = COMMAND_QUOTA;
+		return;
+	}
 	struct row_part part = {
 		.len = put->body.len,
 		.etag = put->body.etag,
@@ -202,6 +206,10 @@ void apply_upload_part_copy(
 	}
 	if (copy->offset > source.len || copy->len > source.len - copy->offset) {
 		result->code = COMMAND_REFUSED;
+		return;
+	}
+	if (apply_part_is_over_quota(apply, copy->bucket, copy->len)) {
+		result->code = COMMAND_QUOTA;
 		return;
 	}
 	struct row_piece piece = {

@@ -125,20 +125,43 @@ enum command_code apply_conditions(const struct apply_object *object,
 	return COMMAND_PRECONDITION;
 }
 
+static bool is_over(const struct row_quota *quota, const struct row_bucket_counts *counts,
+	const struct row_bucket_counts *replaced, uint64_t len)
+{
+	uint64_t kept = counts->len - replaced->len;
+	uint64_t versions = counts->versions - replaced->versions;
+	if (quota->len > 0 && (kept > quota->len || len > quota->len - kept))
+		return true;
+	return quota->versions > 0 && versions >= quota->versions;
+}
+
 bool apply_is_over_quota(struct apply *apply, const struct apply_object *object, uint64_t len)
 {
-	if (object->bucket.quota_len == 0)
-		return false;
-	struct row_bucket_counts counts;
-	accounting_get(apply, object->bucket.id, &counts);
-	uint64_t replaced = 0;
+	const struct row_bucket *bucket = &object->bucket;
+	struct row_user_usage usage = {0};
+	struct row_bucket_counts counts, replaced = {0};
 	struct version_id version;
 	struct row_version row;
-	if (object->bucket.versioning != BUCKET_ENABLED &&
+	bool is_limited = bucket->quota.len > 0 || bucket->quota.versions > 0;
+	if (accounting_get_usage(apply, bucket, &usage))
+		is_limited |= usage.quota.len > 0 || usage.quota.versions > 0;
+	if (!is_limited)
+		return false;
+	if (bucket->versioning != BUCKET_ENABLED && object->key.len > 0 &&
 		apply_version_null(apply, object, &version, &row))
-		replaced = row.len;
-	return counts.len - replaced > object->bucket.quota_len ||
-		len > object->bucket.quota_len - (counts.len - replaced);
+		replaced = (struct row_bucket_counts){.versions = 1, .len = row.len};
+	accounting_get(apply, bucket->id, &counts);
+	return is_over(&bucket->quota, &counts, &replaced, len) ||
+		is_over(&usage.quota, &usage.counts, &replaced, len);
+}
+
+bool apply_part_is_over_quota(struct apply *apply, uint64_t bucket, uint64_t len)
+{
+	struct row_key key;
+	struct apply_object object = {0};
+	row_key_id(&key, TABLE_BUCKET, bucket);
+	return apply_get_bucket(apply, &key, &object.bucket) &&
+		apply_is_over_quota(apply, &object, len);
 }
 
 /* --- changing --------------------------------------------------------------------------------- */

@@ -81,6 +81,8 @@ const char *command_type_name(enum command_type type)
 		[COMMAND_EVENT_FILL] = "event_fill",
 		[COMMAND_EVENT_DONE] = "event_done",
 		[COMMAND_EXPIRE] = "expire",
+		[COMMAND_USER_PUT] = "user_put",
+		[COMMAND_USER_DELETE] = "user_delete",
 	};
 	return type < COMMAND_TYPE_COUNT && names[type] ? names[type] : "?";
 }
@@ -89,7 +91,9 @@ uint16_t command_type_version(enum command_type type)
 {
 	if (type < COMMAND_NODE_PUT)
 		return 1;
-	return type < COMMAND_BUCKET_WATCH ? 2 : 3;
+	if (type < COMMAND_BUCKET_WATCH)
+		return 2;
+	return type < COMMAND_USER_PUT ? 3 : 4;
 }
 
 /* --- the whole -------------------------------------------------------------------------------- */

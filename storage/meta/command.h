@@ -6,6 +6,7 @@
 #include "storage/meta/command_code.h"
 #include "storage/meta/command_event.h"
 #include "storage/meta/command_ring.h"
+#include "storage/meta/command_user.h"
 #include "storage/meta/fields.h"
 #include "storage/meta/row_keys.h"
 #include "storage/meta/rows.h"
@@ -76,6 +77,8 @@ enum command_type { /* kept on disk */
 	COMMAND_EVENT_FILL = 47,
 	COMMAND_EVENT_DONE = 48,
 	COMMAND_EXPIRE = 49,
+	COMMAND_USER_PUT = 50, /* also changes one */
+	COMMAND_USER_DELETE = 51,
 	COMMAND_TYPE_COUNT
 };
 
@@ -83,7 +86,7 @@ const char *command_type_name(enum command_type type);
 
 /* (C1) Which version of commands a type belongs to, from 1. Members say in their rows which they
  * know; index_command_version() is what all of them do. */
-#define COMMAND_VERSION (3 + RUBUS_TEST_VERSION_BUMP) /* the newest that this program knows */
+#define COMMAND_VERSION (4 + RUBUS_TEST_VERSION_BUMP) /* the newest that this program knows */
 uint16_t command_type_version(enum command_type type);
 
 /* The setting that holds the epoch of the cluster: 8 bytes, little-endian. It only rises (STALE),
@@ -228,7 +231,7 @@ struct command_bucket_update {
 	uint64_t change_count;
 	uint32_t set;
 	uint8_t versioning;
-	uint64_t quota_len;
+	struct row_quota quota;
 	struct bytes owner;
 	uint8_t class;
 	uint8_t config_kind; /* enum bucket_config */
@@ -542,6 +545,8 @@ struct command {
 		struct command_event_fill event_fill;
 		struct command_event_done event_done;
 		struct command_expire expire;
+		struct command_user_put user_put;
+		struct command_user_delete user_delete;
 	};
 };
 

@@ -344,6 +344,10 @@ bool command_is_valid(const struct command *command)
 			command->key_put.state <= ACCESS_KEY_DISABLED;
 	case COMMAND_KEY_DELETE:
 		return is_name(command->key_delete.id);
+	case COMMAND_USER_PUT:
+		return is_name(command->user_put.id) && command->user_put.state <= USER_DISABLED;
+	case COMMAND_USER_DELETE:
+		return is_name(command->user_delete.id);
 	case COMMAND_NODE_PUT:
 		return command->node_put.role <= NODE_ROLE_WITNESS &&
 			command->node_put.state <= NODE_ROW_DRAINING;

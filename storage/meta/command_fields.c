@@ -110,11 +110,14 @@ static const struct field bucket_update_list[] = {
 	FIELD(2, FIELD_U64, struct command_bucket_update, change_count, 0),
 	FIELD(3, FIELD_U32, struct command_bucket_update, set, 0),
 	FIELD(4, FIELD_U8, struct command_bucket_update, versioning, 0),
-	FIELD(5, FIELD_U64, struct command_bucket_update, quota_len, 0),
+	FIELD(5, FIELD_U64, struct command_bucket_update, quota.len, 0),
 	FIELD(6, FIELD_BYTES, struct command_bucket_update, owner, ROW_OWNER_LEN_MAX),
 	FIELD(7, FIELD_U8, struct command_bucket_update, class, 0),
 	FIELD(8, FIELD_U8, struct command_bucket_update, config_kind, 0),
 	FIELD(9, FIELD_BYTES, struct command_bucket_update, config, ROW_CONFIG_LEN_MAX),
+	FIELD(20, FIELD_U64, struct command_bucket_update, quota.versions, 0),
+	FIELD(21, FIELD_U64, struct command_bucket_update, quota.soft_len, 0),
+	FIELD(22, FIELD_U64, struct command_bucket_update, quota.soft_versions, 0),
 };
 static FIELDS(bucket_update_fields, struct command_bucket_update, bucket_update_list);
 
@@ -341,6 +344,23 @@ static const struct field setting_put_list[] = {
 };
 static FIELDS(setting_put_fields, struct command_setting_put, setting_put_list);
 
+static const struct field user_put_list[] = {
+	FIELD(1, FIELD_BYTES, struct command_user_put, id, ROW_OWNER_LEN_MAX),
+	FIELD(2, FIELD_BOOL, struct command_user_put, must_be_new, 0),
+	FIELD(3, FIELD_U32, struct command_user_put, set, 0),
+	FIELD(4, FIELD_BYTES, struct command_user_put, name, ROW_USER_NAME_LEN_MAX),
+	FIELD(5, FIELD_BYTES, struct command_user_put, email, ROW_EMAIL_LEN_MAX),
+	FIELD(6, FIELD_U8, struct command_user_put, state, 0),
+	FIELD(7, FIELD_BYTES, struct command_user_put, policy, ROW_POLICY_LEN_MAX),
+	FIELD_OF(8, FIELD_STRUCT, struct command_user_put, quota, 0, &row_quota_fields),
+};
+static FIELDS(user_put_fields, struct command_user_put, user_put_list);
+
+static const struct field user_delete_list[] = {
+	FIELD(1, FIELD_BYTES, struct command_user_delete, id, ROW_OWNER_LEN_MAX),
+};
+static FIELDS(user_delete_fields, struct command_user_delete, user_delete_list);
+
 static const struct field result_list[] = {
 	FIELD(1, FIELD_U16, struct command_result, code, 0),
 	FIELD_OF(2, FIELD_STRUCT, struct command_result, version, 0, &row_version_id_fields),
@@ -490,4 +510,6 @@ const struct fields *const command_type_fields[COMMAND_TYPE_COUNT] = {
 	[COMMAND_EVENT_FILL] = &event_fill_fields,
 	[COMMAND_EVENT_DONE] = &event_done_fields,
 	[COMMAND_EXPIRE] = &expire_fields,
+	[COMMAND_USER_PUT] = &user_put_fields,
+	[COMMAND_USER_DELETE] = &user_delete_fields,
 };

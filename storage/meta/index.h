@@ -369,6 +369,14 @@ MUST_USE enum err index_access_key_get(
 MUST_USE enum err index_access_key_next(struct index_reader *reader, struct bytes from,
 	struct bytes *ret_id, struct row_access_key *ret_key);
 
+/* Users by id, and what their buckets come to. */
+MUST_USE enum err index_user_get(
+	struct index_reader *reader, struct bytes id, struct row_user *ret_user);
+MUST_USE enum err index_user_next(struct index_reader *reader, struct bytes from,
+	struct bytes *ret_id, struct row_user *ret_user);
+MUST_USE enum err index_user_usage_get(
+	struct index_reader *reader, struct bytes id, struct row_user_usage *ret_usage);
+
 /* A number that changes whenever any access key does: for caches. Any thread, no view. */
 uint64_t index_access_key_generation(const struct index *index);
 

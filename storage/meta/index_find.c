@@ -246,6 +246,25 @@ enum err index_access_key_get(
 	GET_ROW(reader, &key, access_key, ret_key);
 }
 
+enum err index_user_get(struct index_reader *reader, struct bytes id, struct row_user *ret_user)
+{
+	if (!is_possible(id, ROW_OWNER_LEN_MAX))
+		return ERR_NOT_FOUND;
+	struct row_key key;
+	row_key_name(&key, TABLE_USER, id);
+	GET_ROW(reader, &key, user, ret_user);
+}
+
+enum err index_user_usage_get(
+	struct index_reader *reader, struct bytes id, struct row_user_usage *ret_usage)
+{
+	if (!is_possible(id, ROW_OWNER_LEN_MAX))
+		return ERR_NOT_FOUND;
+	struct row_key key;
+	row_key_name(&key, TABLE_USER_USAGE, id);
+	GET_ROW(reader, &key, user_usage, ret_usage);
+}
+
 enum err index_setting_get(struct index_reader *reader, struct bytes name, struct bytes *ret_value)
 {
 	if (!is_possible(name, ROW_SETTING_NAME_LEN_MAX))
@@ -255,8 +274,7 @@ enum err index_setting_get(struct index_reader *reader, struct bytes name, struc
 	return index_get(reader, &key, ret_value);
 }
 
-enum err index_token_get(
-	struct index_reader *reader, struct id token, struct row_token *ret_token)
+enum err index_token_get(struct index_reader *reader, struct id token, struct row_token *ret_token)
 {
 	struct row_key key;
 	row_key_token(&key, token);

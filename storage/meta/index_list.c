@@ -231,6 +231,20 @@ enum err index_access_key_next(struct index_reader *reader, struct bytes from, s
 	return err;
 }
 
+enum err index_user_next(struct index_reader *reader, struct bytes from, struct bytes *ret_id,
+	struct row_user *ret_user)
+{
+	struct row_key key;
+	struct bytes found, value;
+	row_key_name(&key, TABLE_USER, cut(from));
+	enum err err = index_seek(reader, &key, 1, &found, &value);
+	if (err == ERR_OK)
+		err = row_user_decode(value, ret_user);
+	if (err == ERR_OK)
+		*ret_id = bytes_from(found, 1);
+	return err;
+}
+
 enum err index_node_next(struct index_reader *reader, uint16_t from, struct row_node *ret_node)
 {
 	struct row_key key;

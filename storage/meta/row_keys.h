@@ -44,7 +44,8 @@ enum row_table { /* numbers are kept on disk */
 	TABLE_LEFTOVER = 0x64, /* slot, shard, drive → row_leftover */
 	TABLE_ACCESS_KEY = 0x70, /* access key id → row_access_key */
 	TABLE_SETTING = 0x71, /* name → blob */
-	TABLE_USER = 0x72, /* reserved */
+	TABLE_USER = 0x72, /* user id → row_user */
+	TABLE_USER_USAGE = 0x73, /* user id → row_user_usage */
 	TABLE_TASK = 0x78, /* task → row_task */
 	TABLE_SLOT_COUNTS = 0x80, /* slot → row_slot_counts */
 	TABLE_DRIVE_COUNTS = 0x81, /* drive number → row_drive_counts */

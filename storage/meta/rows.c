@@ -40,11 +40,14 @@ static const struct field bucket_list[] = {
 	FIELD(4, FIELD_U64, struct row_bucket, created_ms, 0),
 	FIELD(5, FIELD_U8, struct row_bucket, versioning, 0),
 	FIELD(6, FIELD_BOOL, struct row_bucket, has_lock, 0),
-	FIELD(7, FIELD_U64, struct row_bucket, quota_len, 0),
+	FIELD(7, FIELD_U64, struct row_bucket, quota.len, 0),
 	FIELD(8, FIELD_U64, struct row_bucket, change_count, 0),
 	FIELD(9, FIELD_U8, struct row_bucket, class, 0),
 	FIELD(10, FIELD_U64, struct row_bucket, watched, 0),
 	FIELD(11, FIELD_BOOL, struct row_bucket, is_watch_filled, 0),
+	FIELD(20, FIELD_U64, struct row_bucket, quota.versions, 0),
+	FIELD(21, FIELD_U64, struct row_bucket, quota.soft_len, 0),
+	FIELD(22, FIELD_U64, struct row_bucket, quota.soft_versions, 0),
 };
 static FIELDS(bucket_fields, struct row_bucket, bucket_list);
 
@@ -237,8 +240,33 @@ static const struct field access_key_list[] = {
 	FIELD(6, FIELD_U8, struct row_access_key, role, 0),
 	FIELD(7, FIELD_U64, struct row_access_key, created_ms, 0),
 	FIELD(8, FIELD_U64, struct row_access_key, expires_ms, 0),
+	FIELD(9, FIELD_BOOL, struct row_access_key, has_user, 0),
 };
 static FIELDS(access_key_fields, struct row_access_key, access_key_list);
+
+static const struct field user_list[] = {
+	FIELD(1, FIELD_BYTES, struct row_user, name, ROW_USER_NAME_LEN_MAX),
+	FIELD(2, FIELD_BYTES, struct row_user, email, ROW_EMAIL_LEN_MAX),
+	FIELD(3, FIELD_BYTES, struct row_user, policy, ROW_POLICY_LEN_MAX),
+	FIELD(4, FIELD_U8, struct row_user, state, 0),
+	FIELD(5, FIELD_U64, struct row_user, created_ms, 0),
+};
+static FIELDS(user_fields, struct row_user, user_list);
+
+static const struct field quota_list[] = {
+	FIELD(1, FIELD_U64, struct row_quota, len, 0),
+	FIELD(2, FIELD_U64, struct row_quota, versions, 0),
+	FIELD(3, FIELD_U64, struct row_quota, soft_len, 0),
+	FIELD(4, FIELD_U64, struct row_quota, soft_versions, 0),
+};
+FIELDS(row_quota_fields, struct row_quota, quota_list);
+
+static const struct field user_usage_list[] = {
+	FIELD_OF(1, FIELD_STRUCT, struct row_user_usage, counts, 0, &bucket_counts_fields),
+	FIELD(2, FIELD_U64, struct row_user_usage, buckets, 0),
+	FIELD_OF(3, FIELD_STRUCT, struct row_user_usage, quota, 0, &row_quota_fields),
+};
+static FIELDS(user_usage_fields, struct row_user_usage, user_usage_list);
 
 static const struct field move_list[] = {
 	FIELD(1, FIELD_U16, struct row_move, from, 0),

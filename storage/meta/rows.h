@@ -42,6 +42,8 @@
 #define ROW_POLICY_LEN_MAX (20 * 1024)
 #define ROW_PARTS_TAKEN_LEN ((ROW_PART_MAX + 7) / 8 + 1) /* a bit per part number */
 #define ROW_ACCESS_KEY_ID_LEN_MAX 128
+#define ROW_USER_NAME_LEN_MAX 256
+#define ROW_EMAIL_LEN_MAX 254
 #define ROW_SETTING_NAME_LEN_MAX 128
 #define ROW_TASK_NAME_LEN_MAX 32
 #define ROW_TASK_TEXT_LEN_MAX 1024
@@ -117,6 +119,13 @@ enum bucket_versioning { /* kept on disk */
 	BUCKET_SUSPENDED = 2,
 };
 
+/* How much there may be; 0: any amount. The soft ones are only told of. */
+struct row_quota {
+	uint64_t len; /* bytes of all versions, as clients see them */
+	uint64_t versions; /* delete markers count, and are never refused */
+	uint64_t soft_len, soft_versions;
+};
+
 struct row_bucket {
 	uint64_t id;
 	struct bytes name;
@@ -124,7 +133,7 @@ struct row_bucket {
 	uint64_t created_ms;
 	uint8_t versioning;
 	bool has_lock; /* object lock was enabled */
-	uint64_t quota_len; /* bytes of all versions; 0: none */
+	struct row_quota quota;
 	uint64_t change_count; /* raised by every change of the bucket's settings */
 	uint8_t class; /* storage class for objects that name none */
 	uint64_t watched; /* for which lifecycle rules events are kept; 0: none are */
@@ -405,6 +414,28 @@ struct row_access_key {
 	uint8_t role; /* the gateway's numbers */
 	uint64_t created_ms;
 	uint64_t expires_ms; /* 0: never */
+	bool has_user; /* the owner has a row_user; kept by apply */
+};
+
+enum user_state { /* kept on disk */
+	USER_ENABLED = 0,
+	USER_DISABLED = 1,
+};
+
+/* Keyed by the user's id: an owner whom somebody has named. Owners without a row are users with no
+ * name, policy or quota. */
+struct row_user {
+	struct bytes name, email;
+	struct bytes policy; /* JSON; empty: none */
+	uint8_t state;
+	uint64_t created_ms;
+};
+
+/* What the buckets of a user have in all, exact in the command that changes it. */
+struct row_user_usage {
+	struct row_bucket_counts counts;
+	uint64_t buckets;
+	struct row_quota quota;
 };
 
 enum node_role { /* kept on disk */
@@ -535,6 +566,8 @@ struct row_drive_counts {
 	X(node) \
 	X(token) \
 	X(access_key) \
+	X(user) \
+	X(user_usage) \
 	X(move) \
 	X(span) \
 	X(leftover) \

@@ -9,5 +9,6 @@ extern const struct fields row_version_id_fields;
 extern const struct fields row_etag_fields;
 extern const struct fields row_checksum_fields;
 extern const struct fields row_extent_id_fields;
+extern const struct fields row_quota_fields;
 
 #endif

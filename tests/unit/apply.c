@@ -92,7 +92,7 @@ START_TEST(a_quota_counts_what_is_replaced)
 	struct command command = {.type = COMMAND_BUCKET_UPDATE};
 	command.bucket_update.bucket = bucket;
 	command.bucket_update.set = BUCKET_SET_QUOTA;
-	command.bucket_update.quota_len = 10;
+	command.bucket_update.quota.len = 10;
 	ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_OK);
 	put("a", "12345678", 1);
 	put("a", "1234567890", 2);

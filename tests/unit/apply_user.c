@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Users, their keys, usage and quotas, seen through proposals and lookups. */
+#include <stdio.h>
+
+#include "tests/lib/index_rig.h"
+#include "tests/lib/test.h"
+
+static struct rig rig;
+
+static void set_up(void)
+{
+	rig_open(&rig);
+}
+
+static void tear_down(void)
+{
+	rig_close(&rig);
+}
+
+static enum command_code put_user(const char *id, bool is_new, uint32_t set, struct row_quota quota)
+{
+	struct command command = {.type = COMMAND_USER_PUT};
+	command.user_put.id = bytes_of(id);
+	command.user_put.must_be_new = is_new;
+	command.user_put.set = set;
+	command.user_put.name = bytes_of("A. Name");
+	command.user_put.policy = bytes_of("{}");
+	command.user_put.state = USER_DISABLED;
+	command.user_put.quota = quota;
+	return rig_code(&rig, &command);
+}
+
+static enum command_code new_user(const char *id)
+{
+	return put_user(id, true, USER_SET_ABOUT, (struct row_quota){0});
+}
+
+static enum command_code delete_user(const char *id)
+{
+	struct command command = {.type = COMMAND_USER_DELETE};
+	command.user_delete.id = bytes_of(id);
+	return rig_code(&rig, &command);
+}
+
+static void put_key(const char *id, const char *owner)
+{
+	struct command command = {.type = COMMAND_KEY_PUT};
+	command.key_put.id = bytes_of(id);
+	command.key_put.owner = bytes_of(owner);
+	command.key_put.secret = bytes_of("sealed");
+	ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_OK);
+}
+
+static enum err find_key(const char *id, struct row_access_key *ret_row)
+{
+	ck_assert_ok(index_view_begin(rig.reader));
+	enum err err = index_access_key_get(rig.reader, bytes_of(id), ret_row);
+	index_view_end(rig.reader);
+	return err;
+}
+
+static uint64_t make_bucket(const char *name, const char *owner)
+{
+	struct command command = {.type = COMMAND_BUCKET_CREATE};
+	command.bucket_create.name = bytes_of(name);
+	command.bucket_create.owner = bytes_of(owner);
+	struct command_result result = rig_propose(&rig, &command);
+	ck_assert_uint_eq(result.code, COMMAND_OK);
+	return result.id;
+}
+
+static enum command_code put(uint64_t bucket, const char *key, const char *data)
+{
+	struct command command = {.type = COMMAND_OBJECT_PUT};
+	command.object_put.bucket = bucket;
+	command.object_put.key = bytes_of(key);
+	command.object_put.attributes.owner = bytes_of("someone");
+	command.object_put.body.len = strlen(data);
+	command.object_put.body.inline_data = bytes_of(data);
+	return rig_code(&rig, &command);
+}
+
+static enum command_code remove_key(uint64_t bucket, const char *key)
+{
+	static uint8_t list[1024];
+	struct fields_out out = {.data = list, .cap = sizeof list};
+	command_delete_append(&out, &(struct command_delete){.key = bytes_of(key)});
+	struct command command = {.type = COMMAND_OBJECT_DELETE};
+	command.object_delete.bucket = bucket;
+	command.object_delete.deletes = bytes_make(list, out.len);
+	return rig_code(&rig, &command);
+}
+
+static void update(uint64_t bucket, uint32_t set, const char *owner, struct row_quota quota)
+{
+	struct command command = {.type = COMMAND_BUCKET_UPDATE};
+	command.bucket_update.bucket = bucket;
+	command.bucket_update.set = set;
+	command.bucket_update.owner = bytes_of(owner);
+	command.bucket_update.versioning = BUCKET_ENABLED;
+	command.bucket_update.quota = quota;
+	ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_OK);
+}
+
+static void check_usage(const char *id, uint64_t buckets, uint64_t versions, uint64_t len)
+{
+	struct row_user_usage usage;
+	ck_assert_ok(index_view_begin(rig.reader));
+	ck_assert_ok(index_user_usage_get(rig.reader, bytes_of(id), &usage));
+	index_view_end(rig.reader);
+	ck_assert_uint_eq(usage.buckets, buckets);
+	ck_assert_uint_eq(usage.counts.versions, versions);
+	ck_assert_uint_eq(usage.counts.len, len);
+}
+
+/* --- users and keys --------------------------------------------------------------------------- */
+
+START_TEST(a_user_is_made_once_and_changed_in_part)
+{
+	struct row_user row;
+	ck_assert_uint_eq(
+		put_user("ann", false, USER_SET_STATE, (struct row_quota){0}), COMMAND_NO_KEY);
+	ck_assert_uint_eq(new_user("ann"), COMMAND_OK);
+	ck_assert_uint_eq(new_user("ann"), COMMAND_EXISTS);
+	ck_assert_uint_eq(
+		put_user("ann", false, USER_SET_STATE, (struct row_quota){0}), COMMAND_OK);
+	ck_assert_ok(index_view_begin(rig.reader));
+	ck_assert_ok(index_user_get(rig.reader, bytes_of("ann"), &row));
+	ck_assert(bytes_is_text(row.name, "A. Name"));
+	ck_assert_uint_eq(row.state, USER_DISABLED);
+	ck_assert_uint_eq(row.policy.len, 0);
+	index_view_end(rig.reader);
+}
+END_TEST
+
+START_TEST(keys_say_whether_their_owner_is_a_user)
+{
+	struct row_access_key row;
+	put_key("BEFORE", "ann");
+	put_key("OTHER", "annabel");
+	ck_assert_ok(find_key("BEFORE", &row));
+	ck_assert(!row.has_user);
+	ck_assert_uint_eq(new_user("ann"), COMMAND_OK);
+	put_key("AFTER", "ann");
+	ck_assert_ok(find_key("BEFORE", &row));
+	ck_assert(row.has_user);
+	ck_assert_ok(find_key("AFTER", &row));
+	ck_assert(row.has_user);
+	ck_assert_ok(find_key("OTHER", &row));
+	ck_assert(!row.has_user);
+}
+END_TEST
+
+START_TEST(a_user_goes_with_its_keys_and_not_with_its_buckets)
+{
+	struct row_access_key row;
+	ck_assert_uint_eq(delete_user("ann"), COMMAND_NO_KEY);
+	ck_assert_uint_eq(new_user("ann"), COMMAND_OK);
+	put_key("ONE", "ann");
+	put_key("TWO", "ann");
+	put_key("THREE", "bob");
+	uint64_t bucket = make_bucket("anns", "ann");
+	ck_assert_uint_eq(delete_user("ann"), COMMAND_NOT_EMPTY);
+	ck_assert_ok(find_key("ONE", &row));
+	update(bucket, BUCKET_SET_OWNER, "bob", (struct row_quota){0});
+	ck_assert_uint_eq(delete_user("ann"), COMMAND_OK);
+	ck_assert_err(find_key("ONE", &row), ERR_NOT_FOUND);
+	ck_assert_err(find_key("TWO", &row), ERR_NOT_FOUND);
+	ck_assert_ok(find_key("THREE", &row));
+	ck_assert_uint_eq(delete_user("ann"), COMMAND_NO_KEY);
+}
+END_TEST
+
+START_TEST(a_user_with_too_many_keys_is_neither_made_nor_deleted)
+{
+	char id[16];
+	for (size_t i = 0; i < COMMAND_USER_KEYS_MAX; i++) {
+		snprintf(id, sizeof id, "KEY%04zu", i);
+		put_key(id, "ann");
+	}
+	put_key("LAST", "bob");
+	ck_assert_uint_eq(new_user("ann"), COMMAND_OK);
+	put_key("LAST", "ann");
+	ck_assert_uint_eq(delete_user("ann"), COMMAND_LIMIT);
+	put_key("LAST", "bob");
+	ck_assert_uint_eq(delete_user("ann"), COMMAND_OK);
+	struct row_access_key row;
+	ck_assert_err(find_key("KEY0000", &row), ERR_NOT_FOUND);
+	ck_assert_err(find_key(id, &row), ERR_NOT_FOUND);
+}
+END_TEST
+
+/* --- usage ------------------------------------------------------------------------------------ */
+
+START_TEST(usage_is_the_sum_of_the_buckets_a_user_owns)
+{
+	uint64_t one = make_bucket("one", "ann");
+	uint64_t other = make_bucket("other", "bob");
+	ck_assert_uint_eq(put(one, "a", "12345"), COMMAND_OK);
+	ck_assert_uint_eq(put(other, "a", "123456789"), COMMAND_OK);
+	ck_assert_uint_eq(new_user("ann"), COMMAND_OK);
+	check_usage("ann", 1, 1, 5);
+	uint64_t two = make_bucket("two", "ann");
+	ck_assert_uint_eq(put(two, "b", "12"), COMMAND_OK);
+	ck_assert_uint_eq(put(one, "a", "1"), COMMAND_OK);
+	check_usage("ann", 2, 2, 3);
+	update(other, BUCKET_SET_OWNER, "ann", (struct row_quota){0});
+	check_usage("ann", 3, 3, 12);
+	update(one, BUCKET_SET_OWNER, "bob", (struct row_quota){0});
+	check_usage("ann", 2, 2, 11);
+	ck_assert_uint_eq(remove_key(two, "b"), COMMAND_OK);
+	check_usage("ann", 2, 1, 9);
+	struct command command = {.type = COMMAND_BUCKET_DELETE};
+	command.bucket_delete.bucket = two;
+	ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_OK);
+	check_usage("ann", 1, 1, 9);
+}
+END_TEST
+
+START_TEST(usage_goes_on_after_a_restart)
+{
+	uint64_t bucket = make_bucket("one", "ann");
+	ck_assert_uint_eq(new_user("ann"), COMMAND_OK);
+	rig_reopen(&rig, false);
+	ck_assert_uint_eq(put(bucket, "a", "12345"), COMMAND_OK);
+	check_usage("ann", 1, 1, 5);
+	rig_reopen(&rig, true);
+	check_usage("ann", 1, 1, 5);
+}
+END_TEST
+
+/* --- quotas ----------------------------------------------------------------------------------- */
+
+START_TEST(a_users_quota_is_for_all_buckets_together)
+{
+	uint64_t one = make_bucket("one", "ann"), two = make_bucket("two", "ann");
+	ck_assert_uint_eq(new_user("ann"), COMMAND_OK);
+	ck_assert_uint_eq(
+		put_user("ann", false, USER_SET_QUOTA, (struct row_quota){.len = 10}), COMMAND_OK);
+	ck_assert_uint_eq(put(one, "a", "123456"), COMMAND_OK);
+	ck_assert_uint_eq(put(two, "a", "12345"), COMMAND_QUOTA);
+	ck_assert_uint_eq(put(two, "a", "1234"), COMMAND_OK);
+	ck_assert_uint_eq(put(two, "b", "1"), COMMAND_QUOTA);
+	ck_assert_uint_eq(put(two, "a", "4321"), COMMAND_OK);
+	ck_assert_uint_eq(remove_key(one, "a"), COMMAND_OK);
+	ck_assert_uint_eq(put(two, "b", "1"), COMMAND_OK);
+	check_usage("ann", 2, 2, 5);
+}
+END_TEST
+
+START_TEST(a_quota_of_objects_counts_each_version)
+{
+	uint64_t bucket = make_bucket("one", "ann");
+	update(bucket, BUCKET_SET_QUOTA, "", (struct row_quota){.versions = 2});
+	ck_assert_uint_eq(put(bucket, "a", "1"), COMMAND_OK);
+	ck_assert_uint_eq(put(bucket, "a", "2"), COMMAND_OK);
+	ck_assert_uint_eq(put(bucket, "b", "1"), COMMAND_OK);
+	ck_assert_uint_eq(put(bucket, "c", "1"), COMMAND_QUOTA);
+	ck_assert_uint_eq(put(bucket, "b", "2"), COMMAND_OK);
+	update(bucket, BUCKET_SET_VERSIONING, "", (struct row_quota){0});
+	ck_assert_uint_eq(put(bucket, "b", "3"), COMMAND_QUOTA);
+	ck_assert_uint_eq(remove_key(bucket, "b"), COMMAND_OK); /* makes a marker */
+}
+END_TEST
+
+START_TEST(soft_quotas_refuse_nothing)
+{
+	uint64_t bucket = make_bucket("one", "ann");
+	ck_assert_uint_eq(new_user("ann"), COMMAND_OK);
+	struct row_quota soft = {.soft_len = 1, .soft_versions = 1};
+	ck_assert_uint_eq(put_user("ann", false, USER_SET_QUOTA, soft), COMMAND_OK);
+	update(bucket, BUCKET_SET_QUOTA, "", soft);
+	ck_assert_uint_eq(put(bucket, "a", "12345"), COMMAND_OK);
+	ck_assert_uint_eq(put(bucket, "b", "12345"), COMMAND_OK);
+}
+END_TEST
+
+START_TEST(a_part_that_alone_is_too_much_is_refused)
+{
+	uint64_t bucket = make_bucket("one", "ann");
+	update(bucket, BUCKET_SET_QUOTA, "", (struct row_quota){.len = 4});
+	struct command create = {.type = COMMAND_UPLOAD_CREATE};
+	create.upload_create.bucket = bucket;
+	create.upload_create.key = bytes_of("big");
+	create.upload_create.attributes.owner = bytes_of("ann");
+	uint64_t upload = rig_propose(&rig, &create).id;
+	struct command part = {.type = COMMAND_UPLOAD_PART};
+	part.upload_part.bucket = bucket;
+	part.upload_part.key = bytes_of("big");
+	part.upload_part.upload = upload;
+	part.upload_part.part = 1;
+	part.upload_part.body.len = 5;
+	part.upload_part.body.inline_data = bytes_of("12345");
+	ck_assert_uint_eq(rig_code(&rig, &part), COMMAND_QUOTA);
+	part.upload_part.body.len = 4;
+	part.upload_part.body.inline_data = bytes_of("1234");
+	ck_assert_uint_eq(rig_code(&rig, &part), COMMAND_OK);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("apply_user");
+	TCase *tc = tcase_create("apply_user");
+	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_test(tc, a_user_is_made_once_and_changed_in_part);
+	tcase_add_test(tc, keys_say_whether_their_owner_is_a_user);
+	tcase_add_test(tc, a_user_goes_with_its_keys_and_not_with_its_buckets);
+	tcase_add_test(tc, a_user_with_too_many_keys_is_neither_made_nor_deleted);
+	tcase_add_test(tc, usage_is_the_sum_of_the_buckets_a_user_owns);
+	tcase_add_test(tc, usage_goes_on_after_a_restart);
+	tcase_add_test(tc, a_users_quota_is_for_all_buckets_together);
+	tcase_add_test(tc, a_quota_of_objects_counts_each_version);
+	tcase_add_test(tc, soft_quotas_refuse_nothing);
+	tcase_add_test(tc, a_part_that_alone_is_too_much_is_refused);
+	suite_add_tcase(suite, tc);
+	return test_run(suite);
+}
