@@ -56,17 +56,20 @@
 #define REFUSED_PARAM(name, right, m, s, ...) \
 	REFUSED(name, right, m, s, .params = {__VA_ARGS__}, .flags = EDIT)
 
-/* A configuration of a bucket, which may be read, set and removed; `code` says that it is not set.
- */
-#define CONFIG(noun, get, put, remove, param, kind, code) \
+/* A configuration of a bucket, which may be read, set (`put_flags`: CHECKED, or EDIT where clients
+ * send it without a digest) and removed; `code` says that it is not set. */
+#define CONFIG_PUT(noun, get, put, put_flags, remove, param, kind, code) \
 	SERVED("Get" noun, get, GET, BUCKET, .params = {param}, .flags = LOOK, \
 		.start = op_bucket_config_get, .config = BUCKET_CONFIG_##kind, \
 		.missing = S3_##code), \
 		SERVED("Put" noun, put, PUT, BUCKET, .params = {param}, .body = ROUTE_BODY_XML, \
-			.flags = CHECKED, .start = op_bucket_config_put, \
+			.flags = put_flags, .start = op_bucket_config_put, \
 			.config = BUCKET_CONFIG_##kind), \
 		SERVED("Delete" noun, remove, DELETE, BUCKET, .params = {param}, .flags = FREES, \
 			.start = op_bucket_config_delete, .config = BUCKET_CONFIG_##kind)
+
+#define CONFIG(noun, get, put, remove, param, kind, code) \
+	CONFIG_PUT(noun, get, put, CHECKED, remove, param, kind, code)
 
 #define DOCUMENT(text) .start = op_stub_document, .document = text
 
@@ -89,14 +92,14 @@ const struct route route_table[] = {
 	SERVED("GetBucketVersioning", "GetBucketVersioning", GET, BUCKET, .params = {"versioning"},
 		.flags = LOOK, .start = op_bucket_versioning),
 	SERVED("PutBucketVersioning", "PutBucketVersioning", PUT, BUCKET, .params = {"versioning"},
-		.body = ROUTE_BODY_XML, .flags = CHECKED, .start = op_bucket_lock_put_versioning,
+		.body = ROUTE_BODY_XML, .flags = EDIT, .start = op_bucket_lock_put_versioning,
 		.note = "without MFA delete"),
 	STUB("GetBucketAcl", "GetBucketAcl", GET, BUCKET, .params = {"acl"}, .flags = LOOK,
 		.start = op_stub_bucket_acl, .note = "the owner has FULL_CONTROL, always"),
 	STUB("PutBucketAcl", "PutBucketAcl", PUT, BUCKET, .params = {"acl"}, .body = ROUTE_BODY_XML,
 		.flags = EDIT, .start = op_stub_put_acl, .note = "private only"),
-	CONFIG("BucketPolicy", "GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy", "policy",
-		POLICY, NO_SUCH_BUCKET_POLICY),
+	CONFIG_PUT("BucketPolicy", "GetBucketPolicy", "PutBucketPolicy", EDIT, "DeleteBucketPolicy",
+		"policy", POLICY, NO_SUCH_BUCKET_POLICY),
 	SERVED("GetBucketPolicyStatus", "GetBucketPolicyStatus", GET, BUCKET,
 		.params = {"policyStatus"}, .flags = LOOK, .start = op_bucket_config_policy_status),
 	CONFIG("BucketCors", "GetBucketCORS", "PutBucketCORS", "PutBucketCORS", "cors", CORS,
