@@ -5,9 +5,10 @@
 #include "gateway/text_out.h"
 #include "storage/err.h"
 
-/* Ids of uploads as clients see them: text that means nothing to them, the 64-bit id and a check in
- * hexadecimal, so that a mangled id is told from one that is gone. It is no secret. */
-#define OP_UPLOAD_ID_LEN 24
+/* Ids of uploads as clients see them: text that means nothing to them, a u, then the 64-bit id and
+ * a check in hexadecimal, so that a mangled id is told from one that is gone. It is no secret.
+ * Without the u it could be a number, and minio-js makes one of what looks so. */
+#define OP_UPLOAD_ID_LEN 25
 
 void op_upload_id_put(struct text_out *out, uint64_t upload);
 

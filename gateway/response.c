@@ -39,27 +39,29 @@ void response_put_time(struct text_out *out, uint64_t time_ms)
 
 void response_put_version(struct text_out *out, struct version_id version, bool is_null)
 {
-	uint8_t place[RESPONSE_VERSION_LEN / 2];
+	uint8_t place[(RESPONSE_VERSION_LEN - 1) / 2];
 	if (is_null) {
 		text_put_text(out, "null");
 		return;
 	}
 	put_be64(place, version.index);
 	put_be32(place + 8, version.position);
+	text_put_char(out, 'v');
 	text_put_hex(out, bytes_make(place, sizeof place));
 }
 
 enum err response_parse_version(
 	struct bytes text, struct version_id *ret_version, bool *ret_is_null)
 {
-	uint8_t place[RESPONSE_VERSION_LEN / 2];
+	uint8_t place[(RESPONSE_VERSION_LEN - 1) / 2];
 	struct version_id version = {0};
 	if (bytes_is_text(text, "null")) {
 		*ret_version = version;
 		*ret_is_null = true;
 		return ERR_OK;
 	}
-	if (hex_decode(text, place, sizeof place) != ERR_OK)
+	if (text.len == 0 || text.data[0] != 'v' ||
+		hex_decode(bytes_make(text.data + 1, text.len - 1), place, sizeof place) != ERR_OK)
 		return ERR_INVALID;
 	version = (struct version_id){get_be64(place), get_be32(place + 8)};
 	if (version_id_is_none(version))

@@ -28,8 +28,9 @@ void response_put_etag(struct text_out *out, const struct etag *etag);
 /* 2026-11-21T12:48:16.000Z. */
 void response_put_time(struct text_out *out, uint64_t time_ms);
 
-/* A version's id as clients see it: "null", or 24 hexadecimal digits. */
-#define RESPONSE_VERSION_LEN 24
+/* A version's id as clients see it: "null", or a v and 24 hexadecimal digits. Without the v it
+ * could be a number, and minio-js makes one of what looks so. */
+#define RESPONSE_VERSION_LEN 25
 void response_put_version(struct text_out *out, struct version_id version, bool is_null);
 
 /* The other way. Errors: ERR_INVALID. */
