@@ -22,6 +22,8 @@
 #   aws, s3cmd, rclone, restic, registry
 #             clients, over HTTP and TLS, on one drive, on four of which one is lost, and on three
 #             nodes of which one is killed
+#   sdks      the libraries of JavaScript, together over TLS, with a look over HTTP, on one node that
+#             is restarted and on three of which one is killed
 #   stalled   ten thousand connections that do nothing
 #   full      a drive and an index without space
 #   census    what lies on the drives, read without the product's code
@@ -95,6 +97,7 @@ archive    1200 shared tests/crash/archive.py $release
 log_kept    600 shared tests/crash/log_kept.py $release
 s3cmd      1200 shared tests/s3/clients.py $release s3cmd
 rclone     1200 shared tests/s3/clients.py $release rclone
+sdks        600 shared tests/s3/clients.py $release --together aws_sdk_js minio_js
 maps       1200 shared tests/crash/maps.py $release
 mirror     1200 shared tests/crash/mirror.py $release
 cluster_cli 600 shared tests/s3/cluster_cli.py $release
