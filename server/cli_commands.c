@@ -232,14 +232,16 @@ const struct cli_command cli_commands[] = {
 		.run = cli_run_node_remove},
 	{.noun = "net",
 		.verb = "test",
-		.summary = "Measure the way to every other node",
-		.details = "Sends 10 small messages and then 16 of 256 KiB to each node, 4 at a "
-			   "time, and has them back. Shows the round trip, what went each way in "
-			   "a second, the MTU here and there, and how long packets may be on the "
-			   "way there and back: measured by datagrams between the UDP ports of "
-			   "the channels, which the nodes open for a minute. State mtu: longer "
-			   "ones are lost without a word, though devices take them. Ends with 1 "
-			   "if a node cannot be reached, or long packets get lost.",
+		.summary = "Measure the way between all pairs of nodes",
+		.details = "Of each two nodes one sends 10 small messages and then 16 of 256 KiB "
+			   "to the other, 4 at a time, and has them back; it says so here. Shows "
+			   "the round trip, what went each way in a second, the MTU of one and "
+			   "the other, and how long packets may be on the way there and back: "
+			   "measured by datagrams between the UDP ports of the channels, which "
+			   "the nodes open for a minute. State mtu: longer ones are lost without "
+			   "a word, though devices take them; unknown: neither node could be "
+			   "asked. Ends with 1 if a node cannot be reached by another, or long "
+			   "packets get lost.",
 		.options = {NODE_OPTIONS},
 		.run = cli_run_net_test},
 	{.noun = "time",

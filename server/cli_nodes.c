@@ -2,8 +2,11 @@
 /* Commands that show how the cluster is. */
 #include <string.h>
 #include <strings.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "server/cli_priv.h"
+#include "server/control.h"
 #include "server/health_codes.h"
 #include "storage/bytes.h"
 
@@ -264,29 +267,63 @@ enum cli_exit cli_run_drive_safe_to_remove(struct cli *cli)
 
 /* --- the way between nodes -------------------------------------------------------------------- */
 
-/* Shows a list of nodes; the status says whether all is well. */
-static enum cli_exit show_nodes(struct cli *cli, const char *call, const struct cli_column *columns,
-	size_t count, const char *behind)
+/* Takes what was found and shows a list of it; the status says whether all is well. */
+static enum cli_exit show_checked(struct cli *cli, json_t *result, const char *list,
+	const struct cli_column *columns, size_t count, const char *behind)
 {
-	json_t *result;
-	enum cli_exit status = cli_ask(cli, call, &result);
-	if (status)
-		return status;
+	enum cli_exit status = CLI_OK;
 	if (cli->is_json)
 		cli_print_document(cli, json_incref(result));
 	else
-		cli_print_table(cli, columns, count, json_object_get(result, "nodes"));
+		cli_print_table(cli, columns, count, json_object_get(result, list));
 	if (!is_yes(result, "ok"))
 		status = say_no(cli, NULL, behind);
 	json_decref(result);
 	return status;
 }
 
+#define NET_LOOK_MS 100
+#define NET_TELL_EVERY 30 /* looks */
+
+static void tell_net_progress(struct cli *cli, const json_t *result, bool is_terminal)
+{
+	fprintf(cli->err, "%s%d of %d pairs of nodes%s", is_terminal ? "\r\033[K" : "",
+		(int)number_at(result, "pairs_done"), (int)number_at(result, "pairs_count"),
+		is_terminal ? "" : "\n");
+	fflush(cli->err);
+}
+
+/* Begins a test, or follows the one that is on its way, to its end. */
+static enum err follow_net_test(
+	struct cli *cli, const struct config *config, json_t **ret_result, char *message)
+{
+	static const struct timespec pause = {.tv_nsec = NET_LOOK_MS * 1000000L};
+	bool is_terminal = isatty(fileno(cli->err)), is_told = false;
+	for (unsigned look = 0;; look++) {
+		json_t *request = json_pack("{s:s, s:b}", "call", "net.test", "begin", look == 0);
+		enum err err = control_ask(config->state_dir, request, ret_result, message);
+		json_decref(request);
+		if (err)
+			return err;
+		if (is_yes(*ret_result, "done")) {
+			if (is_terminal && is_told)
+				fputs("\r\033[K", cli->err);
+			return ERR_OK;
+		}
+		if (look % NET_TELL_EVERY == NET_TELL_EVERY - 1) {
+			tell_net_progress(cli, *ret_result, is_terminal);
+			is_told = true;
+		}
+		json_decref(*ret_result);
+		nanosleep(&pause, NULL);
+	}
+}
+
 enum cli_exit cli_run_net_test(struct cli *cli)
 {
 	static const struct cli_column columns[] = {
-		{"NODE", "number", CLI_KIND_COUNT},
-		{"NAME", "node", CLI_KIND_TEXT},
+		{"FROM", "from", CLI_KIND_TEXT},
+		{"TO", "to", CLI_KIND_TEXT},
 		{"STATE", "state", CLI_KIND_STATE},
 		{"RTT us", "rtt_us", CLI_KIND_COUNT},
 		{"MIN", "rtt_us_min", CLI_KIND_COUNT},
@@ -298,8 +335,18 @@ enum cli_exit cli_run_net_test(struct cli *cli)
 		{"BACK", "path_mtu_back", CLI_KIND_COUNT},
 		{"WHY", "why", CLI_KIND_TEXT},
 	};
-	return show_nodes(cli, "net.test", columns, ARRAY_COUNT(columns),
-		"not all nodes can be reached as they should; see rubus status and their logs");
+	struct config *config;
+	char message[CONTROL_MESSAGE_LEN];
+	json_t *result;
+	enum cli_exit status = cli_load_config(cli, &config);
+	if (status)
+		return status;
+	enum err err = follow_net_test(cli, config, &result, message);
+	config_free(config);
+	if (err)
+		return cli_fail(cli, cli_exit_of(err), "%s", message);
+	return show_checked(cli, result, "pairs", columns, ARRAY_COUNT(columns),
+		"not all nodes reach each other as they should; see rubus status and their logs");
 }
 
 enum cli_exit cli_run_time_check(struct cli *cli)
@@ -312,7 +359,11 @@ enum cli_exit cli_run_time_check(struct cli *cli)
 		{"GIVE OR TAKE", "within_ms", CLI_KIND_COUNT},
 		{"WHY", "why", CLI_KIND_TEXT},
 	};
-	return show_nodes(cli, "time.check", columns, ARRAY_COUNT(columns),
+	json_t *result;
+	enum cli_exit status = cli_ask(cli, "time.check", &result);
+	if (status)
+		return status;
+	return show_checked(cli, result, "nodes", columns, ARRAY_COUNT(columns),
 		"not all clocks agree; where one is wrong: timedatectl set-ntp true");
 }
 

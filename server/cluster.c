@@ -13,6 +13,7 @@
 #include "server/fares.h"
 #include "server/loop_call.h"
 #include "server/lost_shards.h"
+#include "server/net_errand.h"
 #include "server/node_priv.h"
 #include "server/sounding.h"
 #include "storage/bytes.h"
@@ -350,6 +351,8 @@ enum err cluster_open(struct node *node, struct cluster **ret_cluster, char *mes
 		cluster_rest_init(cluster);
 	if (!err)
 		err = sounding_serve(cluster);
+	if (!err)
+		err = net_errand_serve(cluster);
 	return err;
 }
 
@@ -439,8 +442,10 @@ void cluster_stop(struct cluster *cluster)
 	if (!cluster || !cluster->channel)
 		return;
 	cluster_end_watch(cluster);
+	net_errand_cancel(cluster);
 	channel_stop(cluster->channel);
 	sounding_stop(cluster);
+	net_errand_stop(cluster);
 }
 
 void cluster_free(struct cluster *cluster)
@@ -449,6 +454,7 @@ void cluster_free(struct cluster *cluster)
 		return;
 	channel_free(cluster->channel);
 	sounding_free(cluster);
+	net_errand_free(cluster);
 	for (size_t i = 0; i < cluster->node_count; i++)
 		free(cluster->nodes[i]);
 	channel_self_fini(&cluster->self);

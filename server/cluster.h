@@ -93,6 +93,7 @@ struct cluster {
 	struct channel_join join;
 	struct cluster_admission *admissions; /* on their way */
 	struct sounding_door *sounding_door;
+	struct net_errand *net_errand;
 
 	unsigned stop_ticks; /* for so many it was clear that this node's rows are wrong */
 	_Atomic unsigned agrees_with; /* members that have this one's rows, itself among them */

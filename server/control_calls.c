@@ -20,6 +20,7 @@
 #include "server/control_recovery.h"
 #include "server/control_tasks.h"
 #include "server/control_waiting.h"
+#include "server/net_test.h"
 #include "server/node.h"
 #include "server/node_space.h"
 #include "server/node_status.h"

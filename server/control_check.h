@@ -6,11 +6,7 @@
 
 #include "server/node.h"
 
-/* What the control socket can be asked about the way to other nodes: as control_call(). */
-
-/* Sends to every other node and waits for what comes back: seconds for each at most. */
-MUST_USE enum err control_net_test(
-	struct node *node, const json_t *request, json_t **ret_result, char *message);
+/* What the control socket can be asked about what nodes have in common: as control_call(). */
 
 /* Compares wall clocks, as the nodes said last. */
 MUST_USE enum err control_time_check(

@@ -13,6 +13,7 @@
 #include "server/control.h"
 #include "server/loop_call.h"
 #include "server/random_real.h"
+#include "server/net_test.h"
 #include "server/salvage.h"
 
 #define WAIT_TOLD_MS 5000
@@ -513,6 +514,7 @@ static void end_service(struct node *node)
 		index_archive_cancel(node->archive);
 	node_stop_consensus(node);
 	cluster_stop(node->cluster);
+	net_test_stop(node->net_test);
 	/* No request of another node comes any more. */
 	for (unsigned i = 0; i < node->config->loops; i++) {
 		struct loop_close close = {node, i};

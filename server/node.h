@@ -143,6 +143,7 @@ struct node {
 	struct http_listener *s3_listener, *admin_listener;
 	struct control *control;
 	struct salvage *salvage; /* the control thread's; NULL: none was asked for */
+	struct net_test *net_test; /* likewise */
 	_Atomic bool is_ready; /* it serves; the control thread has reader from then on */
 	int64_t started_ms;
 };

@@ -34,6 +34,7 @@ struct lead {
 	struct sounding_answer answer; /* the last one */
 	unsigned device; /* that it came by; 0: there was none */
 	bool is_told; /* the last question was too long for a router that said so */
+	const _Atomic bool *is_canceled;
 };
 
 /* --- one length ------------------------------------------------------------------------------- */
@@ -83,7 +84,7 @@ static bool try_lens(struct lead *lead, struct clock *clock, uint32_t there, uin
 	lead->question.answer_len = back > lead->overhead + SOUNDING_LEN_MIN ? back - lead->overhead
 									     : 0;
 	lead->is_told = false;
-	for (unsigned i = 0; i < TRIES && !lead->is_told; i++) {
+	for (unsigned i = 0; i < TRIES && !lead->is_told && !atomic_load(lead->is_canceled); i++) {
 		lead->question.number++;
 		sounding_encode_question(&lead->question, head);
 		/* An error may be left of the question before. */
@@ -183,7 +184,7 @@ static enum err connect_to(const struct channel_address *address, struct lead *l
 /* The other may still be about to open its door. */
 static bool knock(struct lead *lead, struct clock *clock)
 {
-	for (unsigned i = 0; i < KNOCKS; i++) {
+	for (unsigned i = 0; i < KNOCKS && !atomic_load(lead->is_canceled); i++) {
 		if (try_lens(lead, clock, 0, 0))
 			return true;
 		poll(NULL, 0, KNOCK_MS);
@@ -227,24 +228,27 @@ static enum err ask_once(struct cluster *cluster, struct id node, const uint8_t 
 
 /* A link on which long messages are lost breaks and is made again, again and again: there may be
  * one in a moment. */
-static enum err open_door(struct cluster *cluster, struct id node, const uint8_t *secret)
+static enum err open_door(struct cluster *cluster, struct id node, const uint8_t *secret,
+	const _Atomic bool *is_canceled)
 {
 	enum err err = ask_once(cluster, node, secret);
 	for (unsigned i = 0; i < ASKS && (err == ERR_UNAVAILABLE || err == ERR_CLOSED); i++) {
+		if (atomic_load(is_canceled))
+			break;
 		poll(NULL, 0, ASK_AGAIN_MS);
 		err = ask_once(cluster, node, secret);
 	}
 	return err;
 }
 
-enum err sounding_measure(
-	struct cluster *cluster, const struct channel_node *node, struct sounding *ret_sounding)
+enum err sounding_measure(struct cluster *cluster, const struct channel_node *node,
+	const _Atomic bool *is_canceled, struct sounding *ret_sounding)
 {
-	struct lead lead = {0};
+	struct lead lead = {.is_canceled = is_canceled};
 	struct clock *clock = cluster->node->clock;
 	random_fill(cluster->node->random, lead.question.secret, SOUNDING_SECRET_LEN);
 	lead.question.number = random_u64(cluster->node->random);
-	enum err err = open_door(cluster, node->id, lead.question.secret);
+	enum err err = open_door(cluster, node->id, lead.question.secret, is_canceled);
 	if (err)
 		return err;
 	*ret_sounding = (struct sounding){0};

@@ -43,10 +43,10 @@ struct sounding {
 	bool is_told_there, is_told_back;
 };
 
-/* Measures the way to a node. Blocks for some seconds; not on a loop. Errors: those of calls;
- * ERR_UNSUPPORTED, the other node does not know how. */
-MUST_USE enum err sounding_measure(
-	struct cluster *cluster, const struct channel_node *node, struct sounding *ret_sounding);
+/* Measures the way to a node. Blocks for some seconds, or until soon after *is_canceled; not on a
+ * loop. Errors: those of calls; ERR_UNSUPPORTED, the other node does not know how. */
+MUST_USE enum err sounding_measure(struct cluster *cluster, const struct channel_node *node,
+	const _Atomic bool *is_canceled, struct sounding *ret_sounding);
 
 /* Are long packets lost on this way without a word? */
 bool sounding_is_mismatch(const struct sounding *sounding);

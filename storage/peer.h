@@ -60,6 +60,7 @@ enum peer_kind { /* on the wire: never renumbered */
 	PEER_BACKGROUND = 72, /* server/background.h */
 	PEER_FARE = 73, /* server/fares.h */
 	PEER_SOUND = 74, /* server/sounding.h */
+	PEER_NET_WAY = 75, /* server/net_errand.h */
 	PEER_KIND_COUNT = 128,
 };
 

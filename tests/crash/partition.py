@@ -164,20 +164,21 @@ def cuts(cases, cluster, network):
 
 
 def net_test(node):
-    """The exit status, and what is said of each other node."""
+    """The exit status, and what is said of each pair of nodes, by their numbers."""
     result = subprocess.run([*node.prefix, node.program, "net", "test", "--config", node.config, "--json"],
-                            capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120)
-    nodes = json.loads(result.stdout).get("nodes", []) if result.stdout else []
-    return result.returncode, {one["node"]: one for one in nodes}
+                            capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=200)
+    pairs = json.loads(result.stdout).get("pairs", []) if result.stdout else []
+    return result.returncode, {one["from"][4:] + one["to"][4:]: one for one in pairs}
 
 
 def net_test_says(node, status, states):
-    """Waits for it: nodes that just started have no links yet."""
+    """Waits for it: nodes that just started have no links yet. Of two nodes the first in the order goes, or
+    the other where the first cannot be asked."""
     last = []
     def answer():
         last[:] = net_test(node)
         return last[0] == status and {name: one["state"] for name, one in last[1].items()} == states
-    wait_until(answer, 60, lambda: last)
+    wait_until(answer, 90, lambda: last)
     say(json.dumps(last[1]))
     return last[1]
 
@@ -198,34 +199,41 @@ def lens(answer):
 
 def big_packets_vanish(cases, cluster):
     """The network drops what is too long for it, with and without a word."""
-    first = cluster.nodes[0]
-    with cases.case("net test says how long packets may be"):
-        found = net_test_says(first, 0, {"node2": "ok", "node3": "ok"})
-        equal(lens(found["node2"]), (1500, 1500, 1500, 1500))
+    first, second, third = cluster.nodes
+    with cases.case("net test says of all pairs how long packets may be"):
+        found = net_test_says(first, 0, {"12": "ok", "13": "ok", "23": "ok"})
+        for pair in found.values():
+            equal(lens(pair), (1500, 1500, 1500, 1500))
+            assert pair["bytes_per_second"] > 1 << 20 and 0 < pair["rtt_us_min"] <= pair["rtt_us_max"], pair
     icmp = ["iif", "lo", "ipproto", "icmp", "blackhole"]
     ip("rule", "add", *icmp)
     set_mtus(cluster, {"node1": 9000, "node2": 9000}, {})
     with cases.case("net test says no where small messages come through and big ones do not"):
-        found = net_test_says(first, 1, {"node2": "failed", "node3": "mtu"})
-        equal(lens(found["node2"]), (9000, 9000, 1500, 1500))
-        equal(lens(found["node3"]), (9000, 1500, 1500, 1500))
-        for name in found:
-            assert "MTU mismatch: eth0 here has 9000" in found[name]["why"], found
-            assert "ip link set dev eth0 mtu 1500" in found[name]["why"], found
+        found = net_test_says(first, 1, {"12": "failed", "13": "mtu", "23": "mtu"})
+        equal(lens(found["12"]), (9000, 9000, 1500, 1500))
+        equal(lens(found["13"]), (9000, 1500, 1500, 1500))
+        equal(lens(found["23"]), (9000, 1500, 1500, 1500))
+        for pair in found.values():
+            assert f"MTU mismatch: eth0 of {pair['from']} has 9000" in pair["why"], found
+            assert f"on {pair['from']}: ip link set dev eth0 mtu 1500" in pair["why"], found
+    with cases.case("net test names a pair of which the node that was asked is none"):
+        found = net_test_says(third, 1, {"31": "mtu", "32": "mtu", "12": "failed"})
+        equal(lens(found["12"]), (9000, 9000, 1500, 1500))
+        assert "MTU mismatch: eth0 of node1 has 9000, node2 has 9000" in found["12"]["why"], found
     ip("rule", "del", *icmp)
     set_mtus(cluster, {"node2": 1400}, {})
     with cases.case("net test names two nodes whose MTU is not the same, though all comes through"):
-        found = net_test_says(first, 1, {"node2": "mtu", "node3": "ok"})
-        equal(lens(found["node2"]), (1500, 1400, 1400, 1400))
-        assert "node2 has 1400" in found["node2"]["why"], found
-        found = net_test_says(cluster.nodes[1], 1, {"node1": "mtu", "node3": "mtu"})
-        equal(lens(found["node1"]), (1400, 1500, 1400, 1400))
+        found = net_test_says(first, 1, {"12": "mtu", "13": "ok", "23": "mtu"})
+        equal(lens(found["12"]), (1500, 1400, 1400, 1400))
+        equal(lens(found["23"]), (1400, 1500, 1400, 1400))
+        assert "node2 has 1400" in found["12"]["why"] and "eth0 of node2 has 1400" in found["23"]["why"], found
     set_mtus(cluster, {"node1": 9000}, {"node1": 9000})
     with cases.case("a router that says what is too long is fine with net test"):
-        found = net_test_says(first, 0, {"node2": "ok", "node3": "ok"})
-        equal(lens(found["node2"]), (9000, 1500, 1500, 1500))
-        found = net_test_says(cluster.nodes[1], 0, {"node1": "ok", "node3": "ok"})
-        equal(lens(found["node1"]), (1500, 9000, 1500, 1500))
+        found = net_test_says(first, 0, {"12": "ok", "13": "ok", "23": "ok"})
+        equal(lens(found["12"]), (9000, 1500, 1500, 1500))
+        found = net_test_says(second, 0, {"21": "ok", "23": "ok", "13": "ok"})
+        equal(lens(found["21"]), (1500, 9000, 1500, 1500))
+        equal(lens(found["13"]), (9000, 1500, 1500, 1500))
     set_mtus(cluster, {}, {})
     wait_all_serve(cluster, BUCKET, "alive")
 

@@ -213,10 +213,11 @@ def what_ifs(cases, first):
         equal(yes(first, "cluster", "confirm")["was_held"], False)
         equal(ask(first, "cluster", "recover")[0], 6)
         equal(ask(first, "cluster", "recover", "--epoch", "x")[0], 2)
-    with cases.case("the way to all nodes is measured"):
-        nodes = yes(first, "net", "test")["nodes"]
-        equal([node["node"] for node in nodes], ["node2", "node3"])
-        assert all(node["rtt_us"] > 0 and node["bytes_per_second"] > 1 << 20 for node in nodes), nodes
+    with cases.case("the way between all nodes is measured, whichever of them is asked"):
+        for node, expected in ((first, {"1-2", "1-3", "2-3"}), (cluster.nodes[2], {"3-1", "3-2", "1-2"})):
+            pairs = yes(node, "net", "test")["pairs"]
+            equal({f"{pair['from_number']}-{pair['to_number']}" for pair in pairs}, expected)
+            assert all(pair["rtt_us"] > 0 and pair["bytes_per_second"] > 1 << 20 for pair in pairs), pairs
     with cases.case("clocks agree"):
         nodes = yes(first, "time", "check")["nodes"]
         assert all(abs(node["ahead_ms"]) < 500 for node in nodes), nodes
@@ -323,9 +324,9 @@ def a_node_is_away(cases, cluster):
         equal(health_port(first), 200)
     with cases.case("no other node may be stopped meanwhile"):
         equal(no(first, "node", "can-stop", "node3")["can_stop"], False)
-    with cases.case("net test says which node cannot be reached"):
-        states = {node["node"]: node["state"] for node in no(first, "net", "test")["nodes"]}
-        equal(states, {"node2": "failed", "node3": "ok"})
+    with cases.case("net test says which node cannot be reached, and that the others reach each other"):
+        states = {(pair["from"], pair["to"]): pair["state"] for pair in no(first, "net", "test")["pairs"]}
+        equal(states, {("node1", "node2"): "failed", ("node1", "node3"): "ok", ("node3", "node2"): "failed"})
     with cases.case("the clock of a node that is away is not known"):
         states = {node["node"]: node["state"] for node in no(first, "time", "check")["nodes"]}
         equal(states, {"node1": "ok", "node2": "unknown", "node3": "ok"})
