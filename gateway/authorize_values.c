@@ -90,7 +90,7 @@ static bool about_sender(const struct authorize_values *values, enum policy_key 
 		return put_text(buf, request->auth.is_query ? "REST-QUERY-STRING" : "REST-HEADER",
 			ret_value);
 	case POLICY_KEY_SIGNATURE_VERSION:
-		return put_text(buf, "AWS4-HMAC-SHA256", ret_value);
+		return put_text(buf, request->auth.is_v2 ? "AWS" : "AWS4-HMAC-SHA256", ret_value);
 	case POLICY_KEY_SIGNATURE_AGE:
 		return put_uint(buf, now_ms > signed_ms ? now_ms - signed_ms : 0, ret_value);
 	default:

@@ -17,6 +17,7 @@
 struct gateway_settings {
 	struct bytes region;
 	bool region_is_strict; /* refuse signatures for other regions */
+	enum sigv2_use v2; /* signatures of version 2 */
 	struct bytes domains[GATEWAY_DOMAINS_MAX]; /* under which buckets are virtual hosts */
 	size_t domain_count;
 	struct bytes host_id; /* x-amz-id-2: names the node; at most GATEWAY_HOST_ID_LEN_MAX */

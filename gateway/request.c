@@ -6,6 +6,7 @@
 #include "gateway/authorize.h"
 #include "gateway/cors.h"
 #include "gateway/request_priv.h"
+#include "gateway/sigv2.h"
 
 /* 2026-01-01: an earlier clock is one that was not set yet, and no date can be judged by it. */
 #define CLOCK_MS_MIN UINT64_C(1767225600000)
@@ -260,7 +261,7 @@ static enum s3_code find_route(struct request *request)
 	return code;
 }
 
-static struct sigv4_request signed_request(const struct request *request)
+struct sigv4_request request_signed(const struct request *request)
 {
 	const struct exchange *x = request->exchange;
 	return (struct sigv4_request){
@@ -269,6 +270,8 @@ static struct sigv4_request signed_request(const struct request *request)
 		.query = &request->query,
 		.headers = x->headers,
 		.header_count = x->header_count,
+		.host_bucket = request->resource.is_virtual_host ? request->resource.bucket
+								 : (struct bytes){0},
 	};
 }
 
@@ -287,6 +290,7 @@ static enum s3_code parse(struct request *request)
 	struct sigv4_settings settings = {
 		.region = gateway->settings.region,
 		.region_is_strict = gateway->settings.region_is_strict,
+		.v2 = gateway->settings.v2,
 	};
 
 	enum s3_code code = read_target(request);
@@ -298,7 +302,7 @@ static enum s3_code parse(struct request *request)
 	}
 	if (is_preflight(request))
 		return S3_OK;
-	signed_one = signed_request(request);
+	signed_one = request_signed(request);
 	code = sigv4_parse(
 		&signed_one, &settings, request->now_ms / 1000, &request->auth, &request->error);
 	if (code != S3_OK)
@@ -331,7 +335,7 @@ static enum s3_code find_bucket(struct request *request)
 static enum s3_code identify(struct request *request)
 {
 	struct gateway_loop *loop = request->loop;
-	struct sigv4_request signed_one = signed_request(request);
+	struct sigv4_request signed_one = request_signed(request);
 
 	if (request->auth.is_anonymous) {
 		request->principal = (struct auth_principal){.is_anonymous = true};
@@ -339,6 +343,22 @@ static enum s3_code identify(struct request *request)
 	}
 	return auth_verify(&loop->keys, request_reader(request), loop->gateway->secrets,
 		request->now_ms, &signed_one, &request->auth, &request->principal, &request->error);
+}
+
+/* A signature of version 2 says nothing of sub-resources that came after it. */
+static enum s3_code check_covered(struct request *request)
+{
+	const struct route *route = request->route;
+	if (!request->auth.is_v2 || request->auth.form_policy.len > 0)
+		return S3_OK;
+	for (size_t i = 0; i < ROUTE_PARAMS_MAX && route->params[i]; i++) {
+		if (sigv2_covers(route->params[i]))
+			continue;
+		request->error.message = "The authorization mechanism you have provided does not "
+					 "cover this operation. Please use AWS4-HMAC-SHA256.";
+		return S3_INVALID_REQUEST;
+	}
+	return S3_OK;
 }
 
 /* Under a view: who is it, is there such a bucket, and may they? */
@@ -350,6 +370,8 @@ static enum s3_code admit(struct request *request)
 	if (code != S3_OK)
 		return code;
 	code = find_route(request);
+	if (code == S3_OK)
+		code = check_covered(request);
 	if (request->principal.is_anonymous &&
 		(code != S3_OK || !(request->route->flags & ROUTE_BUCKET_MUST_BE)))
 		return S3_ACCESS_DENIED;

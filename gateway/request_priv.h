@@ -13,6 +13,9 @@ void request_advance(struct request *request);
 /* Ends the request when it is answered and nothing holds it. */
 void request_maybe_end(struct request *request);
 
+/* The request as its signature covers it. */
+struct sigv4_request request_signed(const struct request *request);
+
 /* Fails before the handler has begun: then its memory serves to explain a signature. */
 void request_fail_gate(struct request *request, enum s3_code code);
 

@@ -320,14 +320,7 @@ void request_fail_gate(struct request *request, enum s3_code code)
 	static_assert(REQUEST_OP_LEN >= 4 * SIGV4_EXPLAIN_LEN, "room to explain and to escape");
 	assert(request->state == REQUEST_STARTING);
 	if (code == S3_SIGNATURE_DOES_NOT_MATCH) {
-		const struct exchange *x = request->exchange;
-		struct sigv4_request signed_one = {
-			.method = x->method_name,
-			.path = request->uri.path,
-			.query = &request->query,
-			.headers = x->headers,
-			.header_count = x->header_count,
-		};
+		struct sigv4_request signed_one = request_signed(request);
 		sigv4_explain(&request->auth, &signed_one, request->op, SIGV4_EXPLAIN_LEN,
 			&request->error);
 	}

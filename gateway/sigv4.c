@@ -27,6 +27,7 @@
 #include "gateway/digest/digest.h"
 #include "gateway/digest/hex.h"
 #include "gateway/s3_time.h"
+#include "gateway/sigv2.h"
 #include "gateway/sigv4_canonical.h"
 
 enum { REGION_LEN_MAX = 64 };
@@ -142,7 +143,7 @@ static enum s3_code parse_payload(
 		"STREAMING-AWS4-HMAC-SHA256-PAYLOAD, or a valid sha256 value.");
 }
 
-static enum s3_code find_payload(
+enum s3_code sigv4_find_payload(
 	struct sigv4 *auth, const struct sigv4_request *request, struct s3_error_detail *detail)
 {
 	struct bytes text;
@@ -153,20 +154,22 @@ static enum s3_code find_payload(
 		if (count > 1)
 			return fail(
 				detail, S3_INVALID_REQUEST, "x-amz-content-sha256 is there twice.");
-		if (count == 0 && !auth->is_query && !auth->is_anonymous)
+		if (count == 0 && !auth->is_query && !auth->is_anonymous && !auth->is_v2)
 			return fail(detail, S3_INVALID_REQUEST,
 				"Missing required header for this request: x-amz-content-sha256");
 		if (count == 0)
 			text = bytes_of("UNSIGNED-PAYLOAD");
 	}
 	enum s3_code code = parse_payload(auth, text, detail);
-	if (code != S3_OK || !auth->is_anonymous)
+	bool has_key = !auth->is_anonymous && !auth->is_v2; /* to sign chunks with */
+	if (code != S3_OK || has_key || (auth->is_v2 && auth->payload == SIGV4_PAYLOAD_HEX))
 		return code;
 	if (auth->payload == SIGV4_PAYLOAD_UNSIGNED ||
 		auth->payload == SIGV4_PAYLOAD_UNSIGNED_CHUNKS_TRAILER)
 		return S3_OK;
 	return fail(detail, S3_INVALID_REQUEST,
-		"Anonymous requests cannot have a signed payload. Please use UNSIGNED-PAYLOAD.");
+		"Requests without a signature of version 4 cannot have a signed payload. "
+		"Please use UNSIGNED-PAYLOAD.");
 }
 
 /* "Credential=..., SignedHeaders=..., Signature=...": any order, spaces or none. */
@@ -282,10 +285,6 @@ static enum s3_code parse_header(struct sigv4 *auth, struct bytes authorization,
 	const struct sigv4_request *request, const struct sigv4_settings *settings, uint64_t now_s,
 	struct s3_error_detail *detail)
 {
-	if (bytes_has_prefix(authorization, bytes_of("AWS ")))
-		return fail(detail, S3_INVALID_REQUEST,
-			"The authorization mechanism you have provided is not supported. "
-			"Please use AWS4-HMAC-SHA256.");
 	if (!bytes_has_prefix(authorization, bytes_of(SIGV4_ALGORITHM " ")))
 		return fail(detail, S3_INVALID_ARGUMENT, "Unsupported Authorization Type");
 	struct claims claims = {.credential.data = NULL};
@@ -369,6 +368,8 @@ static enum s3_code parse_presigned(struct sigv4 *auth, const struct sigv4_reque
 enum s3_code sigv4_parse(const struct sigv4_request *request, const struct sigv4_settings *settings,
 	uint64_t now_s, struct sigv4 *ret_auth, struct s3_error_detail *ret_detail)
 {
+	if (sigv2_is_meant(request))
+		return sigv2_parse(request, settings, now_s, ret_auth, ret_detail);
 	*ret_auth = (struct sigv4){.payload = SIGV4_PAYLOAD_UNSIGNED};
 	struct sigv4 *auth = ret_auth;
 	struct bytes authorization;
@@ -382,10 +383,6 @@ enum s3_code sigv4_parse(const struct sigv4_request *request, const struct sigv4
 			"parameter, "
 			"Signature query string parameter or the Authorization header should be "
 			"specified");
-	if (query_has(request->query, "AWSAccessKeyId") && query_has(request->query, "Signature"))
-		return fail(ret_detail, S3_INVALID_REQUEST,
-			"The authorization mechanism you have provided is not supported. "
-			"Please use AWS4-HMAC-SHA256.");
 
 	enum s3_code code = S3_OK;
 	if (auth->is_query)
@@ -396,10 +393,18 @@ enum s3_code sigv4_parse(const struct sigv4_request *request, const struct sigv4
 		auth->is_anonymous = true;
 	if (code == S3_OK && !auth->is_anonymous)
 		code = check_all_signed(auth, request, ret_detail);
-	return code == S3_OK ? find_payload(auth, request, ret_detail) : code;
+	return code == S3_OK ? sigv4_find_payload(auth, request, ret_detail) : code;
 }
 
 /* --- signatures ----------------------------------------------------------------------------- */
+
+/* What is signed: the policy of a form is so itself. */
+static struct bytes message_of(
+	const struct sigv4 *auth, const struct sigv4_request *request, uint8_t *buf)
+{
+	return auth->form_policy.len > 0 ? auth->form_policy
+					 : sigv4_string_to_sign(auth, request, buf);
+}
 
 static bool is_signature_of(const struct hmac_key *key, struct bytes message,
 	const uint8_t signature[SIGV4_SIGNATURE_LEN])
@@ -415,6 +420,8 @@ enum s3_code sigv4_verify(struct sigv4 *auth, const struct sigv4_request *reques
 	const struct bytes *secret, struct sigv4_keys *keys, struct s3_error_detail *ret_detail)
 {
 	assert(!auth->is_anonymous && auth->access_key_id.len > 0);
+	if (auth->is_v2)
+		return sigv2_verify(auth, request, secret, ret_detail);
 	bool is_known = secret && secret->len <= SIGV4_SECRET_LEN_MAX;
 	if (is_known)
 		sigv4_keys_find(
@@ -424,7 +431,7 @@ enum s3_code sigv4_verify(struct sigv4 *auth, const struct sigv4_request *reques
 
 	uint8_t buf[SIGV4_STRING_TO_SIGN_LEN_MAX];
 	bool is_equal = is_signature_of(
-		&auth->signing_key, sigv4_string_to_sign(auth, request, buf), auth->signature);
+		&auth->signing_key, message_of(auth, request, buf), auth->signature);
 	if (is_known && is_equal) {
 		auth->is_verified = true;
 		return S3_OK;
@@ -454,10 +461,15 @@ void sigv4_explain(const struct sigv4 *auth, const struct sigv4_request *request
 {
 	uint8_t message[SIGV4_STRING_TO_SIGN_LEN_MAX];
 	struct text_out out;
+	if (auth->is_v2) {
+		sigv2_explain(auth, request, buf, cap, detail);
+		return;
+	}
 	text_out_init(&out, buf, cap);
-	text_put_bytes(&out, sigv4_string_to_sign(auth, request, message));
+	text_put_bytes(&out, message_of(auth, request, message));
 	struct bytes to_sign = text_out_bytes(&out);
-	sigv4_put_canonical(&out, auth, request);
+	if (auth->form_policy.len == 0)
+		sigv4_put_canonical(&out, auth, request);
 	struct bytes canonical = written_since(&out, to_sign.len);
 	size_t mark = out.len;
 	put_dump(&out, to_sign);

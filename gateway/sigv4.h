@@ -37,11 +37,20 @@ struct sigv4_request {
 	const struct query *query;
 	const struct http_header *headers; /* names in lower case */
 	size_t header_count;
+	struct bytes host_bucket; /* that the Host header names; empty: none */
+};
+
+/* Which requests with signatures of version 2 are heard (sigv2.h). */
+enum sigv2_use {
+	SIGV2_PRESIGNED, /* in the query, and in forms */
+	SIGV2_OFF,
+	SIGV2_ALL,
 };
 
 struct sigv4_settings {
 	struct bytes region;
 	bool region_is_strict; /* refuse signatures for other regions; else any region will do */
+	enum sigv2_use v2;
 };
 
 /* What a request says about its sender. Borrows the request's headers and query. */
@@ -49,6 +58,7 @@ struct sigv4 {
 	bool is_anonymous;
 	bool is_query; /* presigned */
 	bool is_verified;
+	bool is_v2; /* version 2: no scope, region, signed headers or signing key */
 	enum sigv4_payload payload;
 	uint8_t payload_sha256[SHA256_LEN];
 	struct bytes payload_text; /* as the canonical request ends */
@@ -62,6 +72,9 @@ struct sigv4 {
 	uint8_t amz_date[SIGV4_AMZ_DATE_LEN];
 	uint8_t signature[SIGV4_SIGNATURE_LEN];
 	struct hmac_key signing_key; /* valid after sigv4_verify() */
+	struct bytes form_policy; /* of a form: what is signed, and nothing else; else empty */
+	uint8_t mac[SHA1_LEN + 1]; /* of version 2; a base64 of that length may be 21 bytes */
+	struct bytes mac_text;
 };
 
 /* Reads what the request says and checks everything that needs no secret: form, date, region,
@@ -72,6 +85,11 @@ struct sigv4 {
  * S3_NOT_IMPLEMENTED or S3_REQUEST_TIME_TOO_SKEWED. */
 enum s3_code sigv4_parse(const struct sigv4_request *request, const struct sigv4_settings *settings,
 	uint64_t now_s, struct sigv4 *ret_auth, struct s3_error_detail *ret_detail) MUST_USE;
+
+/* The payload mode that a request states, into auth. S3_OK, S3_INVALID_REQUEST, S3_INVALID_ARGUMENT
+ * or S3_NOT_IMPLEMENTED. */
+enum s3_code sigv4_find_payload(struct sigv4 *auth, const struct sigv4_request *request,
+	struct s3_error_detail *detail) MUST_USE;
 
 /* Checks the signature; not for anonymous requests. secret NULL: there is no such access key, which
  * costs the same time. keys may be NULL. A secret longer than SIGV4_SECRET_LEN_MAX matches nothing.

@@ -64,6 +64,7 @@ static const struct cli_column setting_columns[] = {
 	{"channel", "channel", CLI_KIND_TEXT},
 	{"region", "region", CLI_KIND_TEXT},
 	{"region_strict", "region_strict", CLI_KIND_TEXT},
+	{"signature_v2", "signature_v2", CLI_KIND_TEXT},
 	{"domains", "domains", CLI_KIND_TEXT},
 	{"require_tls", "require_tls", CLI_KIND_TEXT},
 	{"tls_certificate", "tls_certificate", CLI_KIND_TEXT},
@@ -125,10 +126,15 @@ static json_t *settings_json(const struct config *config)
 		[CONFIG_LOG_DEBUG] = "debug",
 		[CONFIG_LOG_WARNING] = "warning",
 		[CONFIG_LOG_ERROR] = "error"};
+	static const char *const v2[] = {[CONFIG_SIGNATURE_V2_PRESIGNED] = "presigned",
+		[CONFIG_SIGNATURE_V2_OFF] = "off",
+		[CONFIG_SIGNATURE_V2_ALL] = "all"};
 	json_t *settings = json_pack(
-		"{s:i, s:i, s:i, s:b, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:s, s:s, s:i, s:i, s:i, "
+		"{s:s, "
+		"s:i, s:i, s:i, s:b, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:s, s:s, s:i, s:i, s:i, "
 		"s:i, s:i, s:i, s:s, s:s, s:s, s:o, s:o}",
-		"archive_seconds", (int)config->archive_seconds, "lifecycle_day_seconds",
+		"signature_v2", v2[config->signature_v2], "archive_seconds",
+		(int)config->archive_seconds, "lifecycle_day_seconds",
 		(int)config->lifecycle_day_seconds, "log_copies", (int)config->log_copies,
 		"accept_older_index", config->accept_older_index, "state_dir", config->state_dir,
 		"s3_address", config->s3_address, "admin_address", config->admin_address, "region",

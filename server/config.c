@@ -53,6 +53,11 @@ static const cyaml_strval_t role_names[] = {
 	{"witness", CONFIG_ROLE_WITNESS},
 };
 
+static const cyaml_strval_t signature_v2_names[] = {
+	{"presigned", CONFIG_SIGNATURE_V2_PRESIGNED},
+	{"off", CONFIG_SIGNATURE_V2_OFF},
+	{"all", CONFIG_SIGNATURE_V2_ALL},
+};
 static const cyaml_strval_t channel_names[] = {
 	{"encrypted", CONFIG_CHANNEL_ENCRYPTED},
 	{"integrity-only", CONFIG_CHANNEL_INTEGRITY_ONLY},
@@ -102,6 +107,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	CHOICE(channel, channel_names),
 	TEXT(region, 64),
 	SWITCH(region_strict),
+	CHOICE(signature_v2, signature_v2_names),
 	CYAML_FIELD_SEQUENCE("domains", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config,
 		domains, &domain_schema, 0, 8),
 	SWITCH(require_tls),

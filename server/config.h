@@ -31,6 +31,12 @@ enum config_log_level {
 	CONFIG_LOG_ERROR,
 };
 
+enum config_signature_v2 { /* as enum sigv2_use */
+	CONFIG_SIGNATURE_V2_PRESIGNED,
+	CONFIG_SIGNATURE_V2_OFF,
+	CONFIG_SIGNATURE_V2_ALL,
+};
+
 enum config_io { CONFIG_IO_AUTO, CONFIG_IO_PLAIN };
 enum config_role { CONFIG_ROLE_STORAGE, CONFIG_ROLE_WITNESS };
 enum config_channel { CONFIG_CHANNEL_ENCRYPTED, CONFIG_CHANNEL_INTEGRITY_ONLY };
@@ -51,6 +57,7 @@ struct config {
 	enum config_channel channel;
 	char *region;
 	bool region_strict; /* refuse signatures made for another region */
+	enum config_signature_v2 signature_v2;
 	char **domains; /* buckets are virtual hosts under these */
 	unsigned domains_count;
 	bool require_tls;

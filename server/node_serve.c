@@ -104,6 +104,7 @@ static void fill_gateway(struct node *node)
 	struct gateway_settings *settings = &node->gateway.settings;
 	settings->region = bytes_of(node->config->region);
 	settings->region_is_strict = node->config->region_strict;
+	settings->v2 = (enum sigv2_use)node->config->signature_v2;
 	for (unsigned i = 0; i < node->config->domains_count; i++)
 		settings->domains[settings->domain_count++] = bytes_of(node->config->domains[i]);
 	settings->host_id = bytes_of("rubus");

@@ -89,6 +89,7 @@ recover    1200 shared tests/crash/recover.py $release
 drives     1200 shared tests/crash/drives.py $release
 boto        900 shared tests/s3/boto.py $release
 bitflip    1200 shared tests/crash/bitflip.py $release
+forms       300 shared tests/s3/forms.py $release
 lifecycle   600 shared tests/s3/lifecycle.py $release
 pause       600 shared tests/crash/pause.py $release
 join       1200 shared tests/crash/join.py $release
