@@ -87,6 +87,8 @@ static enum s3_code find_bucket(struct request *request, struct op_copy_source *
 	struct bucket_rules *rules;
 
 	enum err err = index_bucket_find(reader, source->bucket_name, &source->bucket);
+	if (err == ERR_NOT_FOUND)
+		s3_error_add(&request->error, "BucketName", source->bucket_name);
 	if (err)
 		return s3_error_from_err(err, S3_NO_SUCH_BUCKET);
 	err = bucket_rules_take(&request->loop->rules, reader, &source->bucket, &rules);
@@ -118,14 +120,16 @@ enum s3_code op_copy_source_find(
 	if (code == S3_OK)
 		code = op_get_find_version(request, source->bucket.id, source->key,
 			source->has_version, source->version_text, ret_object);
+	if (code == S3_OK && ret_object->row.is_delete_marker && !source->has_version)
+		code = S3_NO_SUCH_KEY;
 	if ((code == S3_NO_SUCH_KEY || code == S3_NO_SUCH_VERSION) && !source->tells_absence)
 		return S3_ACCESS_DENIED;
 	request->is_absence_told = code != S3_OK;
+	if (code == S3_NO_SUCH_KEY)
+		s3_error_add(&request->error, "Key", source->key);
 	if (code != S3_OK)
 		return code;
 	if (ret_object->row.is_delete_marker) {
-		if (!source->has_version)
-			return S3_NO_SUCH_KEY;
 		request->error.message = "The source of a copy request may not specifically refer "
 					 "to a delete marker by version id.";
 		return S3_INVALID_REQUEST;

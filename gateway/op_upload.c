@@ -2,6 +2,7 @@
 #include "gateway/op_upload.h"
 
 #include "gateway/checksum_s3.h"
+#include "gateway/conditional.h"
 #include "gateway/metadata_headers.h"
 #include "gateway/op_object_lock.h"
 #include "gateway/op_upload_id.h"
@@ -13,10 +14,7 @@
 enum s3_code op_upload_read_id(struct request *request, uint64_t *ret_upload)
 {
 	struct bytes text = request_param(request, "uploadId");
-	if (op_upload_id_parse(text, ret_upload) == ERR_OK)
-		return S3_OK;
-	s3_error_add(&request->error, "UploadId", text);
-	return S3_NO_SUCH_UPLOAD;
+	return op_upload_id_parse(text, ret_upload) == ERR_OK ? S3_OK : S3_NO_SUCH_UPLOAD;
 }
 
 enum s3_code op_upload_read_number(struct request *request, uint16_t *ret_number)
@@ -43,9 +41,16 @@ enum s3_code op_upload_find(struct request *request, uint64_t upload, struct row
 		request->resource.key, upload, ret_upload);
 	if (err == ERR_OK && ret_upload->state != UPLOAD_OPEN)
 		err = ERR_NOT_FOUND;
-	if (err == ERR_NOT_FOUND)
-		s3_error_add(&request->error, "UploadId", request_param(request, "uploadId"));
 	return s3_error_from_err(err, S3_NO_SUCH_UPLOAD);
+}
+
+void op_upload_explain_etag(struct request *request, const struct etag *etag)
+{
+	uint8_t text[48];
+	struct text_out out;
+	text_out_init(&out, text, sizeof text);
+	response_put_etag(&out, etag);
+	s3_error_add_copy(&request->error, "ETag", conditional_bare_etag(text_out_bytes(&out)));
 }
 
 void op_upload_put_checksum(

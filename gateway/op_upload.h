@@ -33,6 +33,9 @@ static inline enum checksum_algorithm op_upload_algorithm(const struct row_uploa
 							   : CHECKSUM_CRC64NVME;
 }
 
+/* Adds the ETag of a part, as the client has it, to what the error says. */
+void op_upload_explain_etag(struct request *request, const struct etag *etag);
+
 /* <ChecksumCRC32>...</ChecksumCRC32>. */
 void op_upload_put_checksum(
 	struct text_out *out, const struct checksum *checksum, uint32_t part_count);

@@ -38,6 +38,7 @@ struct sum {
 	uint16_t last_number;
 	enum s3_code code; /* the first thing that was wrong, with `number` */
 	uint16_t number;
+	struct etag etag; /* as the list has it */
 	uint64_t small_len; /* of EntityTooSmall */
 };
 
@@ -190,6 +191,8 @@ static enum err compare_part(struct op_complete *op, uint32_t index, uint16_t nu
 	else
 		op->has_checksum[index / 8] |= 1u << index % 8;
 	hash_part(&op->compared, number, etag, checksum);
+	if (op->sum.code == S3_OK)
+		op->sum.etag = *etag;
 	enum err err = find_part(op, number, &row, &is_there);
 	if (err || !is_there)
 		return err;
@@ -297,9 +300,10 @@ static enum s3_code explain_part(struct op_complete *op)
 {
 	struct request *request = op->request;
 	const struct sum *sum = &op->sum;
-	s3_error_add(&request->error, "UploadId", request_param(request, "uploadId"));
 	if (sum->number != 0)
 		s3_error_add_uint(&request->error, "PartNumber", sum->number);
+	if (sum->code == S3_INVALID_PART && sum->number != 0)
+		op_upload_explain_etag(request, &sum->etag);
 	if (sum->code == S3_ENTITY_TOO_SMALL) {
 		s3_error_add_uint(&request->error, "ProposedSize", sum->small_len);
 		s3_error_add_uint(&request->error, "MinSizeAllowed", PART_LEN_MIN);
@@ -340,17 +344,13 @@ static enum s3_code check(struct op_complete *op, uint64_t *ret_change_count)
 	enum err err = look(op, &upload);
 	if (err)
 		return s3_error_from_err(err, S3_INTERNAL_ERROR);
-	*ret_change_count = 0;
 	if (op->is_completed) {
 		op->whole = (struct checksum){.algorithm = CHECKSUM_NONE};
 		*ret_change_count = upload.change_count;
 		return S3_OK; /* (I2) */
 	}
-	if (!op->is_open) {
-		s3_error_add(
-			&op->request->error, "UploadId", request_param(op->request, "uploadId"));
+	if (!op->is_open)
 		return S3_NO_SUCH_UPLOAD;
-	}
 	if (op->sum.is_mixed || op->sum.change_count != upload.change_count) {
 		err = look_again(op, &upload);
 		if (err)

@@ -113,9 +113,13 @@ static enum s3_code take_trailer(struct request_body *body, struct bytes *ret_na
 static enum s3_code check_sdk_algorithm(struct request_body *body)
 {
 	struct bytes name;
-	if (body->checksum_kind == 0 ||
+	if (body->request->route->flags & ROUTE_OBJECT_CHECKSUM ||
 		!request_header(body->request, "x-amz-sdk-checksum-algorithm", &name))
 		return S3_OK;
+	if (body->checksum_kind == 0)
+		return refuse(body, S3_INVALID_REQUEST,
+			"x-amz-sdk-checksum-algorithm specified, but no corresponding "
+			"x-amz-checksum-* or x-amz-trailer headers were found.");
 	if (kind_of(name) != body->checksum_kind)
 		return refuse(body, S3_INVALID_REQUEST,
 			"The value of x-amz-sdk-checksum-algorithm does not fit the checksum that "

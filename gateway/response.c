@@ -224,6 +224,14 @@ void request_answer_document(struct request *request, struct bytes document)
 
 /* --- errors ----------------------------------------------------------------------------------- */
 
+static void add_once(struct request *request, const char *name, struct bytes value)
+{
+	for (size_t i = 0; i < request->error.field_count; i++)
+		if (strcmp(request->error.fields[i].name, name) == 0)
+			return;
+	s3_error_add(&request->error, name, value);
+}
+
 /* What every error of a kind says, whoever failed. */
 static void explain(struct request *request, enum s3_code code)
 {
@@ -231,10 +239,18 @@ static void explain(struct request *request, enum s3_code code)
 	case S3_NO_SUCH_BUCKET:
 	case S3_BUCKET_NOT_EMPTY:
 	case S3_INVALID_BUCKET_NAME:
-		s3_error_add(&request->error, "BucketName", request->resource.bucket);
+		add_once(request, "BucketName", request->resource.bucket);
 		break;
 	case S3_NO_SUCH_KEY:
-		s3_error_add(&request->error, "Key", request->resource.key);
+		add_once(request, "Key", request->resource.key);
+		break;
+	case S3_NO_SUCH_VERSION:
+		add_once(request, "Key", request->resource.key);
+		add_once(request, "VersionId", request_param(request, "versionId"));
+		break;
+	case S3_NO_SUCH_UPLOAD:
+	case S3_INVALID_PART:
+		add_once(request, "UploadId", request_param(request, "uploadId"));
 		break;
 	case S3_SLOW_DOWN:
 	case S3_SERVICE_UNAVAILABLE:
@@ -247,6 +263,9 @@ static void explain(struct request *request, enum s3_code code)
 			request->route ? request->route->operation : "a request");
 		break;
 	default:
+		/* What is not configured, is not so in a bucket. */
+		if (s3_error_status(code) == 404 && request->resource.key.len == 0)
+			add_once(request, "BucketName", request->resource.bucket);
 		break;
 	}
 }

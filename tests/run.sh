@@ -18,6 +18,7 @@
 #   boto      boto3, all of S3 that is there
 #   versions  boto3, versions and locks, on three nodes
 #   lifecycle rules that delete, in days of two seconds
+#   edges     the 83 sharp edges of S3, by their numbers
 #   hostile   broken and malicious requests
 #   aws, s3cmd, rclone, restic, registry
 #             clients, over HTTP and TLS, on one drive, on four of which one is lost, and on three
@@ -88,6 +89,7 @@ wipe        600 shared tests/crash/wipe.py $release
 recover    1200 shared tests/crash/recover.py $release
 drives     1200 shared tests/crash/drives.py $release
 boto        900 shared tests/s3/boto.py $release
+edges       300 shared tests/s3/edges.py $release
 bitflip    1200 shared tests/crash/bitflip.py $release
 forms       300 shared tests/s3/forms.py $release
 lifecycle   600 shared tests/s3/lifecycle.py $release
