@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Prints docs/S3.md from the table of routes. With --check FILE it prints nothing and fails unless
- * FILE is what it would have printed. */
+/* Prints docs/S3.md from the tables of routes and features. With --check FILE it prints nothing and
+ * fails unless FILE is what it would have printed. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "gateway/route.h"
+#include "tests/s3_features.h"
 
 static const char head[] =
 	"# S3, as far as it goes\n"
@@ -111,6 +112,7 @@ static void print_all(FILE *out)
 		if (route_table[i].legacy)
 			print_row(out, route_table[i].legacy, &route_table[i]);
 	}
+	s3_features_print(out);
 }
 
 /* Is the file what print_all() prints? */
