@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Prints docs/S3.md from the tables of routes and features. With --check FILE it prints nothing and
- * fails unless FILE is what it would have printed. */
+ * fails unless FILE is what it would have printed. With --json it prints the routes for
+ * tests/s3/matrix.py. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -81,20 +82,22 @@ static void print_note(FILE *out, const struct route *route)
 		fputs("an empty configuration", out);
 }
 
+static const char *const methods[] = {
+	[HTTP_GET] = "GET",
+	[HTTP_HEAD] = "HEAD",
+	[HTTP_PUT] = "PUT",
+	[HTTP_POST] = "POST",
+	[HTTP_DELETE] = "DELETE",
+};
+
+static const char *const scopes[] = {
+	[ROUTE_SERVICE] = "/",
+	[ROUTE_BUCKET] = "/bucket",
+	[ROUTE_OBJECT] = "/bucket/key",
+};
+
 static void print_row(FILE *out, const char *operation, const struct route *route)
 {
-	static const char *const methods[] = {
-		[HTTP_GET] = "GET",
-		[HTTP_HEAD] = "HEAD",
-		[HTTP_PUT] = "PUT",
-		[HTTP_POST] = "POST",
-		[HTTP_DELETE] = "DELETE",
-	};
-	static const char *const scopes[] = {
-		[ROUTE_SERVICE] = "/",
-		[ROUTE_BUCKET] = "/bucket",
-		[ROUTE_OBJECT] = "/bucket/key",
-	};
 	fprintf(out, "| %s | %s %s", operation, methods[route->method], scopes[route->scope]);
 	for (size_t i = 0; i < ROUTE_PARAMS_MAX && route->params[i]; i++)
 		fprintf(out, "%c%s", i == 0 ? '?' : '&', route->params[i]);
@@ -138,8 +141,48 @@ static int check(const char *path)
 	return status;
 }
 
+static void print_json_text(const char *name, const char *text)
+{
+	if (text)
+		printf(", \"%s\": \"%s\"", name, text);
+}
+
+static void print_json(void)
+{
+	static const char *const bodies[] = {
+		[ROUTE_BODY_NONE] = "none",
+		[ROUTE_BODY_XML] = "document",
+		[ROUTE_BODY_PAYLOAD] = "payload",
+	};
+	for (size_t i = 0; i < route_count; i++) {
+		const struct route *route = &route_table[i];
+		printf("%s{\"operation\": \"%s\", \"action\": \"%s\", \"method\": \"%s\"",
+			i == 0 ? "[" : ",\n", route->operation, route->action,
+			methods[route->method]);
+		printf(", \"scope\": \"%s\", \"support\": \"%s\", \"body\": \"%s\"",
+			scopes[route->scope], support_name(route), bodies[route->body]);
+		printf(", \"needs_bucket\": %s",
+			route->flags & ROUTE_BUCKET_MUST_BE ? "true" : "false");
+		fputs(", \"params\": [", stdout);
+		for (size_t j = 0; j < ROUTE_PARAMS_MAX && route->params[j]; j++)
+			printf("%s\"%s\"", j == 0 ? "" : ", ", route->params[j]);
+		fputs("]", stdout);
+		print_json_text("header", route->header);
+		print_json_text("refusal",
+			route->support == ROUTE_STUB && !route->start
+				? s3_error_code(route->refusal)
+				: NULL);
+		fputs("}", stdout);
+	}
+	fputs("]\n", stdout);
+}
+
 int main(int argc, char **argv)
 {
+	if (argc == 2 && strcmp(argv[1], "--json") == 0) {
+		print_json();
+		return 0;
+	}
 	if (argc == 3 && strcmp(argv[1], "--check") == 0)
 		return check(argv[2]);
 	print_all(stdout);

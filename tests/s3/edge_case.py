@@ -80,6 +80,35 @@ def fine(answer, status=200):
     return answer
 
 
+def chunks_len(chunks, payload, trailers):
+    """How long chunks_of() will be."""
+    overhead = len(";chunk-signature=") + 64 if payload.startswith(SIGNED_CHUNKS) else 0
+    length = sum(len(b"%x" % len(c)) + overhead + 2 + len(c) + (2 if c else 0) for c in [*chunks, b""])
+    length += sum(len(line) + 2 for line in trailers or ()) + 2
+    if payload == SIGNED_TRAILER and trailers is not None:
+        length += len(b"x-amz-trailer-signature:") + 64 + 2
+    return length
+
+
+def chunks_of(chunks, payload, trailers, signer, stamp, signature, spoil=None):
+    """A body in chunks of S3, whose signatures follow the one of the head."""
+    signed = payload.startswith(SIGNED_CHUNKS)
+    body = b""
+    for i, chunk in enumerate([*chunks, b""]):
+        if signed:
+            signature = signer.signature(stamp, "AWS4-HMAC-SHA256-PAYLOAD", signature, EMPTY,
+                                         hashlib.sha256(chunk).hexdigest())
+        extension = f";chunk-signature={signature}".encode() if signed else b""
+        data = b"%x%s\r\n%s%s" % (len(chunk), extension, chunk, b"\r\n" if chunk else b"")
+        body += spoil(data, i) if spoil else data
+    body += b"".join(line + b"\r\n" for line in trailers or ())
+    if payload == SIGNED_TRAILER and trailers is not None:
+        lines = b"".join(line + b"\n" for line in trailers)
+        signature = signer.signature(stamp, "AWS4-HMAC-SHA256-TRAILER", signature, hashlib.sha256(lines).hexdigest())
+        body += f"x-amz-trailer-signature:{signature}\r\n".encode()
+    return body + b"\r\n"
+
+
 class Edge:
     """One client of one node. A case has a bucket of its own, e.bucket; paths are of its keys."""
 
@@ -239,33 +268,12 @@ class Edge:
         headers = [("content-encoding", "aws-chunked"), *headers]
         if decoded is not False:
             headers.append(("x-amz-decoded-content-length", str(len(text) if decoded is None else decoded)))
-        signed = payload.startswith(SIGNED_CHUNKS)
-        overhead = 81 if signed else 0
-        trailer_text = b"".join(line + b"\r\n" for line in trailers or ())
-        length = sum(len(b"%x" % len(c)) + overhead + 2 + len(c) + (2 if c else 0) for c in [*chunks, b""])
-        length += len(trailer_text) + 2
-        if signed and payload == SIGNED_TRAILER and trailers is not None:
-            length += len(b"x-amz-trailer-signature:") + 64 + 2
         if framing != "chunked":
-            headers.append(("content-length", str(length)))
+            headers.append(("content-length", str(chunks_len(chunks, payload, trailers))))
         if framing != "length":
             headers.append(("transfer-encoding", "chunked"))
         head, stamp, signature = self.head_of("PUT", self.path(key), query, headers, payload)
-        body = b""
-        for i, chunk in enumerate([*chunks, b""]):
-            if signed:
-                signature = self.signer.signature(stamp, "AWS4-HMAC-SHA256-PAYLOAD", signature, EMPTY,
-                                                  hashlib.sha256(chunk).hexdigest())
-            extension = f";chunk-signature={signature}".encode() if signed else b""
-            data = b"%x%s\r\n%s%s" % (len(chunk), extension, chunk, b"\r\n" if chunk else b"")
-            body += spoil(data, i) if spoil else data
-        body += trailer_text
-        if signed and payload == SIGNED_TRAILER and trailers is not None:
-            lines = b"".join(line + b"\n" for line in trailers)
-            signature = self.signer.signature(stamp, "AWS4-HMAC-SHA256-TRAILER", signature,
-                                              hashlib.sha256(lines).hexdigest())
-            body += f"x-amz-trailer-signature:{signature}\r\n".encode()
-        body += b"\r\n"
+        body = chunks_of(chunks, payload, trailers, self.signer, stamp, signature, spoil)
         if framing != "length":
             body = b"".join(b"%x\r\n%s\r\n" % (len(body[i:i + 70000]), body[i:i + 70000])
                             for i in range(0, len(body), 70000)) + b"0\r\n\r\n"
