@@ -26,6 +26,7 @@
 #             nodes of which one is killed
 #   sdks      the libraries of JavaScript, together over TLS, with a look over HTTP, on one node that
 #             is restarted and on three of which one is killed
+#   mounts    the same of buckets as file systems and as a block device; needs /dev/fuse
 #   stalled   ten thousand connections that do nothing
 #   full      a drive and an index without space
 #   census    what lies on the drives, read without the product's code
@@ -103,6 +104,7 @@ log_kept    600 shared tests/crash/log_kept.py $release
 s3cmd      1200 shared tests/s3/clients.py $release s3cmd
 rclone     1200 shared tests/s3/clients.py $release rclone
 sdks        600 shared tests/s3/clients.py $release --together aws_sdk_js minio_js
+mounts      600 shared tests/s3/clients.py $release --together s3fs rclone_mount s3backer
 maps       1200 shared tests/crash/maps.py $release
 mirror     1200 shared tests/crash/mirror.py $release
 cluster_cli 600 shared tests/s3/cluster_cli.py $release
