@@ -8,9 +8,20 @@
 #include "server/control.h"
 #include "storage/bytes.h"
 
+static json_t *list_arguments(const struct cli *cli, size_t i)
+{
+	json_t *list = json_array();
+	for (; i < CLI_WORDS_MAX && cli->arguments[i]; i++)
+		if (json_array_append_new(list, json_string(cli->arguments[i])) != 0) {
+			json_decref(list);
+			return NULL;
+		}
+	return list;
+}
+
 /* What of the command line goes into the request: the arguments, by their names in small letters,
  * and the options that are not about the command line itself. */
-static json_t *make_request(const struct cli *cli, const char *call)
+json_t *cli_make_request(const struct cli *cli, const char *call)
 {
 	static const char *const ours[] = {"config", "dir", "json"};
 	const struct cli_command *command = cli->command;
@@ -19,9 +30,12 @@ static json_t *make_request(const struct cli *cli, const char *call)
 		char name[32] = "";
 		for (size_t j = 0; command->arguments[i].name[j] && j + 1 < sizeof name; j++)
 			name[j] = tolower((unsigned char)command->arguments[i].name[j]);
-		if (cli->arguments[i] &&
-			json_object_set_new(request, name, json_string(cli->arguments[i])) != 0)
+		json_t *value = command->arguments[i].is_repeated ? list_arguments(cli, i)
+								  : json_string(cli->arguments[i]);
+		if (cli->arguments[i] && json_object_set_new(request, name, value) != 0)
 			goto not_text;
+		if (!cli->arguments[i])
+			json_decref(value);
 	}
 	for (size_t i = 0; i < CLI_OPTIONS_MAX && command->options[i]; i++) {
 		const char *name = command->options[i]->name;
@@ -40,9 +54,13 @@ not_text:
 
 enum cli_exit cli_ask(struct cli *cli, const char *call, json_t **ret_result)
 {
+	return cli_ask_request(cli, cli_make_request(cli, call), ret_result);
+}
+
+enum cli_exit cli_ask_request(struct cli *cli, json_t *request, json_t **ret_result)
+{
 	struct config *config;
 	char message[CONTROL_MESSAGE_LEN] = "";
-	json_t *request = make_request(cli, call);
 	if (!request)
 		return cli_fail(cli, CLI_USAGE, "what was typed is not UTF-8; see rubus help");
 	enum cli_exit status = cli_load_config(cli, &config);
@@ -78,117 +96,6 @@ enum cli_exit cli_show_list(struct cli *cli, const char *call, const char *name,
 	if (!status)
 		cli_print_list(cli, name, columns, count, result);
 	return status;
-}
-
-/* --- keys ------------------------------------------------------------------------------------- */
-
-static const struct cli_column key_list_columns[] = {
-	{"ID", "id", CLI_KIND_TEXT},
-	{"OWNER", "owner", CLI_KIND_TEXT},
-	{"ROLE", "role", CLI_KIND_TEXT},
-	{"STATE", "state", CLI_KIND_STATE},
-	{"CREATED", "created_ms", CLI_KIND_TIME},
-	{"DESCRIPTION", "description", CLI_KIND_TEXT},
-};
-
-static const struct cli_column key_columns[] = {
-	{"access key id", "id", CLI_KIND_TEXT},
-	{"secret", "secret", CLI_KIND_TEXT},
-	{"owner", "owner", CLI_KIND_TEXT},
-	{"role", "role", CLI_KIND_TEXT},
-	{"state", "state", CLI_KIND_STATE},
-	{"created", "created_ms", CLI_KIND_TIME},
-	{"description", "description", CLI_KIND_TEXT},
-};
-
-static enum cli_exit show_key(struct cli *cli, const char *call)
-{
-	return cli_show_object(cli, call, key_columns, ARRAY_COUNT(key_columns));
-}
-
-static enum cli_exit show_secret(struct cli *cli, const char *call)
-{
-	enum cli_exit status = show_key(cli, call);
-	if (!status && !cli->is_json)
-		fprintf(cli->err, "The secret is shown this once; keep it now.\n");
-	return status;
-}
-
-enum cli_exit cli_run_key_create(struct cli *cli)
-{
-	return show_secret(cli, "key.create");
-}
-
-enum cli_exit cli_run_key_rotate(struct cli *cli)
-{
-	return show_secret(cli, "key.rotate");
-}
-
-enum cli_exit cli_run_key_list(struct cli *cli)
-{
-	return cli_show_list(
-		cli, "key.list", "keys", key_list_columns, ARRAY_COUNT(key_list_columns));
-}
-
-enum cli_exit cli_run_key_show(struct cli *cli)
-{
-	return show_key(cli, "key.show");
-}
-
-enum cli_exit cli_run_key_disable(struct cli *cli)
-{
-	return show_key(cli, "key.disable");
-}
-
-enum cli_exit cli_run_key_enable(struct cli *cli)
-{
-	return show_key(cli, "key.enable");
-}
-
-enum cli_exit cli_run_key_delete(struct cli *cli)
-{
-	return show_key(cli, "key.delete");
-}
-
-/* --- buckets ---------------------------------------------------------------------------------- */
-
-static const struct cli_column bucket_list_columns[] = {
-	{"NAME", "name", CLI_KIND_TEXT},
-	{"OWNER", "owner", CLI_KIND_TEXT},
-	{"OBJECTS", "objects", CLI_KIND_COUNT},
-	{"SIZE", "bytes", CLI_KIND_LEN},
-	{"UPLOADS", "uploads", CLI_KIND_COUNT},
-	{"CREATED", "created_ms", CLI_KIND_TIME},
-};
-
-static const struct cli_column bucket_columns[] = {
-	{"bucket", "name", CLI_KIND_TEXT},
-	{"owner", "owner", CLI_KIND_TEXT},
-	{"objects", "objects", CLI_KIND_COUNT},
-	{"size", "bytes", CLI_KIND_LEN},
-	{"open uploads", "uploads", CLI_KIND_COUNT},
-	{"created", "created_ms", CLI_KIND_TIME},
-};
-
-enum cli_exit cli_run_bucket_list(struct cli *cli)
-{
-	return cli_show_list(cli, "bucket.list", "buckets", bucket_list_columns,
-		ARRAY_COUNT(bucket_list_columns));
-}
-
-enum cli_exit cli_run_bucket_show(struct cli *cli)
-{
-	return cli_show_object(cli, "bucket.show", bucket_columns, ARRAY_COUNT(bucket_columns));
-}
-
-enum cli_exit cli_run_bucket_create(struct cli *cli)
-{
-	return cli_show_object(cli, "bucket.create", bucket_columns, ARRAY_COUNT(bucket_columns));
-}
-
-enum cli_exit cli_run_bucket_delete(struct cli *cli)
-{
-	return cli_show_object(cli, "bucket.delete", bucket_columns, ARRAY_COUNT(bucket_columns));
 }
 
 /* --- the node --------------------------------------------------------------------------------- */

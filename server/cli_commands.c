@@ -3,7 +3,7 @@
 #include "server/cli_priv.h"
 #include "storage/bytes.h"
 
-static const struct cli_option option_config = {
+const struct cli_option cli_option_config = {
 	"config", "FILE", "The configuration file; /etc/rubus/rubus.yaml if none is named."};
 static const struct cli_option option_from_drives = {"from-drives", NULL,
 	"Make a lost state directory anew of what the node kept on its drives."};
@@ -13,7 +13,7 @@ static const struct cli_option option_ignore_log = {
 	"ignore-log", NULL, "Also where drives have the log itself, which is given up."};
 static const struct cli_option option_dry = {
 	"dry-run", NULL, "Say what would be brought back, and change nothing."};
-static const struct cli_option option_dir = {"dir", "DIR", "The directory of a rubus demo."};
+const struct cli_option cli_option_dir = {"dir", "DIR", "The directory of a rubus demo."};
 static const struct cli_option option_demo_dir = {
 	"dir", "DIR", "Where everything is; made if it is not there."};
 static const struct cli_option option_drives = {"drives", "N",
@@ -51,17 +51,7 @@ static const struct cli_option option_cancel = {
 	"cancel", NULL, "Take it back: it is to hold shards again."};
 static const struct cli_option option_force = {
 	"force", NULL, "Also while it works, or if data is lost with it."};
-static const struct cli_option option_json = {"json", NULL, "Print one JSON document."};
-static const struct cli_option option_man = {"man", NULL, NULL};
-static const struct cli_option option_owner = {
-	"owner", "NAME", "Who owns what is made with it; the key's own id if no one is named."};
-static const struct cli_option option_bucket_owner = {
-	"owner", "NAME", "Who owns the bucket; root if no one is named."};
-static const struct cli_option option_role = {"role", "ROLE",
-	"admin may do everything; owner may make buckets and use those of the same owner. owner "
-	"if none is named."};
-static const struct cli_option option_description = {
-	"description", "TEXT", "What the key is for, at most 256 characters."};
+const struct cli_option cli_option_json = {"json", NULL, "Print one JSON document."};
 
 static const struct cli_option option_all = {"all", NULL, "Those that ended, too."};
 static const struct cli_option option_scrub_drive = {
@@ -69,26 +59,21 @@ static const struct cli_option option_scrub_drive = {
 static const struct cli_option option_scrub_node = {
 	"node", "NAME", "Only the drives of that node."};
 
-#define NODE_OPTIONS &option_config, &option_dir, &option_json
-
-static const char root_note[] =
-	"Keys belong to an owner; all keys of one owner may use the same buckets.";
-
-const struct cli_command cli_commands[] = {
+static const struct cli_command commands[] = {
 	{.noun = "demo",
 		.summary = "Try rubus: a node with drives in one directory",
 		.details = "Makes the directory at the first run and serves it again at each later "
 			   "one, also with a drive missing. Runs in the foreground; Ctrl-C ends "
 			   "it.",
 		.options = {&option_demo_dir, &option_drives, &option_nodes, &option_s3,
-			&option_admin, &option_json},
+			&option_admin, &cli_option_json},
 		.run = cli_run_demo},
 	{.noun = "init",
 		.summary = "Make a node: keys, certificate, drives",
 		.details = "Makes the state directory and the drives that the configuration names "
 			   "and shows the first access key. Directories that hold something else "
 			   "are not touched. An init that was interrupted is run again.",
-		.options = {&option_config, &option_from_drives, &option_json},
+		.options = {&cli_option_config, &option_from_drives, &cli_option_json},
 		.run = cli_run_init},
 	{.noun = "index",
 		.verb = "rebuild",
@@ -100,8 +85,8 @@ const struct cli_command cli_commands[] = {
 			"time; the others join it anew. What was changed since the end of the "
 			"archive is not in the index, and what no row names stays on the drives "
 			"until rubus cluster confirm. One that was interrupted is run again.",
-		.options = {&option_of_drives, &option_dry, &option_ignore_log, &option_config,
-			&option_json},
+		.options = {&option_of_drives, &option_dry, &option_ignore_log, &cli_option_config,
+			&cli_option_json},
 		.run = cli_run_index_rebuild},
 	{.noun = "index",
 		.verb = "salvage",
@@ -112,14 +97,14 @@ const struct cli_command cli_commands[] = {
 			"bucket recovered-DATE, as BUCKET/KEY, if all of it can be read. What was "
 			"deleted or overwritten may be among it. The rest is listed, with what is "
 			"missing. May be run again.",
-		.options = {&option_dry, NODE_OPTIONS},
+		.options = {&option_dry, CLI_NODE_OPTIONS},
 		.run = cli_run_index_salvage},
 	{.noun = "serve",
 		.summary = "Run the node of this machine",
 		.details = "Runs in the foreground and tells systemd when it is ready. SIGTERM or "
 			   "Ctrl-C ends it: running requests get 10 seconds to end; a second "
 			   "Ctrl-C does not wait. SIGHUP has the certificate read again.",
-		.options = {&option_config, &option_json},
+		.options = {&cli_option_config, &cli_option_json},
 		.run = cli_run_serve},
 	{.noun = "join",
 		.summary = "Make a node that joins a cluster",
@@ -128,23 +113,23 @@ const struct cli_command cli_commands[] = {
 			"and the drives that the configuration names. The token comes from: "
 			"rubus token create. A join that was interrupted is run again.",
 		.arguments = {{"TOKEN", "What rubus token create printed.", false}},
-		.options = {&option_config, &option_json},
+		.options = {&cli_option_config, &cli_option_json},
 		.run = cli_run_join},
 	{.noun = "token",
 		.verb = "create",
 		.summary = "Make a token that admits one node",
-		.options = {&option_minutes, NODE_OPTIONS},
+		.options = {&option_minutes, CLI_NODE_OPTIONS},
 		.run = cli_run_token_create},
 	{.noun = "node",
 		.verb = "list",
 		.summary = "List the nodes with their states",
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_node_list},
 	{.noun = "node",
 		.verb = "show",
 		.summary = "Show one node",
 		.arguments = {{"NAME", "The node, by its name or number.", false}},
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_node_show},
 	{.noun = "node",
 		.verb = "can-stop",
@@ -152,7 +137,7 @@ const struct cli_command cli_commands[] = {
 		.details = "It may if the others are a quorum without it and all data stays "
 			   "readable and writable, with what is away now. Ends with 1 if not.",
 		.arguments = {{"NAME", "The node, by its name or number.", false}},
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_node_can_stop},
 	{.noun = "node",
 		.verb = "maintenance",
@@ -162,7 +147,7 @@ const struct cli_command cli_commands[] = {
 			   "stopped by it.",
 		.arguments = {{"NAME", "The node, by its name or number.", false},
 			{"WHAT", "on, with --for or --minutes, or off.", false}},
-		.options = {&option_for, &option_maintenance, NODE_OPTIONS},
+		.options = {&option_for, &option_maintenance, CLI_NODE_OPTIONS},
 		.run = cli_run_node_maintenance},
 	{.noun = "node",
 		.verb = "gone",
@@ -172,7 +157,7 @@ const struct cli_command cli_commands[] = {
 			   "would be lost with it. It is done by itself when a node was away for "
 			   "long; see rubus node gone-after.",
 		.arguments = {{"NAME", "The node, by its name or number.", false}},
-		.options = {&option_force, NODE_OPTIONS},
+		.options = {&option_force, CLI_NODE_OPTIONS},
 		.run = cli_run_node_gone},
 	{.noun = "node",
 		.verb = "gone-after",
@@ -183,7 +168,7 @@ const struct cli_command cli_commands[] = {
 			   "profile, for which all is coded anew. Where there is none, or new "
 			   "data would be there only once, rubus health says NODE_UNDECIDED.",
 		.arguments = {{"TIME", "24h, 30m, 90s or never.", true}},
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_node_gone_after},
 	{.noun = "cluster",
 		.verb = "recover",
@@ -194,7 +179,7 @@ const struct cli_command cli_commands[] = {
 			"highest goes first. With --yes it becomes the whole cluster, in a new "
 			"epoch: nodes of the old one are refused, and join again with nothing. "
 			"Refused while a majority answers.",
-		.options = {&option_yes, &option_epoch, &option_config, &option_json},
+		.options = {&option_yes, &option_epoch, &cli_option_config, &cli_option_json},
 		.run = cli_run_cluster_recover},
 	{.noun = "cluster",
 		.verb = "stop",
@@ -203,14 +188,14 @@ const struct cli_command cli_commands[] = {
 			   "let end, then one node after the other ends, this one last. Ends with "
 			   "1 if a node could not be reached. Start them again as always; nothing "
 			   "is remembered of it.",
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_cluster_stop},
 	{.noun = "cluster",
 		.verb = "confirm",
 		.summary = "Say that a recovered cluster is as it should be",
 		.details = "After a forced recovery the space of what no index row names is not "
 			   "given back until then, since the index may have lost rows.",
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_cluster_confirm},
 	{.noun = "node",
 		.verb = "drain",
@@ -219,7 +204,7 @@ const struct cli_command cli_commands[] = {
 			   "the layout apply that it names. When layout diff says that nothing is "
 			   "left: rubus node remove.",
 		.arguments = {{"NAME", "The node, by its name or number.", false}},
-		.options = {&option_apply, &option_cancel, NODE_OPTIONS},
+		.options = {&option_apply, &option_cancel, CLI_NODE_OPTIONS},
 		.run = cli_run_node_drain},
 	{.noun = "node",
 		.verb = "remove",
@@ -228,7 +213,7 @@ const struct cli_command cli_commands[] = {
 			   "up. It is asked for on another node. The node ends, and is a stranger "
 			   "from then on.",
 		.arguments = {{"NAME", "The node, by its name or number.", false}},
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_node_remove},
 	{.noun = "net",
 		.verb = "test",
@@ -242,7 +227,7 @@ const struct cli_command cli_commands[] = {
 			   "a word, though devices take them; unknown: neither node could be "
 			   "asked. Ends with 1 if a node cannot be reached by another, or long "
 			   "packets get lost.",
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_net_test},
 	{.noun = "time",
 		.verb = "check",
@@ -250,16 +235,16 @@ const struct cli_command cli_commands[] = {
 		.details = "Wall clocks, as the nodes said in the last seconds, with this node's. "
 			   "Ends with 1 if a clock differs "
 			   "by more than the limit, or is not known because its node is away.",
-		.options = {&option_limit, NODE_OPTIONS},
+		.options = {&option_limit, CLI_NODE_OPTIONS},
 		.run = cli_run_time_check},
 	{.noun = "quorum",
 		.summary = "Show who decides, and whether enough are there",
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_quorum},
 	{.noun = "layout",
 		.verb = "show",
 		.summary = "Show the ring: what it holds and what it survives",
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_layout_show},
 	{.noun = "layout",
 		.verb = "simulate",
@@ -267,14 +252,14 @@ const struct cli_command cli_commands[] = {
 		.details = "With what is away already, before anything is made anew. Safe: all "
 			   "would survive one more loss. Ends with 1 if not all would be readable "
 			   "and writable.",
-		.options = {&option_fail, NODE_OPTIONS},
+		.options = {&option_fail, CLI_NODE_OPTIONS},
 		.run = cli_run_layout_simulate},
 	{.noun = "layout",
 		.verb = "plan",
 		.summary = "Show the ring that the drives ask for",
 		.details = "Nothing changes before rubus layout apply. Bytes and hours to move "
 			   "are those of what is stored now, at 100 MiB/s for each node.",
-		.options = {&option_out, NODE_OPTIONS},
+		.options = {&option_out, CLI_NODE_OPTIONS},
 		.run = cli_run_layout_plan},
 	{.noun = "layout",
 		.verb = "apply",
@@ -285,12 +270,12 @@ const struct cli_command cli_commands[] = {
 			"The plan as layout plan named it, or its file: refused with 6 if drives "
 			"or ring have changed since. Without it, what is planned now.",
 			true}},
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_layout_apply},
 	{.noun = "layout",
 		.verb = "diff",
 		.summary = "Show what is still to move to the new ring",
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_layout_diff},
 	{.noun = "layout",
 		.verb = "revert",
@@ -298,12 +283,12 @@ const struct cli_command cli_commands[] = {
 		.details = "Also while shards move: those that have moved come back. Drives that "
 			   "were to be drained take shards again. To revert once more is to do "
 			   "what was reverted.",
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_layout_revert},
 	{.noun = "layout",
 		.verb = "history",
 		.summary = "List the last 32 changes of the ring",
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_layout_history},
 	{.noun = "config",
 		.verb = "check",
@@ -311,7 +296,7 @@ const struct cli_command cli_commands[] = {
 		.details = "The environment is laid over the file, as it is for a node. Nothing is "
 			   "touched.",
 		.arguments = {{"FILE", "The configuration file.", false}},
-		.options = {&option_json},
+		.options = {&cli_option_json},
 		.run = cli_run_config_check},
 	{.noun = "status",
 		.summary = "Show how the node and its data are",
@@ -319,23 +304,23 @@ const struct cli_command cli_commands[] = {
 			   "something is away or less safe than it should be; read-only, some or "
 			   "all objects cannot be written; unreadable, some objects cannot be "
 			   "read; no quorum, nothing can be decided.",
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_status},
 	{.noun = "tree",
 		.summary = "Show zones, nodes and drives",
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_tree},
 	{.noun = "health",
 		.verb = "explain",
 		.summary = "Say what a code of rubus health means",
 		.arguments = {{"CODE", "As rubus health prints it.", false}},
-		.options = {&option_json},
+		.options = {&cli_option_json},
 		.run = cli_run_health_explain},
 	{.noun = "health",
 		.summary = "Show what is wrong with the cluster",
 		.details = "As this node sees it. Ends with 0 if nothing is wrong, or there are "
 			   "notices alone; else with 1.",
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_health},
 	{.noun = "tasks",
 		.verb = "follow",
@@ -344,19 +329,19 @@ const struct cli_command cli_commands[] = {
 			"Ends with the verdict: 0 if all is well, else 1. Ctrl-C ends the command "
 			"and leaves the task alone.",
 		.arguments = {{"ID", "Its number, as rubus tasks shows it.", false}},
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_tasks_follow},
 	{.noun = "tasks",
 		.summary = "List the work in the background",
 		.details = "Repairs, moves of shards to where the ring wants them, and scrubs that "
 			   "somebody asked for, of all nodes, with what is left and when it would "
 			   "be done.",
-		.options = {&option_all, NODE_OPTIONS},
+		.options = {&option_all, CLI_NODE_OPTIONS},
 		.run = cli_run_tasks},
 	{.noun = "repair",
 		.verb = "status",
 		.summary = "Show what is being made whole",
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_repair_status},
 	{.noun = "repair",
 		.verb = "pause",
@@ -364,12 +349,12 @@ const struct cli_command cli_commands[] = {
 		.details =
 			"Holds for all nodes, also after they were started again. What was begun "
 			"is written to its end.",
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_repair_pause},
 	{.noun = "repair",
 		.verb = "resume",
 		.summary = "Let repairs and moves go on",
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_repair_resume},
 	{.noun = "repair",
 		.verb = "speed",
@@ -379,13 +364,13 @@ const struct cli_command cli_commands[] = {
 			"MiB a second that a node reads and writes; 0: as clients "
 			"allow.",
 			false}},
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_repair_speed},
 	{.noun = "repair",
 		.verb = "report",
 		.summary = "Show the verdicts of what ended",
 		.details = "The last 32, of repairs, moves and scrubs; they survive restarts.",
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_repair_report},
 	{.noun = "scrub",
 		.verb = "start",
@@ -394,43 +379,43 @@ const struct cli_command cli_commands[] = {
 			"All blocks of all shards, and whether those are there that the index "
 			"knows of. What is damaged is made anew from others. The same happens by "
 			"itself within the period.",
-		.options = {&option_scrub_drive, &option_scrub_node, NODE_OPTIONS},
+		.options = {&option_scrub_drive, &option_scrub_node, CLI_NODE_OPTIONS},
 		.run = cli_run_scrub_start},
 	{.noun = "scrub",
 		.verb = "status",
 		.summary = "Show how far the scrub of each drive is",
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_scrub_status},
 	{.noun = "scrub",
 		.verb = "pause",
 		.summary = "Look for no damage until told otherwise",
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_scrub_pause},
 	{.noun = "scrub",
 		.verb = "resume",
 		.summary = "Let the scrub go on",
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_scrub_resume},
 	{.noun = "scrub",
 		.verb = "speed",
 		.summary = "Say how fast the scrub may read",
 		.arguments = {{"MIB", "MiB a second of a node; 0: as clients allow.", false}},
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_scrub_speed},
 	{.noun = "scrub",
 		.verb = "period",
 		.summary = "Say within which time everything is read",
 		.arguments = {{"DAYS", "1 to 365, or never; 14 if nothing was said.", false}},
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_scrub_period},
 	{.noun = "df",
 		.summary = "Show how much is stored and still fits",
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_df},
 	{.noun = "drive",
 		.verb = "list",
 		.summary = "List the drives with their states",
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_drive_list},
 	{.noun = "drive",
 		.verb = "add",
@@ -440,7 +425,7 @@ const struct cli_command cli_commands[] = {
 			   "configuration need not name it. It holds nothing before rubus layout "
 			   "apply.",
 		.arguments = {{"PATH", "The directory, from the root.", false}},
-		.options = {&option_class, &option_weight, NODE_OPTIONS},
+		.options = {&option_class, &option_weight, CLI_NODE_OPTIONS},
 		.run = cli_run_drive_add},
 	{.noun = "drive",
 		.verb = "drain",
@@ -450,7 +435,7 @@ const struct cli_command cli_commands[] = {
 			   "rubus drive remove.",
 		.arguments = {{"DRIVE", "Its number, or its path if it is one of this node.",
 			false}},
-		.options = {&option_apply, &option_cancel, NODE_OPTIONS},
+		.options = {&option_apply, &option_cancel, CLI_NODE_OPTIONS},
 		.run = cli_run_drive_drain},
 	{.noun = "drive",
 		.verb = "remove",
@@ -459,7 +444,7 @@ const struct cli_command cli_commands[] = {
 			   "be emptied before it can be added again.",
 		.arguments = {{"DRIVE", "Its number, or its path if it is one of this node.",
 			false}},
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_drive_remove},
 	{.noun = "drive",
 		.verb = "replace",
@@ -471,7 +456,7 @@ const struct cli_command cli_commands[] = {
 			"remove.",
 		.arguments = {{"DRIVE", "The old one: its number, or its path.", false},
 			{"PATH", "The directory of the new one, from the root.", false}},
-		.options = {&option_apply, &option_class, &option_weight, NODE_OPTIONS},
+		.options = {&option_apply, &option_class, &option_weight, CLI_NODE_OPTIONS},
 		.run = cli_run_drive_replace},
 	{.noun = "drive",
 		.verb = "gone",
@@ -481,7 +466,7 @@ const struct cli_command cli_commands[] = {
 			   "while it works, or if data would be lost with it.",
 		.arguments = {{"DRIVE", "Its number, or its path if it is one of this node.",
 			false}},
-		.options = {&option_force, NODE_OPTIONS},
+		.options = {&option_force, CLI_NODE_OPTIONS},
 		.run = cli_run_drive_gone},
 	{.noun = "drive",
 		.verb = "safe-to-remove",
@@ -492,81 +477,14 @@ const struct cli_command cli_commands[] = {
 			   "Ends with 1 if not.",
 		.arguments = {{"DRIVE", "Its number, or its path if it is one of this node.",
 			false}},
-		.options = {NODE_OPTIONS},
+		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_drive_safe_to_remove},
-	{.noun = "bucket",
-		.verb = "list",
-		.summary = "List the buckets with objects and sizes",
-		.options = {NODE_OPTIONS},
-		.run = cli_run_bucket_list},
-	{.noun = "bucket",
-		.verb = "create",
-		.summary = "Make a bucket",
-		.arguments = {{"NAME",
-			"3 to 63 small letters, digits, dots and hyphens, as S3 has it.", false}},
-		.options = {&option_bucket_owner, NODE_OPTIONS},
-		.run = cli_run_bucket_create},
-	{.noun = "bucket",
-		.verb = "show",
-		.summary = "Show one bucket",
-		.arguments = {{"NAME", "The bucket.", false}},
-		.options = {NODE_OPTIONS},
-		.run = cli_run_bucket_show},
-	{.noun = "bucket",
-		.verb = "delete",
-		.summary = "Delete an empty bucket",
-		.arguments = {{"NAME", "The bucket.", false}},
-		.options = {NODE_OPTIONS},
-		.run = cli_run_bucket_delete},
-	{.noun = "key",
-		.verb = "list",
-		.summary = "List the access keys, without their secrets",
-		.options = {NODE_OPTIONS},
-		.run = cli_run_key_list},
-	{.noun = "key",
-		.verb = "create",
-		.summary = "Make an access key and show its secret once",
-		.details = root_note,
-		.options = {&option_owner, &option_role, &option_description, NODE_OPTIONS},
-		.run = cli_run_key_create},
-	{.noun = "key",
-		.verb = "show",
-		.summary = "Show one access key, without its secret",
-		.arguments = {{"ID", "The access key id.", false}},
-		.options = {NODE_OPTIONS},
-		.run = cli_run_key_show},
-	{.noun = "key",
-		.verb = "rotate",
-		.summary = "Give an access key a new secret, shown once",
-		.details = "The old secret stops working at once.",
-		.arguments = {{"ID", "The access key id.", false}},
-		.options = {NODE_OPTIONS},
-		.run = cli_run_key_rotate},
-	{.noun = "key",
-		.verb = "disable",
-		.summary = "Refuse an access key until it is enabled",
-		.arguments = {{"ID", "The access key id.", false}},
-		.options = {NODE_OPTIONS},
-		.run = cli_run_key_disable},
-	{.noun = "key",
-		.verb = "enable",
-		.summary = "Accept a disabled access key again",
-		.arguments = {{"ID", "The access key id.", false}},
-		.options = {NODE_OPTIONS},
-		.run = cli_run_key_enable},
-	{.noun = "key",
-		.verb = "delete",
-		.summary = "Delete an access key",
-		.details = "Buckets and objects of its owner stay.",
-		.arguments = {{"ID", "The access key id.", false}},
-		.options = {NODE_OPTIONS},
-		.run = cli_run_key_delete},
-	{.noun = "help",
-		.summary = "Show help for all commands, or for one",
-		.arguments = {{"COMMAND", "What to show help for, in one word or two.", true},
-			{"VERB", "Its second word.", true}},
-		.options = {&option_man},
-		.run = cli_run_help},
 };
 
-const size_t cli_command_count = ARRAY_COUNT(cli_commands);
+const struct cli_command *cli_command_at(size_t i)
+{
+	if (i < ARRAY_COUNT(commands))
+		return &commands[i];
+	i -= ARRAY_COUNT(commands);
+	return i < cli_s3_command_count ? &cli_s3_commands[i] : NULL;
+}

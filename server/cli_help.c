@@ -47,7 +47,7 @@ static const struct {
 } examples[] = {
 	{"Try it: four drives in one directory", "rubus demo --dir demo"},
 	{"Make a node and run it", "rubus init && rubus serve"},
-	{"Give an application a key of its own", "rubus key create --owner backups"},
+	{"Give an application a user and a key of its own", "rubus user create --id backups"},
 	{"How much is stored, how much still fits", "rubus df"},
 };
 
@@ -90,19 +90,19 @@ static void format_usage(const struct cli_command *command, char *text, size_t c
 		command->verb ? command->verb : "");
 	for (size_t i = 0; i < CLI_ARGUMENTS_MAX && command->arguments[i].name; i++) {
 		const struct cli_argument *argument = &command->arguments[i];
-		len += snprintf(text + len, cap - len, argument->is_optional ? " [%s]" : " %s",
-			argument->name);
+		len += snprintf(text + len, cap - len, argument->is_optional ? " [%s]%s" : " %s%s",
+			argument->name, argument->is_repeated ? "..." : "");
 	}
 }
 
 static void write_commands(FILE *out, const char *noun)
 {
 	char usage[64];
-	for (size_t i = 0; i < cli_command_count; i++) {
-		if (noun && strcmp(cli_commands[i].noun, noun) != 0)
+	for (size_t i = 0; cli_command_at(i); i++) {
+		if (noun && strcmp(cli_command_at(i)->noun, noun) != 0)
 			continue;
-		format_usage(&cli_commands[i], usage, sizeof usage);
-		write_entry(out, usage, cli_commands[i].summary);
+		format_usage(cli_command_at(i), usage, sizeof usage);
+		write_entry(out, usage, cli_command_at(i)->summary);
 	}
 }
 
@@ -232,8 +232,8 @@ void cli_help_man(FILE *out)
 {
 	man_head(out);
 	fputs(".SH COMMANDS\n", out);
-	for (size_t i = 0; i < cli_command_count; i++)
-		man_command(out, &cli_commands[i]);
+	for (size_t i = 0; cli_command_at(i); i++)
+		man_command(out, cli_command_at(i));
 	fputs(".SH \"EXIT STATUS\"\n", out);
 	for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
 		char number[16];

@@ -6,7 +6,7 @@
 #include "server/cli_priv.h"
 #include "storage/bytes.h"
 
-#define WORDS_MAX 8
+#define WORDS_MAX (2 + CLI_WORDS_MAX)
 #define GIVEN_MAX 16
 #define SUGGESTION_DISTANCE_MAX 2
 
@@ -78,8 +78,8 @@ static void suggest(struct suggestion *suggestion, const char *candidate)
 
 const struct cli_command *cli_find_command(const char *noun, const char *verb)
 {
-	for (size_t i = 0; i < cli_command_count; i++) {
-		const struct cli_command *command = &cli_commands[i];
+	for (size_t i = 0; cli_command_at(i); i++) {
+		const struct cli_command *command = cli_command_at(i);
 		if (strcmp(command->noun, noun) != 0)
 			continue;
 		if (!command->verb || (verb && strcmp(command->verb, verb) == 0))
@@ -90,23 +90,34 @@ const struct cli_command *cli_find_command(const char *noun, const char *verb)
 
 bool cli_is_noun(const char *noun)
 {
-	for (size_t i = 0; i < cli_command_count; i++)
-		if (strcmp(cli_commands[i].noun, noun) == 0)
+	for (size_t i = 0; cli_command_at(i); i++)
+		if (strcmp(cli_command_at(i)->noun, noun) == 0)
 			return true;
 	return false;
 }
 
-/* An option of any command; those of one name are one option. */
-static const struct cli_option *find_option(const char *name, size_t len)
+static const struct cli_option *find_option_of(
+	const struct cli_command *command, const char *name, size_t len)
 {
-	for (size_t i = 0; i < cli_command_count; i++) {
-		for (size_t j = 0; j < CLI_OPTIONS_MAX && cli_commands[i].options[j]; j++) {
-			const struct cli_option *option = cli_commands[i].options[j];
-			if (strlen(option->name) == len && strncmp(option->name, name, len) == 0)
-				return option;
-		}
-	}
+	for (size_t j = 0; j < CLI_OPTIONS_MAX && command->options[j]; j++)
+		if (strlen(command->options[j]->name) == len &&
+			strncmp(command->options[j]->name, name, len) == 0)
+			return command->options[j];
 	return NULL;
+}
+
+/* An option of the command, if one was typed before it; else of any. */
+static const struct cli_option *find_option(const struct typed *typed, const char *name, size_t len)
+{
+	const struct cli_option *option = NULL;
+	const struct cli_command *command = typed->word_count == 0
+		? NULL
+		: cli_find_command(typed->words[0], typed->word_count > 1 ? typed->words[1] : NULL);
+	if (command)
+		option = find_option_of(command, name, len);
+	for (size_t i = 0; !option && cli_command_at(i); i++)
+		option = find_option_of(cli_command_at(i), name, len);
+	return option;
 }
 
 static int place_of(const struct cli_command *command, const char *name)
@@ -138,10 +149,10 @@ static enum err refuse_option(const char *typed, size_t len, char *message)
 	struct suggestion suggestion = {.typed = name};
 	suggest(&suggestion, "help");
 	suggest(&suggestion, "version");
-	for (size_t i = 0; i < cli_command_count; i++)
-		for (size_t j = 0; j < CLI_OPTIONS_MAX && cli_commands[i].options[j]; j++)
-			if (cli_commands[i].options[j]->help)
-				suggest(&suggestion, cli_commands[i].options[j]->name);
+	for (size_t i = 0; cli_command_at(i); i++)
+		for (size_t j = 0; j < CLI_OPTIONS_MAX && cli_command_at(i)->options[j]; j++)
+			if (cli_command_at(i)->options[j]->help)
+				suggest(&suggestion, cli_command_at(i)->options[j]->name);
 	if (suggestion.best)
 		return refuse(message, "there is no option --%s; did you mean --%s?", name,
 			suggestion.best);
@@ -162,7 +173,7 @@ static enum err take_option(
 		cli->wants_version = true;
 		return ERR_OK;
 	}
-	const struct cli_option *option = find_option(name, len);
+	const struct cli_option *option = find_option(typed, name, len);
 	if (!option)
 		return refuse_option(name, len, message);
 	const char *value = name[len] == '=' ? name + len + 1 : NULL;
@@ -212,8 +223,8 @@ static enum err take_words(
 static enum err refuse_noun(const char *word, char *message)
 {
 	struct suggestion suggestion = {.typed = word};
-	for (size_t i = 0; i < cli_command_count; i++)
-		suggest(&suggestion, cli_commands[i].noun);
+	for (size_t i = 0; cli_command_at(i); i++)
+		suggest(&suggestion, cli_command_at(i)->noun);
 	if (suggestion.best)
 		return refuse(message, "there is no command '%.32s'; did you mean 'rubus %s'?",
 			word, suggestion.best);
@@ -226,9 +237,9 @@ static enum err refuse_verb(const char *noun, const char *verb, char *message)
 		return refuse(
 			message, "rubus %s needs one word more; see rubus help %s", noun, noun);
 	struct suggestion suggestion = {.typed = verb};
-	for (size_t i = 0; i < cli_command_count; i++)
-		if (strcmp(cli_commands[i].noun, noun) == 0 && cli_commands[i].verb)
-			suggest(&suggestion, cli_commands[i].verb);
+	for (size_t i = 0; cli_command_at(i); i++)
+		if (strcmp(cli_command_at(i)->noun, noun) == 0 && cli_command_at(i)->verb)
+			suggest(&suggestion, cli_command_at(i)->verb);
 	if (suggestion.best)
 		return refuse(message,
 			"there is no command '%s %.32s'; did you mean 'rubus %s %s'?", noun, verb,
@@ -257,6 +268,9 @@ static enum err take_arguments(
 			return refuse(message, "%s is not named; write: rubus %s %s",
 				command->arguments[i].name, name, command->arguments[i].name);
 	}
+	if (i > 0 && command->arguments[i - 1].is_repeated)
+		for (; from + i < typed->word_count && i < CLI_WORDS_MAX; i++)
+			cli->arguments[i] = typed->words[from + i];
 	if (from + i < typed->word_count)
 		return refuse(message, "'%.64s' is one word too many; see rubus help %s",
 			typed->words[from + i], name);

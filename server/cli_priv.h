@@ -11,8 +11,9 @@
 
 /* The parts of the command line.
  *
- * One table (cli_commands.c) says what can be typed: parsing, --help, the man page and what is
- * suggested for a word that is not known come from it, and so cannot differ from it.
+ * One table (cli_commands.c, cli_commands_s3.c) says what can be typed: parsing, --help, the man
+ * page and what is suggested for a word that is not known come from it, and so cannot differ from
+ * it.
  *
  * (C1) What was asked for goes to stdout; everything else goes to stderr.
  * (C2) With --json stdout gets exactly one JSON document, also when the command fails.
@@ -20,8 +21,9 @@
  * (C4) The exit status tells programs the kind of a failure: enum cli_exit. */
 #define CLI_SCHEMA_VERSION 1 /* of what --json prints; raised when a field changes its meaning */
 #define CLI_MESSAGE_LEN 1024
-#define CLI_ARGUMENTS_MAX 2
-#define CLI_OPTIONS_MAX 8
+#define CLI_ARGUMENTS_MAX 3
+#define CLI_WORDS_MAX 8 /* of arguments, with repeated ones */
+#define CLI_OPTIONS_MAX 11
 #define CLI_TEXT_LEN 64 /* of a formatted size or time */
 #define CLI_PATH_LEN 4096
 
@@ -56,6 +58,7 @@ struct cli_argument {
 	const char *name; /* in capitals; its small letters name it in requests */
 	const char *help;
 	bool is_optional;
+	bool is_repeated; /* the last one: a list in requests */
 };
 
 struct cli_command {
@@ -72,7 +75,7 @@ struct cli_command {
 struct cli {
 	const struct cli_command *command; /* NULL: only help or the version is asked for */
 	const char *noun; /* whose help is asked for; may be NULL */
-	const char *arguments[CLI_ARGUMENTS_MAX]; /* those of argv */
+	const char *arguments[CLI_WORDS_MAX]; /* those of argv */
 	const char *values[CLI_OPTIONS_MAX]; /* by place in the command; "" for a switch */
 	bool is_json;
 	bool wants_help, wants_version;
@@ -81,8 +84,16 @@ struct cli {
 
 /* --- the table and its readers ---------------------------------------------------------------- */
 
-extern const struct cli_command cli_commands[];
-extern const size_t cli_command_count;
+/* The i-th command, in the order of the help; NULL behind the last. */
+const struct cli_command *cli_command_at(size_t i);
+
+/* Those about what clients of S3 have and use, cli_commands_s3.c. */
+extern const struct cli_command cli_s3_commands[];
+extern const size_t cli_s3_command_count;
+
+/* What commands have that ask the node of this machine. */
+extern const struct cli_option cli_option_config, cli_option_dir, cli_option_json;
+#define CLI_NODE_OPTIONS &cli_option_config, &cli_option_dir, &cli_option_json
 
 /* Understands a command line. ret_cli->out and err are left alone. Texts of argv are borrowed.
  * message has CLI_MESSAGE_LEN bytes. Errors: ERR_INVALID. */
@@ -189,6 +200,10 @@ enum cli_exit cli_serve(struct cli *cli, const struct cli_service *service);
 /* Asks the node of this machine and gives what it answered. Says what is wrong itself. */
 enum cli_exit cli_ask(struct cli *cli, const char *call, json_t **ret_result);
 
+/* The same, with a request that was made by cli_make_request() and added to: it is taken. */
+json_t *cli_make_request(const struct cli *cli, const char *call);
+enum cli_exit cli_ask_request(struct cli *cli, json_t *request, json_t **ret_result);
+
 /* Asks the node of this machine and shows the object, or the list under a name, that it gives. Says
  * what is wrong itself. */
 enum cli_exit cli_show_object(
@@ -216,6 +231,18 @@ enum cli_exit cli_run_bucket_list(struct cli *cli);
 enum cli_exit cli_run_bucket_create(struct cli *cli);
 enum cli_exit cli_run_bucket_show(struct cli *cli);
 enum cli_exit cli_run_bucket_delete(struct cli *cli);
+enum cli_exit cli_run_key_policy(struct cli *cli);
+enum cli_exit cli_run_user_create(struct cli *cli);
+enum cli_exit cli_run_user_list(struct cli *cli);
+enum cli_exit cli_run_user_show(struct cli *cli);
+enum cli_exit cli_run_user_set(struct cli *cli);
+enum cli_exit cli_run_user_disable(struct cli *cli);
+enum cli_exit cli_run_user_enable(struct cli *cli);
+enum cli_exit cli_run_user_delete(struct cli *cli);
+enum cli_exit cli_run_user_policy(struct cli *cli);
+enum cli_exit cli_run_bucket_set(struct cli *cli);
+enum cli_exit cli_run_bucket_allow(struct cli *cli);
+enum cli_exit cli_run_bucket_deny(struct cli *cli);
 enum cli_exit cli_run_status(struct cli *cli);
 enum cli_exit cli_run_drive_list(struct cli *cli);
 enum cli_exit cli_run_df(struct cli *cli);

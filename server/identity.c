@@ -18,7 +18,6 @@
 #define ORIGIN_JOINED "joined"
 #define EPOCH_NAME "epoch"
 #define FILE_LEN_MAX 1024
-#define SECRET_LEN_MIN 8
 
 __attribute__((format(printf, 3, 4))) static enum err refuse(
 	enum err err, char *message, const char *format, ...)
@@ -227,10 +226,11 @@ static enum err make_root(struct root_key *root, char *message)
 		return refuse(ERR_INVALID, message,
 			"RUBUS_ROOT_ACCESS_KEY: 3 to %d printable characters without / , =",
 			ACCESS_KEY_ID_LEN_MAX);
-	if (is_secret_bad || strlen(root->secret) < SECRET_LEN_MIN || !is_plain(root->secret))
+	if (is_secret_bad || strlen(root->secret) < ACCESS_SECRET_LEN_MIN ||
+		!is_plain(root->secret))
 		return refuse(ERR_INVALID, message,
-			"RUBUS_ROOT_SECRET_KEY: %d to %d printable characters", SECRET_LEN_MIN,
-			ACCESS_SECRET_LEN_MAX);
+			"RUBUS_ROOT_SECRET_KEY: %d to %d printable characters",
+			ACCESS_SECRET_LEN_MIN, ACCESS_SECRET_LEN_MAX);
 	return ERR_OK;
 }
 

@@ -161,6 +161,7 @@ enum bucket_config {
 	BUCKET_CONFIG_OWNERSHIP = 8,
 	BUCKET_CONFIG_PUBLIC_ACCESS = 9,
 	BUCKET_CONFIG_ACL = 10,
+	BUCKET_CONFIG_GRANTS = 20,
 };
 
 enum retention_mode { /* kept on disk */

@@ -271,6 +271,56 @@ new_secret=$(sed -n 's/^secret_access_key: //p' "$demo/node/root.key")
 grep -qF "$new_secret" "$dir/out" || fail 'root.key does not have the secret that holds'
 test "$new_secret" != "$secret" || fail 'the secret was not rotated'
 
+# Users, their keys, grants and quotas.
+say 0 'ann-secret' user create --id ann --name 'Ann A' --access-key ANNKEY --secret-key ann-secret
+say 0 '"secret_key"' user create --id bob --json
+say 6 'user ann is there already' user create --id ann
+say 2 'letters, digits' user create --id 'a b'
+say 2 'letters, digits' user create --name nobody
+say 6 'key ANNKEY is there already' user create --id carl --access-key ANNKEY --secret-key ann-secret
+say 5 'no user carl' user show carl
+say 2 'printable' user create --id carl --access-key CARLKEY --secret-key short
+say 0 'Ann A' user list
+say 0 'ANNKEY' user show ann
+if grep -q 'ann-secret' "$dir/out"; then fail 'a secret is shown twice'; fi
+say 5 'no user carl' key create --user carl
+say 2 '90d' key create --user ann --expires yesterday
+say 2 '90d' key create --user ann --expires 2020-01-31
+say 0 'secret' key create --user ann --expires 90d --name laptop
+say 0 'laptop' key list --user ann
+if grep -qF "$root_id" "$dir/out"; then fail 'keys of others are listed'; fi
+say 0 'photos' bucket create photos --user ann
+say 0 '10.0 MiB' bucket set photos quota-bytes=10M soft-quota-objects=5
+say 2 'no setting quota' bucket set photos quota=10M
+say 2 'write a number' bucket set photos quota-bytes=much
+say 0 '10.0 MiB' bucket show photos
+say 0 'Anna' user set ann name=Anna quota-objects=7
+say 0 'read+write' bucket allow photos --user bob --read --write
+say 5 'no user carl' bucket allow photos --user carl --read
+say 5 'no key NONE' bucket allow photos --key NONE --read
+say 2 'one of --key and --user' bucket allow photos --read
+say 2 'say what' bucket allow photos --user bob
+say 0 'photos read+write' user show bob
+say 0 'read' bucket deny photos --user bob --write
+say 0 'user bob' bucket deny photos --user bob
+if grep -q 'read' "$dir/out"; then fail 'a grant is left'; fi
+echo '{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}}' > "$dir/policy"
+say 0 'GetObject' user policy set bob "$dir/policy"
+say 0 'GetObject' user policy show bob
+say 0 '' user policy remove bob
+say 0 'GetObject' key policy set ANNKEY "$dir/policy"
+echo '{"Statement":{"Effect":"Allow","Action":"s3:Nothing","Resource":"*"}}' > "$dir/policy"
+say 2 'invalid action' user policy set bob "$dir/policy"
+say 2 'name the file' user policy set bob
+say 6 'give-buckets-to' user delete ann
+say 0 'ann' user delete ann --give-buckets-to bob
+say 5 'no key ANNKEY' key show ANNKEY
+say 0 'bob' bucket show photos
+say 0 'disabled' user disable bob
+say 0 'enabled' user enable bob
+say 0 'photos' bucket delete photos
+say 0 'bob' user delete bob
+
 # One node for a directory, one process for a port.
 # shellcheck disable=SC2086
 expect 6 'served by another process' "$rubus" demo --dir "$demo" $addresses
