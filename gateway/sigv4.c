@@ -16,7 +16,8 @@
  * (V2) The payload mode comes from the same bytes that end the canonical request, so nobody can
  *      change how a body is read without changing the signature. An unknown mode is refused.
  * (V3) Every x-amz-* header of the request is signed, for presigned requests too, and so is Host.
- *      x-amz-content-sha256 alone may be missing from the list: (V2) covers it.
+ *      x-amz-content-sha256 alone may be missing from the list: (V2) covers it. And every one that
+ *      was signed is there: one that is empty hashes like one that was taken away.
  * (V4) Headers are hashed as they were received: nothing is decoded, reordered or lower-cased,
  *      except that runs of spaces count as one and repeated headers are joined by commas.
  * (V5) An unknown access key and a wrong signature take the same path and time.
@@ -81,11 +82,30 @@ static bool is_signed(struct bytes signed_headers, struct bytes name)
 }
 
 /* (V3) */
+static bool is_all_there(const struct sigv4 *auth, const struct sigv4_request *request)
+{
+	for (struct bytes list = auth->signed_headers; list.len > 0;) {
+		struct bytes name = sigv4_take_name(&list);
+		size_t i = 0;
+		if (!bytes_has_prefix(name, bytes_of("x-amz-")))
+			continue;
+		while (i < request->header_count && !bytes_is_equal(request->headers[i].name, name))
+			i++;
+		if (i == request->header_count)
+			return false;
+	}
+	return true;
+}
+
+/* (V3) */
 static enum s3_code check_all_signed(const struct sigv4 *auth, const struct sigv4_request *request,
 	struct s3_error_detail *detail)
 {
 	uint8_t names[S3_ERROR_TEXT_MAX / 2];
 	struct text_out missing;
+	if (!is_all_there(auth, request))
+		return fail(detail, S3_ACCESS_DENIED,
+			"There were headers signed which are not present in the request");
 	text_out_init(&missing, names, sizeof names);
 	if (!is_signed(auth->signed_headers, bytes_of("host")))
 		text_put_text(&missing, "host");

@@ -20,6 +20,7 @@
 #   lifecycle rules that delete, in days of two seconds
 #   edges     the 83 sharp edges of S3, by their numbers
 #   matrix    every operation by every kind of sender in every form of payload
+#   signed    requests that botocore signed, and the same ones with one bit or header changed
 #   hostile   broken and malicious requests
 #   aws, s3cmd, rclone, restic, registry
 #             clients, over HTTP and TLS, on one drive, on four of which one is lost, and on three
@@ -93,6 +94,7 @@ drives     1200 shared tests/crash/drives.py $release
 boto        900 shared tests/s3/boto.py $release
 edges       300 shared tests/s3/edges.py $release
 matrix      300 shared tests/s3/matrix.py $release
+signed      300 shared tests/s3/signed.py $release
 bitflip    1200 shared tests/crash/bitflip.py $release
 forms       300 shared tests/s3/forms.py $release
 lifecycle   600 shared tests/s3/lifecycle.py $release

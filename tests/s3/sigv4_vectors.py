@@ -3,6 +3,7 @@
 """Writes tests/corpus/sigv4/vectors.txt: requests signed by botocore, for tests/unit/sigv4.c.
 
 usage: sigv4_vectors.py >tests/corpus/sigv4/vectors.txt
+       sigv4_vectors.py COUNT SEED | build/release/tests/sigv4_check
 
 A vector is: "METHOD TARGET TIME", where TIME is the second of the signature; one line "name:value"
 for each header; an empty line. All are signed with the two keys below. The same botocore gives the
@@ -10,6 +11,7 @@ same file.
 """
 import datetime
 import random
+import sys
 from urllib.parse import quote, urlsplit
 
 import botocore.auth
@@ -25,7 +27,7 @@ KEYS = [
 CHARACTERS = "abcXYZ019-._~/+ %&=?#!*'();:@$,[]\"<>\\^`{|}äß你\u00e9😀\x01\x7f"
 NAMES = ["prefix", "delimiter", "uploadId", "partNumber", "list-type", "x-id", "versionId", "a-b", "a"]
 
-rng = random.Random(20261121)
+rng = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 20261121)
 
 
 def text(length):
@@ -110,5 +112,5 @@ def sign():
 
 
 botocore.auth.get_current_datetime = Clock.utcnow
-for _ in range(200):
+for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else 200):
     sign()
