@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What can be typed about buckets, users and keys. */
+/* What can be typed about buckets, users and keys, and what is copied here. */
 #include "server/cli_priv.h"
 #include "storage/bytes.h"
 
@@ -41,6 +41,29 @@ static const struct cli_option option_own = {
 static const struct cli_option option_give = {
 	"give-buckets-to", "ID", "Another user, who owns its buckets from then on."};
 static const struct cli_option option_man = {"man", NULL, NULL};
+
+/* Of rubus import. */
+static const struct cli_option option_from_s3 = {"from-s3", "URL",
+	"The service to copy from, such as https://s3.example.org. Its key is read from "
+	"AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN."};
+static const struct cli_option option_from_bucket = {
+	"bucket", "NAME", "Only this bucket; all if none is named."};
+static const struct cli_option option_to = {
+	"to", "NAME", "What the bucket is called here; as there if it is not said."};
+static const struct cli_option option_prefix = {
+	"prefix", "TEXT", "Only objects whose keys begin so."};
+static const struct cli_option option_versions = {"versions", NULL,
+	"All versions and delete markers, in their order; the buckets here keep versions then."};
+static const struct cli_option option_jobs = {
+	"jobs", "N", "How many objects are copied at once, 1 to 64; 4 if it is not said."};
+static const struct cli_option option_rate = {
+	"rate", "BYTES", "At most so many bytes in a second, such as 50M."};
+static const struct cli_option option_region = {"region", "NAME",
+	"What the source calls its region; AWS_REGION, or us-east-1, if it is not said."};
+static const struct cli_option option_dry_import = {
+	"dry-run", NULL, "Say what would be copied, and change nothing."};
+static const struct cli_option option_import_owner = {
+	"owner", "NAME", "Who owns buckets that are made; root if no one is named."};
 
 const struct cli_command cli_s3_commands[] = {
 	{.noun = "bucket",
@@ -208,6 +231,18 @@ const struct cli_command cli_s3_commands[] = {
 		.arguments = {{"ID", "The access key id.", false}},
 		.options = {CLI_NODE_OPTIONS},
 		.run = cli_run_key_delete},
+	{.noun = "import",
+		.summary = "Copy what is in another S3 service",
+		.details =
+			"Copies buckets, objects, their metadata and tags to the node of this "
+			"machine, and compares ETags. What is here already is not copied again, so "
+			"one that was interrupted is run again, and again later for what has "
+			"changed. Nothing is removed here. Not copied: rights, rules and locks of "
+			"buckets, retention of objects, and when they were changed.",
+		.options = {&option_from_s3, &option_from_bucket, &option_to, &option_prefix,
+			&option_versions, &option_jobs, &option_rate, &option_region,
+			&option_import_owner, &option_dry_import, CLI_NODE_OPTIONS},
+		.run = cli_run_import},
 	{.noun = "help",
 		.summary = "Show help for all commands, or for one",
 		.arguments = {{"COMMAND", "What to show help for, in one word or two.", true},

@@ -23,7 +23,7 @@
 #define CLI_MESSAGE_LEN 1024
 #define CLI_ARGUMENTS_MAX 3
 #define CLI_WORDS_MAX 8 /* of arguments, with repeated ones */
-#define CLI_OPTIONS_MAX 11
+#define CLI_OPTIONS_MAX 13
 #define CLI_TEXT_LEN 64 /* of a formatted size or time */
 #define CLI_PATH_LEN 4096
 
@@ -216,6 +216,7 @@ enum cli_exit cli_show_list(struct cli *cli, const char *call, const char *name,
 enum cli_exit cli_run_help(struct cli *cli);
 enum cli_exit cli_run_demo(struct cli *cli);
 enum cli_exit cli_run_init(struct cli *cli);
+enum cli_exit cli_run_import(struct cli *cli);
 enum cli_exit cli_run_index_rebuild(struct cli *cli);
 enum cli_exit cli_run_index_salvage(struct cli *cli);
 enum cli_exit cli_run_serve(struct cli *cli);

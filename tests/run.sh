@@ -29,6 +29,7 @@
 #             is restarted and on three of which one is killed
 #   mounts    the same of buckets as file systems and as a block device; needs /dev/fuse
 #   stalled   ten thousand connections that do nothing
+#   import    what is in another service comes here, on good days and bad ones
 #   full      a drive and an index without space
 #   census    what lies on the drives, read without the product's code
 #   drives    every set of drives that may be lost, and one more
@@ -103,6 +104,7 @@ join       1200 shared tests/crash/join.py $release
 backup      900 shared tests/crash/backup.py $release
 archive    1200 shared tests/crash/archive.py $release
 log_kept    600 shared tests/crash/log_kept.py $release
+import      300 shared tests/s3/imports.py $release
 s3cmd      1200 shared tests/s3/clients.py $release s3cmd
 rclone     1200 shared tests/s3/clients.py $release rclone
 sdks        600 shared tests/s3/clients.py $release --together aws_sdk_js minio_js
