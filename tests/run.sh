@@ -12,7 +12,8 @@
 # run alone. TEST_SECONDS is when no further part is begun; what was not begun counts as skipped.
 # Nothing is begun where the file system of the directories has too little room for all of it.
 #
-#   quick     the tests of ninja check, in all variants: read from their stamps, not run again
+#   quick     the tests of ninja check and check_rest, which are all in both variants, and those for
+#             the thread sanitizer: read from their stamps, not run again
 #   long      simulations that take minutes; beside all others, with what of the processors these leave
 #   framing   ten thousand connections to the HTTP layer alone
 #   boto      boto3, all of S3 that is there
@@ -176,7 +177,7 @@ trap 'leave 1' EXIT
 stamps() {
 	local dir stamp name
 	dir=$(sed -n 's/^builddir = //p' config.ninja)
-	ninja -t commands check "$dir/tsan/check_threads" "$dir/release/check_users" |
+	ninja -t commands check check_rest "$dir/tsan/check_threads" "$dir/release/check_users" |
 		sed -n 's/.*&& mv [^ ]*\.log \([^ ]*\.ok\) .*/\1/p' | sort -u |
 		while read -r stamp; do
 			name=${stamp#"$dir/"}
