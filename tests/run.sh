@@ -29,6 +29,7 @@
 #   sdks      the libraries of JavaScript, together over TLS, with a look over HTTP, on one node that
 #             is restarted and on three of which one is killed
 #   mounts    the same of buckets as file systems and as a block device; needs /dev/fuse
+#   replayed  clients that cannot be had: Proxmox Backup Server, Terraform, GitLab, Velero, Thanos, k3s
 #   stalled   ten thousand connections that do nothing
 #   import    what is in another service comes here, on good days and bad ones
 #   full      a drive and an index without space
@@ -110,6 +111,7 @@ s3cmd      1200 shared tests/s3/clients.py $release s3cmd
 rclone     1200 shared tests/s3/clients.py $release rclone
 sdks        600 shared tests/s3/clients.py $release --together aws_sdk_js minio_js
 mounts      600 shared tests/s3/clients.py $release --together s3fs rclone_mount s3backer
+replayed    600 shared tests/s3/clients_replayed.py $release
 maps       1200 shared tests/crash/maps.py $release
 mirror     1200 shared tests/crash/mirror.py $release
 cluster_cli 600 shared tests/s3/cluster_cli.py $release
