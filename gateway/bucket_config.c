@@ -11,6 +11,7 @@
  *	CORS           items {tag (1 byte), length (2, little-endian), value}, a rule's behind its
  *	               BUCKET_CORS_RULE: by tag, then in the order of the document
  *	LIFECYCLE      a list of rules (storage/meta/lifecycle.h)
+ *	NOTIFICATION   a list of rules (storage/meta/notice.h)
  *	OWNERSHIP      enum bucket_ownership, 1 byte
  *	PUBLIC_ACCESS  set of enum bucket_public_access, 1 byte
  *
@@ -395,6 +396,9 @@ static enum err init_xml(struct bucket_config_parse *parse)
 	case BUCKET_CONFIG_LIFECYCLE:
 		parse->rules = (struct fields_out){.data = parse->arena, .cap = ROW_CONFIG_LEN_MAX};
 		return xml_lifecycle_init(&parse->xml.lifecycle, &parse->rules);
+	case BUCKET_CONFIG_NOTIFICATION:
+		parse->rules = (struct fields_out){.data = parse->arena, .cap = ROW_CONFIG_LEN_MAX};
+		return xml_notification_init(&parse->xml.notification, &parse->rules);
 	case BUCKET_CONFIG_CORS:
 		return xml_in_init(&parse->xml.in, cors_open, cors_close);
 	case BUCKET_CONFIG_OWNERSHIP:
@@ -409,7 +413,8 @@ enum s3_code bucket_config_parse_init(
 	struct bucket_config_parse *parse, enum bucket_config kind, struct bytes bucket)
 {
 	static_assert(
-		offsetof(struct xml_tagging, in) == 0 && offsetof(struct xml_lifecycle, in) == 0,
+		offsetof(struct xml_tagging, in) == 0 && offsetof(struct xml_lifecycle, in) == 0 &&
+			offsetof(struct xml_notification, in) == 0,
 		"their parsers are the union's");
 	static_assert(sizeof parse->arena >= ROW_CONFIG_LEN_MAX, "room for any blob");
 	parse->kind = kind;
@@ -442,6 +447,8 @@ enum s3_code bucket_config_parse_feed(struct bucket_config_parse *parse, struct 
 	enum s3_code code = xml_in_feed(&parse->xml.in, piece);
 	if (parse->kind == BUCKET_CONFIG_LIFECYCLE)
 		parse->message = parse->xml.lifecycle.message;
+	if (parse->kind == BUCKET_CONFIG_NOTIFICATION)
+		parse->message = parse->xml.notification.message;
 	return code;
 }
 
@@ -456,6 +463,8 @@ enum s3_code bucket_config_parse_finish(struct bucket_config_parse *parse, struc
 		return finish_tags(parse, ret_blob);
 	if (parse->kind == BUCKET_CONFIG_LIFECYCLE)
 		parse->len = parse->rules.len;
+	else if (parse->kind == BUCKET_CONFIG_NOTIFICATION) /* no rules are none */
+		parse->len = parse->xml.notification.rule_count > 0 ? parse->rules.len : 0;
 	else if (parse->kind != BUCKET_CONFIG_CORS)
 		parse->arena[parse->len++] = parse->value;
 	*ret_blob = bytes_make(parse->arena, parse->len);
@@ -493,6 +502,8 @@ enum err bucket_config_render(enum bucket_config kind, struct bytes blob, struct
 		return render_tags(rest, out);
 	case BUCKET_CONFIG_LIFECYCLE:
 		return xml_lifecycle_render(rest, out);
+	case BUCKET_CONFIG_NOTIFICATION:
+		return xml_notification_render(rest, out);
 	case BUCKET_CONFIG_CORS:
 		return render_cors(rest, out);
 	case BUCKET_CONFIG_OWNERSHIP:

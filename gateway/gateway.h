@@ -13,6 +13,7 @@
 /* The S3 gateway: what one process shares, and what each loop has of its own. */
 #define GATEWAY_DOMAINS_MAX 8
 #define GATEWAY_HOST_ID_LEN_MAX 64
+#define GATEWAY_WEBHOOKS_MAX 16
 
 struct gateway_settings {
 	struct bytes region;
@@ -20,6 +21,8 @@ struct gateway_settings {
 	enum sigv2_use v2; /* signatures of version 2 */
 	struct bytes domains[GATEWAY_DOMAINS_MAX]; /* under which buckets are virtual hosts */
 	size_t domain_count;
+	struct bytes webhooks[GATEWAY_WEBHOOKS_MAX]; /* names that buckets may tell */
+	size_t webhook_count;
 	struct bytes host_id; /* x-amz-id-2: names the node; at most GATEWAY_HOST_ID_LEN_MAX */
 	unsigned requests_max; /* in progress on one loop; more wait, and get SlowDown at last */
 	size_t text_len_max; /* bytes of text buffers lent at a time on one loop */

@@ -42,6 +42,13 @@ static void answer_document(struct request *request)
 	request_send(request, request->out.buf, request->out.len, true);
 }
 
+/* A document that stands for nothing, where that is not an error: a format byte and no more. */
+static struct bytes empty_of(enum bucket_config kind)
+{
+	static const uint8_t format[] = {NOTICE_FORMAT};
+	return bytes_make(format, kind == BUCKET_CONFIG_NOTIFICATION ? sizeof format : 0);
+}
+
 static void advance_get(struct request *request)
 {
 	struct index_reader *reader = request_reader(request);
@@ -58,6 +65,10 @@ static void advance_get(struct request *request)
 		err = index_view_begin(reader);
 	if (err == ERR_OK) {
 		err = index_bucket_config(reader, request->bucket.id, kind_of(request), &blob);
+		if (err == ERR_NOT_FOUND && empty_of(kind_of(request)).len > 0) {
+			blob = empty_of(kind_of(request));
+			err = ERR_OK;
+		}
 		if (err == ERR_OK)
 			err = bucket_config_render(kind_of(request), blob, &request->out);
 		index_view_end(reader);
@@ -82,6 +93,12 @@ static enum err propose(struct request *request, struct bytes blob, uint64_t gua
 {
 	struct command command = {.type = COMMAND_BUCKET_UPDATE};
 	struct command_bucket_update *update = &command.bucket_update;
+	if (kind_of(request) == BUCKET_CONFIG_NOTIFICATION) {
+		command.type = COMMAND_BUCKET_NOTIFY;
+		command.bucket_notify = (struct command_bucket_notify){
+			.bucket = request->bucket.id, .change_count = guard, .config = blob};
+		return request_propose(request, &command);
+	}
 	update->bucket = request->bucket.id;
 	update->change_count = guard;
 	update->set = BUCKET_SET_CONFIG;
@@ -165,6 +182,26 @@ static void fini_put(struct request *request)
 	bucket_config_parse_fini(&put->parse);
 }
 
+static void add_argument(struct request *request, const struct xml_notification *body)
+{
+	if (!body->argument_name)
+		return;
+	s3_error_add(&request->error, "ArgumentName", bytes_of(body->argument_name));
+	s3_error_add_copy(
+		&request->error, "ArgumentValue", bytes_make(body->argument, body->argument_len));
+}
+
+/* Which webhooks a document may name. */
+static void name_webhooks(struct request *request, struct xml_notification *body)
+{
+	const struct gateway_settings *settings = &request->loop->gateway->settings;
+	struct bytes skips;
+	body->webhooks = settings->webhooks;
+	body->webhook_count = settings->webhook_count;
+	body->takes_any = request_header(request, "x-amz-skip-destination-validation", &skips) &&
+		bytes_is_text(skips, "true");
+}
+
 /* ERR_BUSY: more of it is to come. */
 static enum err read_put(struct request *request, struct config_put *put, enum s3_code *ret_code)
 {
@@ -177,6 +214,8 @@ static enum err read_put(struct request *request, struct config_put *put, enum s
 		*ret_code = bucket_config_parse_finish(&put->parse, &put->blob);
 	if (*ret_code != S3_OK && put->parse.message)
 		request->error.message = put->parse.message;
+	if (*ret_code != S3_OK && kind_of(request) == BUCKET_CONFIG_NOTIFICATION)
+		add_argument(request, &put->parse.xml.notification);
 	return *ret_code == S3_OK ? ERR_OK : ERR_INVALID;
 }
 
@@ -249,6 +288,8 @@ void op_bucket_config_put(struct request *request)
 		request_fail(request, code);
 		return;
 	}
+	if (kind_of(request) == BUCKET_CONFIG_NOTIFICATION)
+		name_webhooks(request, &put->parse.xml.notification);
 	request->fini = fini_put;
 	request->advance = advance_put;
 	put->has_document = true;

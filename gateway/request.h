@@ -6,6 +6,7 @@
 #include "gateway/route.h"
 #include "gateway/text_out.h"
 #include "gateway/uri.h"
+#include "storage/meta/notice.h"
 #include "storage/object/get.h"
 #include "storage/object/put.h"
 
@@ -83,6 +84,7 @@ struct request {
 	struct s3_error_detail error; /* what request_fail() adds; empty at start */
 	struct index_barrier barrier;
 
+	uint8_t origin_buf[NOTICE_ORIGIN_LEN_MAX]; /* of a command, where notices are kept */
 	uint8_t target_buf[8192]; /* path, host and query, decoded */
 	uint8_t reply_buf[4096]; /* an error document, or values of headers: see request_note() */
 	size_t reply_len;

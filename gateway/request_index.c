@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What requests take from their loop: text buffers, and the index's answers to proposals. */
+#include "gateway/notice_json.h"
 #include "gateway/request_priv.h"
 
 static void text_ready(struct pool_wait *wait)
@@ -38,9 +39,46 @@ static void proposal_done(struct index_proposal *proposal)
 	request_release(request);
 }
 
+/* Where the bucket tells others of what happens, a command says who is the cause. */
+static void add_origin(struct request *request, struct command *command)
+{
+	const char *peer = request->exchange->peer;
+	struct notice_origin origin = {
+		.principal = auth_owner(&request->principal),
+		.address = bytes_of(peer ? peer : ""),
+		.request_id = bytes_make(request->id_text, sizeof request->id_text),
+	};
+	struct bytes bytes = notice_origin_format(&origin, request->origin_buf);
+	switch (command->type) {
+	case COMMAND_OBJECT_PUT:
+		command->object_put.origin = bytes;
+		break;
+	case COMMAND_OBJECT_DELETE:
+		command->object_delete.origin = bytes;
+		break;
+	case COMMAND_OBJECT_COPY:
+		command->object_copy.origin = bytes;
+		break;
+	case COMMAND_OBJECT_UPDATE:
+		command->object_update.origin = bytes;
+		break;
+	case COMMAND_UPLOAD_COMPLETE:
+		command->upload_complete.origin = bytes;
+		break;
+	default:
+		break;
+	}
+}
+
 enum err request_propose(struct request *request, const struct command *command)
 {
 	assert(request->text && !request->is_proposed);
+	struct command with_origin;
+	if (request->bucket.notified != 0) {
+		with_origin = *command;
+		add_origin(request, &with_origin);
+		command = &with_origin;
+	}
 	enum err err = command_encode(
 		command, request->text, REQUEST_TEXT_LEN, &request->proposal.len);
 	if (err != ERR_OK)

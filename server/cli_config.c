@@ -66,6 +66,7 @@ static const struct cli_column setting_columns[] = {
 	{"region_strict", "region_strict", CLI_KIND_TEXT},
 	{"signature_v2", "signature_v2", CLI_KIND_TEXT},
 	{"domains", "domains", CLI_KIND_TEXT},
+	{"notify", "notify", CLI_KIND_TEXT},
 	{"require_tls", "require_tls", CLI_KIND_TEXT},
 	{"tls_certificate", "tls_certificate", CLI_KIND_TEXT},
 	{"tls_key", "tls_key", CLI_KIND_TEXT},
@@ -110,11 +111,21 @@ static json_t *texts_json(char *const *texts, unsigned count)
 	return list;
 }
 
+/* Names only: what is behind them is in the file. */
+static json_t *webhooks_json(const struct config *config)
+{
+	json_t *list = json_array();
+	for (unsigned i = 0; i < config->notify_count; i++)
+		json_array_append_new(list, json_string(config->notify[i].name));
+	return list;
+}
+
 static json_t *cluster_json(const struct config *config)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:s}", "node_name", config->node_name, "zone",
-		config->zone, "role", config->role == CONFIG_ROLE_WITNESS ? "witness" : "storage",
-		"cluster_address", config->cluster_address, "advertised_addresses",
+	return json_pack("{s:o, s:s, s:s, s:s, s:s, s:o, s:s}", "notify", webhooks_json(config),
+		"node_name", config->node_name, "zone", config->zone, "role",
+		config->role == CONFIG_ROLE_WITNESS ? "witness" : "storage", "cluster_address",
+		config->cluster_address, "advertised_addresses",
 		texts_json(config->advertised_addresses, config->advertised_addresses_count),
 		"channel",
 		config->channel == CONFIG_CHANNEL_INTEGRITY_ONLY ? "integrity-only" : "encrypted");

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "server/webhook.h"
 #include "storage/meta/log_set.h"
 
 #define LOOPS_MAX 64
@@ -22,6 +23,7 @@
 #define ARCHIVE_SECONDS_MIN 1
 #define ARCHIVE_SECONDS_MAX 86400
 #define DAY_SECONDS 86400
+#define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 
 /* --- the file --------------------------------------------------------------------------------- */
 
@@ -74,6 +76,21 @@ static const cyaml_schema_value_t drive_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_drive, drive_fields),
 };
 
+static const cyaml_schema_field_t webhook_fields[] = {
+	CYAML_FIELD_STRING_PTR(
+		"name", CYAML_FLAG_POINTER, struct config_webhook, name, 1, NOTICE_TARGET_LEN_MAX),
+	CYAML_FIELD_STRING_PTR("url", CYAML_FLAG_POINTER, struct config_webhook, url, 1, 2048),
+	CYAML_FIELD_STRING_PTR("token_file", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+		struct config_webhook, token_file, 1, PATH_MAX),
+	CYAML_FIELD_STRING_PTR("certificate", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+		struct config_webhook, certificate, 1, PATH_MAX),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t webhook_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_webhook, webhook_fields),
+};
+
 static const cyaml_schema_value_t domain_schema = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, 253),
 };
@@ -110,6 +127,8 @@ static const cyaml_schema_field_t config_fields[] = {
 	CHOICE(signature_v2, signature_v2_names),
 	CYAML_FIELD_SEQUENCE("domains", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config,
 		domains, &domain_schema, 0, 8),
+	CYAML_FIELD_SEQUENCE("notify", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config,
+		notify, &webhook_schema, 0, CONFIG_NOTIFY_MAX),
 	SWITCH(require_tls),
 	TEXT(tls_certificate, PATH_MAX),
 	TEXT(tls_key, PATH_MAX),
@@ -458,11 +477,29 @@ static enum err check_cluster(const struct config *config, const char *path, cha
 			"has no entry, and cluster_address is every address; list where others "
 			"find this node, for example [192.168.1.7:9002]");
 	if (config->node_name[0] == '\0' ||
-		strspn(config->node_name,
-			"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") !=
-			strlen(config->node_name))
+		strspn(config->node_name, NAME_CHARS) != strlen(config->node_name))
 		return refuse(path, "node_name", message,
 			"is '%.100s'; use letters, digits, '-', '_' and '.'", config->node_name);
+	return ERR_OK;
+}
+
+static enum err check_notify(const struct config *config, const char *path, char *message)
+{
+	struct webhook_url url;
+	for (unsigned i = 0; i < config->notify_count; i++) {
+		const struct config_webhook *one = &config->notify[i];
+		if (strspn(one->name, NAME_CHARS) != strlen(one->name))
+			return refuse(path, "notify", message,
+				"has the name '%.64s'; use letters, digits, '-', '_' and '.'",
+				one->name);
+		if (!webhook_parse_url(one->url, &url))
+			return refuse(path, "notify", message,
+				"has the url '%.150s'; write http(s)://HOST[:PORT]/PATH", one->url);
+		for (unsigned j = 0; j < i; j++)
+			if (strcmp(one->name, config->notify[j].name) == 0)
+				return refuse(path, "notify", message, "has the name '%.64s' twice",
+					one->name);
+	}
 	return ERR_OK;
 }
 
@@ -491,6 +528,8 @@ static enum err check(const struct config *config, const char *path, char *messa
 		return refuse(path, "tls_certificate", message,
 			"and tls_key go together; set both or none");
 	enum err err = check_cluster(config, path, message);
+	if (!err)
+		err = check_notify(config, path, message);
 	if (!err)
 		err = check_numbers(config, path, message);
 	return err ? err : check_drives(config, path, message);

@@ -22,6 +22,15 @@ struct config_drive {
 	enum drive_class class;
 };
 
+/* A service that buckets may tell what happens. */
+#define CONFIG_NOTIFY_MAX 16
+struct config_webhook {
+	char *name;
+	char *url;
+	char *token_file; /* NULL: none */
+	char *certificate; /* the only one that is believed; NULL: what the system trusts */
+};
+
 enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 /* Info comes first: it is what a file says that says nothing. */
 enum config_log_level {
@@ -60,6 +69,8 @@ struct config {
 	enum config_signature_v2 signature_v2;
 	char **domains; /* buckets are virtual hosts under these */
 	unsigned domains_count;
+	struct config_webhook *notify;
+	unsigned notify_count;
 	bool require_tls;
 	char *tls_certificate, *tls_key; /* empty: the ones that init made */
 	unsigned max_connections;

@@ -24,6 +24,7 @@
 #include "storage/meta/index_snapshot.h"
 #include "storage/meta/log_mirror.h"
 #include "storage/repair/collect.h"
+#include "server/node_webhooks.h"
 #include "storage/repair/expire.h"
 #include "storage/repair/fare.h"
 #include "storage/repair/mender.h"
@@ -124,6 +125,7 @@ struct node {
 	bool is_collecting;
 	struct expirer expirer;
 	bool is_expiring;
+	struct node_webhooks webhooks;
 	struct mender mender;
 	struct fare fare; /* of clients, for the mender */
 	_Atomic bool is_mending;

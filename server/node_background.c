@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What runs beside the clients, on the first of their loops: collector, expirer, mender, and who
- * looks after the claims of drives. */
+/* What runs beside the clients, on the first of their loops: collector, expirer, notifier, mender,
+ * and who looks after the claims of drives. */
 #include "server/fares.h"
 #include "server/node_priv.h"
 
@@ -18,6 +18,9 @@ static enum err start(void *arg)
 	if (err)
 		return err;
 	node->is_expiring = true;
+	err = node_webhooks_start(&node->webhooks, node->config, &node->store_loops[0]);
+	if (err)
+		return err;
 	mender_start(&node->mender,
 		&(struct mender_setup){.store = &node->store_loops[0],
 			.scrub_period_ms = SCRUB_PERIOD_MS,
@@ -61,6 +64,19 @@ static enum err stop_expirer(void *arg)
 	return ERR_OK;
 }
 
+static void webhooks_stopped(struct notifier *notifier)
+{
+	(void)notifier;
+	completion_end(&stopped, ERR_OK);
+}
+
+static enum err stop_webhooks(void *arg)
+{
+	struct node *node = arg;
+	node_webhooks_stop(&node->webhooks, webhooks_stopped);
+	return ERR_OK;
+}
+
 static enum err stop_mender(void *arg)
 {
 	struct node *node = arg;
@@ -96,6 +112,8 @@ void node_stop_background(struct node *node)
 	if (node->is_mending)
 		err_ignore(loop_call(server_loop_base(node->loops[0]), stop_claims, node));
 	stop_one(node, atomic_exchange(&node->is_mending, false), stop_mender);
+	stop_one(node, node->webhooks.is_running, stop_webhooks);
+	node_webhooks_close(&node->webhooks);
 	stop_one(node, node->is_expiring, stop_expirer);
 	node->is_expiring = false;
 	stop_one(node, node->is_collecting, stop_collector);

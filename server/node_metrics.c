@@ -350,6 +350,7 @@ void node_metrics_collect(void *arg, struct metrics_text *text)
 	write_pools(node, text);
 	write_index(node, text);
 	node_archive_metrics(node, text);
+	node_webhooks_metrics(&node->webhooks, text);
 	write_cluster(node, text);
 	write_loops(node, text);
 	write_disks(node, text, "rubus_disk_flushes_total",

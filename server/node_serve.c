@@ -107,6 +107,9 @@ static void fill_gateway(struct node *node)
 	settings->v2 = (enum sigv2_use)node->config->signature_v2;
 	for (unsigned i = 0; i < node->config->domains_count; i++)
 		settings->domains[settings->domain_count++] = bytes_of(node->config->domains[i]);
+	for (unsigned i = 0; i < node->config->notify_count; i++)
+		settings->webhooks[settings->webhook_count++] =
+			bytes_of(node->config->notify[i].name);
 	settings->host_id = bytes_of("rubus");
 	settings->requests_max = REQUESTS_MAX / node->config->loops;
 	if (settings->requests_max < REQUESTS_PER_LOOP_MIN)

@@ -22,6 +22,7 @@
 #   edges     the 83 sharp edges of S3, by their numbers
 #   matrix    every operation by every kind of sender in every form of payload
 #   signed    requests that botocore signed, and the same ones with one bit or header changed
+#   notifications of buckets, told to webhooks that are away and by nodes that are killed
 #   hostile   broken and malicious requests
 #   aws, s3cmd, rclone, restic, registry
 #             clients, over HTTP and TLS, on one drive, on four of which one is lost, and on three
@@ -101,6 +102,7 @@ signed      300 shared tests/s3/signed.py $release
 bitflip    1200 shared tests/crash/bitflip.py $release
 forms       300 shared tests/s3/forms.py $release
 lifecycle   600 shared tests/s3/lifecycle.py $release
+notifications 600 shared tests/s3/notifications.py $release
 pause       600 shared tests/crash/pause.py $release
 join       1200 shared tests/crash/join.py $release
 backup      900 shared tests/crash/backup.py $release

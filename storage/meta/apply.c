@@ -61,6 +61,8 @@ static apply_function *const functions[COMMAND_TYPE_COUNT] = {
 	[COMMAND_EXPIRE] = apply_expire,
 	[COMMAND_USER_PUT] = apply_user_put,
 	[COMMAND_USER_DELETE] = apply_user_delete,
+	[COMMAND_BUCKET_NOTIFY] = apply_bucket_notify,
+	[COMMAND_NOTICE_DONE] = apply_notice_done,
 };
 
 /* --- what is kept beside the tables ----------------------------------------------------------- */

@@ -126,13 +126,26 @@ static bool is_alone(struct apply *apply, const struct apply_object *object)
 }
 
 static bool expire_version(
-	struct apply *apply, struct apply_object *object, struct version_id version)
+	struct apply *apply, struct apply_object *object, struct version_id version, uint32_t part)
 {
 	struct row_version row;
 	if (!apply_version_get(apply, object->bucket.id, object->key, version, &row) ||
 		apply_version_is_locked(apply, &row, false))
 		return false;
 	apply_version_remove(apply, object, version, &row);
+	apply_notice_add(apply, &object->bucket, NOTICE_EXPIRED_DELETE, part,
+		&(struct apply_notice){.key = object->key, .version = version, .row = &row});
+	return true;
+}
+
+static bool expire_current(struct apply *apply, struct apply_object *object, uint32_t part)
+{
+	enum command_delete_code code = apply_object_remove(apply, object, part);
+	if (code == DELETE_LOCKED)
+		return false;
+	apply_notice_removed(apply, object, part,
+		code == DELETE_MARKER_MADE ? NOTICE_EXPIRED_MARKER : NOTICE_EXPIRED_DELETE,
+		(struct bytes){0});
 	return true;
 }
 
@@ -163,14 +176,13 @@ static bool expire_item(struct apply *apply, struct apply_object *object,
 		version_id_is_equal(object->newest_id, item->version);
 	switch (item->kind) {
 	case EXPIRE_CURRENT:
-		return is_newest && object->is_current &&
-			apply_object_remove(apply, object, part) != DELETE_LOCKED;
+		return is_newest && object->is_current && expire_current(apply, object, part);
 	case EXPIRE_OLD:
 		return object->has_newest && !is_newest &&
-			expire_version(apply, object, item->version);
+			expire_version(apply, object, item->version, part);
 	default:
 		return is_newest && object->newest.is_delete_marker && is_alone(apply, object) &&
-			expire_version(apply, object, item->version);
+			expire_version(apply, object, item->version, part);
 	}
 }
 

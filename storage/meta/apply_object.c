@@ -63,8 +63,11 @@ void apply_object_put(
 	};
 	result->code = apply_body_make(
 		apply, 0, put->bucket, put->key, put->attributes.class, &put->body, &row.body);
-	if (result->code == COMMAND_OK)
-		apply_object_put_version(apply, &object, &row, &put->attributes, result);
+	if (result->code != COMMAND_OK)
+		return;
+	apply_object_put_version(apply, &object, &row, &put->attributes, result);
+	apply_notice_put(apply, &object, put->is_form ? NOTICE_CREATED_POST : NOTICE_CREATED_PUT,
+		put->origin);
 }
 
 bool apply_source_find(struct apply *apply, uint64_t bucket, struct bytes key,
@@ -112,6 +115,7 @@ void apply_object_copy(
 		.invocation = copy->invocation,
 	};
 	apply_object_put_version(apply, &object, &row, &copy->attributes, result);
+	apply_notice_put(apply, &object, NOTICE_CREATED_COPY, copy->origin);
 }
 
 /* --- delete ----------------------------------------------------------------------------------- */
@@ -146,7 +150,8 @@ static enum command_delete_code judge_conditions(
 
 /* A certain version. Conditions are about this one, whichever is current. */
 static enum command_delete_code delete_version(struct apply *apply, struct apply_object *object,
-	const struct command_delete *item, bool bypass_governance)
+	const struct command_object_delete *delete, const struct command_delete *item,
+	uint32_t part)
 {
 	struct version_id version = item->version;
 	struct row_version row;
@@ -159,9 +164,14 @@ static enum command_delete_code delete_version(struct apply *apply, struct apply
 	enum command_delete_code code = judge_conditions(&named, item);
 	if (code != DELETE_DONE || !is_there)
 		return code;
-	if (apply_version_is_locked(apply, &row, bypass_governance))
+	if (apply_version_is_locked(apply, &row, delete->bypass_governance))
 		return DELETE_LOCKED;
 	apply_version_remove(apply, object, version, &row);
+	apply_notice_add(apply, &object->bucket, NOTICE_REMOVED_DELETE, part,
+		&(struct apply_notice){.key = item->key,
+			.version = version,
+			.row = &row,
+			.origin = delete->origin});
 	return row.is_delete_marker ? DELETE_MARKER_GONE : DELETE_DONE;
 }
 
@@ -172,9 +182,16 @@ static enum command_delete_code delete_item(struct apply *apply,
 	object->key = item->key;
 	apply_object_newest(apply, object);
 	if (item->is_null || !version_id_is_none(item->version))
-		return delete_version(apply, object, item, delete->bypass_governance);
+		return delete_version(apply, object, delete, item, part);
 	enum command_delete_code code = judge_conditions(object, item);
-	return code == DELETE_DONE ? apply_object_remove(apply, object, part) : code;
+	bool was_there = object->has_newest;
+	if (code == DELETE_DONE)
+		code = apply_object_remove(apply, object, part);
+	if (code == DELETE_MARKER_MADE || (code == DELETE_DONE && was_there))
+		apply_notice_removed(apply, object, part,
+			code == DELETE_DONE ? NOTICE_REMOVED_DELETE : NOTICE_REMOVED_MARKER,
+			delete->origin);
+	return code;
 }
 
 /* A delete of one key has its outcome as the command's. */
@@ -220,13 +237,21 @@ void apply_object_delete(
 /* --- update ----------------------------------------------------------------------------------- */
 
 /* Rules may be for versions with certain tags. */
-static void tell_of_tags(struct apply *apply, const struct command_object_update *update)
+static void tell_of_tags(struct apply *apply, const struct command_object_update *update,
+	const struct row_version *row)
 {
 	struct row_key key;
 	struct row_bucket bucket;
 	row_key_id(&key, TABLE_BUCKET, update->bucket);
-	if (apply_get_bucket(apply, &key, &bucket))
-		apply_event_add(apply, &bucket, update->key);
+	if (!apply_get_bucket(apply, &key, &bucket))
+		return;
+	apply_event_add(apply, &bucket, update->key);
+	apply_notice_add(apply, &bucket,
+		update->tags.len > 0 ? NOTICE_TAGS_PUT : NOTICE_TAGS_DELETE, 0,
+		&(struct apply_notice){.key = update->key,
+			.version = update->version,
+			.row = row,
+			.origin = update->origin});
 }
 
 void apply_object_update(
@@ -251,7 +276,7 @@ void apply_object_update(
 	}
 	if (update->set & OBJECT_SET_TAGS) {
 		overflow.tags = update->tags;
-		tell_of_tags(apply, update);
+		tell_of_tags(apply, update, &row);
 	}
 	apply_version_write(apply, update->bucket, update->key, update->version, &row,
 		overflow.metadata, overflow.tags, false);

@@ -3,7 +3,9 @@
 #define STORAGE_META_APPLY_PRIV_H
 
 #include "storage/meta/apply.h"
+#include "storage/meta/notice.h"
 #include "storage/meta/row_keys.h"
+#include "storage/meta/rows_notice.h"
 
 /* Access to rows, apply_rows.c. Nothing here returns an error: those of the machine are latched in
  * apply->err, and from then on nothing is found and nothing is written (A3). What is found is
@@ -227,6 +229,27 @@ enum command_code apply_lock_update(
 /* Tells of a key, if the bucket is watched. apply_event.c. */
 void apply_event_add(struct apply *apply, const struct row_bucket *bucket, struct bytes key);
 
+/* --- notices, apply_notice.c ------------------------------------------------------------------ */
+
+struct apply_notice {
+	struct bytes key;
+	struct version_id version;
+	const struct row_version *row; /* that was made, or is gone; NULL: none */
+	struct bytes origin;
+};
+
+/* Tells of an event, if the bucket has a rule for it. part: as in apply_place(). */
+void apply_notice_add(struct apply *apply, const struct row_bucket *bucket, enum notice_event event,
+	uint32_t part, const struct apply_notice *about);
+
+/* The same of the version that was just made the newest. */
+void apply_notice_put(struct apply *apply, const struct apply_object *object,
+	enum notice_event event, struct bytes origin);
+
+/* The same of a key that was removed: the delete marker that is the newest now, or nothing. */
+void apply_notice_removed(struct apply *apply, const struct apply_object *object, uint32_t part,
+	enum notice_event event, struct bytes origin);
+
 /* --- commands --------------------------------------------------------------------------------- */
 
 /* Each sets result->code, and what else it has to tell. */
@@ -246,6 +269,7 @@ apply_function apply_move_emptied, apply_span_begin;
 apply_function apply_key_put, apply_key_delete, apply_setting_put, apply_task_put;
 apply_function apply_user_put, apply_user_delete;
 apply_function apply_bucket_watch, apply_event_fill, apply_event_done, apply_expire;
+apply_function apply_bucket_notify, apply_notice_done;
 apply_function apply_node_put, apply_node_remove, apply_token_put, apply_token_delete;
 
 /* Closes all sessions of a node. */

@@ -351,6 +351,7 @@ static void make_version(struct apply *apply, const struct command_upload_comple
 		.owner = upload->owner,
 	};
 	apply_object_put_version(apply, object, &row, &attributes, result);
+	apply_notice_put(apply, object, NOTICE_CREATED_COMPLETE, complete->origin);
 	leave_tombstone(apply, complete, key, parts, upload, result);
 }
 

@@ -83,6 +83,8 @@ const char *command_type_name(enum command_type type)
 		[COMMAND_EXPIRE] = "expire",
 		[COMMAND_USER_PUT] = "user_put",
 		[COMMAND_USER_DELETE] = "user_delete",
+		[COMMAND_BUCKET_NOTIFY] = "bucket_notify",
+		[COMMAND_NOTICE_DONE] = "notice_done",
 	};
 	return type < COMMAND_TYPE_COUNT && names[type] ? names[type] : "?";
 }

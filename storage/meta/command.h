@@ -5,6 +5,7 @@
 #include "storage/err.h"
 #include "storage/meta/command_code.h"
 #include "storage/meta/command_event.h"
+#include "storage/meta/command_notice.h"
 #include "storage/meta/command_ring.h"
 #include "storage/meta/command_user.h"
 #include "storage/meta/fields.h"
@@ -79,6 +80,8 @@ enum command_type { /* kept on disk */
 	COMMAND_EXPIRE = 49,
 	COMMAND_USER_PUT = 50, /* also changes one */
 	COMMAND_USER_DELETE = 51,
+	COMMAND_BUCKET_NOTIFY = 58,
+	COMMAND_NOTICE_DONE = 59,
 	COMMAND_TYPE_COUNT
 };
 
@@ -246,6 +249,8 @@ struct command_object_put {
 	struct command_attributes attributes;
 	struct command_body body;
 	uint64_t invocation; /* hash of amz-sdk-invocation-id; 0: none */
+	bool is_form; /* of an HTML form */
+	struct bytes origin; /* who, where notices are kept (row_notice.origin) */
 };
 
 /* One key of a delete. */
@@ -262,6 +267,7 @@ struct command_object_delete {
 	uint64_t bucket;
 	bool bypass_governance;
 	struct bytes deletes; /* list of command_delete, at most COMMAND_DELETES_MAX */
+	struct bytes origin;
 };
 
 /* A version with the body of another. NO_VERSION if the source does not name that body any more. */
@@ -275,6 +281,7 @@ struct command_object_copy {
 	struct command_conditions conditions;
 	struct command_attributes attributes; /* as the new version is to have them */
 	uint64_t invocation;
+	struct bytes origin;
 };
 
 /* Changes a version where it is: tags, retention, legal hold. */
@@ -294,6 +301,7 @@ struct command_object_update {
 	uint64_t retain_until_ms;
 	bool has_legal_hold;
 	bool bypass_governance;
+	struct bytes origin;
 };
 
 /* result: id, the upload. */
@@ -344,6 +352,7 @@ struct command_upload_complete {
 	struct command_conditions conditions;
 	uint64_t parts_hash; /* of numbers and ETags, for the second Complete */
 	uint64_t invocation;
+	struct bytes origin;
 };
 
 struct command_upload_abort {
@@ -547,6 +556,8 @@ struct command {
 		struct command_expire expire;
 		struct command_user_put user_put;
 		struct command_user_delete user_delete;
+		struct command_bucket_notify bucket_notify;
+		struct command_notice_done notice_done;
 	};
 };
 

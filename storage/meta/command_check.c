@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The rules of commands that need no look at the index. What breaks one is refused. */
 #include "storage/meta/command_priv.h"
+#include "storage/meta/notice.h"
 
 #define EXTENT_LEN_MAX (64u << 20)
 #define UNIT_LEN_MAX (1u << 20)
@@ -164,6 +165,13 @@ static bool is_expire(const struct command_expire *expire)
 			++count > COMMAND_EXPIRE_MAX)
 			return false;
 	return err == ERR_END && count > 0 && expire->bucket != 0 && expire->watched != 0;
+}
+
+/* A configuration that has rules is for some event. */
+static bool is_bucket_notify(const struct command_bucket_notify *notify)
+{
+	return notify->bucket != 0 &&
+		(notify->config.len == 0 || notice_events_of(notify->config) != 0);
 }
 
 static bool is_object_update(const struct command_object_update *update)
@@ -366,6 +374,10 @@ bool command_is_valid(const struct command *command)
 		return command->event_done.bucket != 0;
 	case COMMAND_EXPIRE:
 		return is_expire(&command->expire);
+	case COMMAND_BUCKET_NOTIFY:
+		return is_bucket_notify(&command->bucket_notify);
+	case COMMAND_NOTICE_DONE:
+		return command->notice_done.target.len > 0;
 	default:
 		return true;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which field of which command has which tag. Tags are never used again (F4). */
 #include "storage/meta/command_priv.h"
+#include "storage/meta/notice.h"
 #include "storage/meta/rows_priv.h"
 
 /* --- parts of commands ------------------------------------------------------------------------ */
@@ -128,6 +129,8 @@ static const struct field object_put_list[] = {
 	FIELD_OF(4, FIELD_STRUCT, struct command_object_put, attributes, 0, &attributes_fields),
 	FIELD_OF(5, FIELD_STRUCT, struct command_object_put, body, 0, &body_fields),
 	FIELD(6, FIELD_U64, struct command_object_put, invocation, 0),
+	FIELD(7, FIELD_BYTES, struct command_object_put, origin, NOTICE_ORIGIN_LEN_MAX),
+	FIELD(8, FIELD_BOOL, struct command_object_put, is_form, 0),
 };
 static FIELDS(object_put_fields, struct command_object_put, object_put_list);
 
@@ -135,6 +138,7 @@ static const struct field object_delete_list[] = {
 	FIELD(1, FIELD_U64, struct command_object_delete, bucket, 0),
 	FIELD(2, FIELD_BOOL, struct command_object_delete, bypass_governance, 0),
 	FIELD(3, FIELD_BYTES, struct command_object_delete, deletes, COMMAND_LEN_MAX),
+	FIELD(4, FIELD_BYTES, struct command_object_delete, origin, NOTICE_ORIGIN_LEN_MAX),
 };
 static FIELDS(object_delete_fields, struct command_object_delete, object_delete_list);
 
@@ -149,6 +153,7 @@ static const struct field object_copy_list[] = {
 	FIELD_OF(7, FIELD_STRUCT, struct command_object_copy, conditions, 0, &conditions_fields),
 	FIELD_OF(8, FIELD_STRUCT, struct command_object_copy, attributes, 0, &attributes_fields),
 	FIELD(9, FIELD_U64, struct command_object_copy, invocation, 0),
+	FIELD(10, FIELD_BYTES, struct command_object_copy, origin, NOTICE_ORIGIN_LEN_MAX),
 };
 static FIELDS(object_copy_fields, struct command_object_copy, object_copy_list);
 
@@ -162,6 +167,7 @@ static const struct field object_update_list[] = {
 	FIELD(7, FIELD_U64, struct command_object_update, retain_until_ms, 0),
 	FIELD(8, FIELD_BOOL, struct command_object_update, has_legal_hold, 0),
 	FIELD(9, FIELD_BOOL, struct command_object_update, bypass_governance, 0),
+	FIELD(10, FIELD_BYTES, struct command_object_update, origin, NOTICE_ORIGIN_LEN_MAX),
 };
 static FIELDS(object_update_fields, struct command_object_update, object_update_list);
 
@@ -215,6 +221,7 @@ static const struct field upload_complete_list[] = {
 		8, FIELD_STRUCT, struct command_upload_complete, conditions, 0, &conditions_fields),
 	FIELD(9, FIELD_U64, struct command_upload_complete, parts_hash, 0),
 	FIELD(10, FIELD_U64, struct command_upload_complete, invocation, 0),
+	FIELD(11, FIELD_BYTES, struct command_upload_complete, origin, NOTICE_ORIGIN_LEN_MAX),
 };
 static FIELDS(upload_complete_fields, struct command_upload_complete, upload_complete_list);
 
@@ -467,6 +474,19 @@ static const struct field expire_list[] = {
 };
 static FIELDS(expire_fields, struct command_expire, expire_list);
 
+static const struct field bucket_notify_list[] = {
+	FIELD(1, FIELD_U64, struct command_bucket_notify, bucket, 0),
+	FIELD(2, FIELD_U64, struct command_bucket_notify, change_count, 0),
+	FIELD(3, FIELD_BYTES, struct command_bucket_notify, config, ROW_CONFIG_LEN_MAX),
+};
+static FIELDS(bucket_notify_fields, struct command_bucket_notify, bucket_notify_list);
+
+static const struct field notice_done_list[] = {
+	FIELD(1, FIELD_BYTES, struct command_notice_done, target, NOTICE_TARGET_LEN_MAX),
+	FIELD_OF(2, FIELD_STRUCT, struct command_notice_done, place, 0, &row_version_id_fields),
+};
+static FIELDS(notice_done_fields, struct command_notice_done, notice_done_list);
+
 const struct fields *const command_type_fields[COMMAND_TYPE_COUNT] = {
 	[COMMAND_NOOP] = &noop_fields,
 	[COMMAND_SESSION_OPEN] = &session_open_fields,
@@ -512,4 +532,6 @@ const struct fields *const command_type_fields[COMMAND_TYPE_COUNT] = {
 	[COMMAND_EXPIRE] = &expire_fields,
 	[COMMAND_USER_PUT] = &user_put_fields,
 	[COMMAND_USER_DELETE] = &user_delete_fields,
+	[COMMAND_BUCKET_NOTIFY] = &bucket_notify_fields,
+	[COMMAND_NOTICE_DONE] = &notice_done_fields,
 };

@@ -360,6 +360,20 @@ MUST_USE enum err index_event_next(struct index_reader *reader, uint64_t bucket,
 MUST_USE enum err index_event_bucket_next(
 	struct index_reader *reader, uint64_t from, uint64_t *ret_bucket);
 
+/* The first notice for a webhook behind that place in the log, or behind a zeroed one, of all. */
+struct index_notice {
+	struct version_id place;
+	struct row_notice row;
+};
+MUST_USE enum err index_notice_next(struct index_reader *reader, struct bytes target,
+	struct version_id behind, struct index_notice *ret_notice);
+
+/* The queue of a webhook; and the first by name, from that one on. */
+MUST_USE enum err index_notice_queue(
+	struct index_reader *reader, struct bytes target, struct row_notice_queue *ret_queue);
+MUST_USE enum err index_notice_queue_next(struct index_reader *reader, struct bytes from,
+	struct bytes *ret_target, struct row_notice_queue *ret_queue);
+
 /* The first part of an upload with at least that number. */
 MUST_USE enum err index_part_next(struct index_reader *reader, uint64_t upload, uint16_t from,
 	uint16_t *ret_number, struct row_part *ret_part);

@@ -323,6 +323,49 @@ enum err index_event_bucket_next(struct index_reader *reader, uint64_t from, uin
 	return err;
 }
 
+enum err index_notice_next(struct index_reader *reader, struct bytes target,
+	struct version_id behind, struct index_notice *ret_notice)
+{
+	struct row_key key;
+	struct bytes found, value;
+	row_key_notice(&key, target, behind);
+	size_t prefix_len = key.len - ROW_KEY_PLACE_LEN;
+	row_key_u8(&key, 0); /* just behind it */
+	enum err err = index_seek(reader, &key, prefix_len, &found, &value);
+	if (err == ERR_OK && found.len != prefix_len + ROW_KEY_PLACE_LEN)
+		err = ERR_CORRUPT;
+	if (err == ERR_OK)
+		err = row_notice_decode(value, &ret_notice->row);
+	if (err == ERR_OK)
+		ret_notice->place = (struct version_id){
+			get_be64(found.data + prefix_len), get_be32(found.data + prefix_len + 8)};
+	return err;
+}
+
+enum err index_notice_queue(
+	struct index_reader *reader, struct bytes target, struct row_notice_queue *ret_queue)
+{
+	struct row_key key;
+	struct bytes value;
+	row_key_name(&key, TABLE_NOTICE_QUEUE, target);
+	enum err err = index_get(reader, &key, &value);
+	return err == ERR_OK ? row_notice_queue_decode(value, ret_queue) : err;
+}
+
+enum err index_notice_queue_next(struct index_reader *reader, struct bytes from,
+	struct bytes *ret_target, struct row_notice_queue *ret_queue)
+{
+	struct row_key key;
+	struct bytes found, value;
+	row_key_name(&key, TABLE_NOTICE_QUEUE, from);
+	enum err err = index_seek(reader, &key, 1, &found, &value);
+	if (err == ERR_OK)
+		err = row_notice_queue_decode(value, ret_queue);
+	if (err == ERR_OK)
+		*ret_target = bytes_from(found, 1);
+	return err;
+}
+
 enum err index_garbage_next(struct index_reader *reader, uint64_t log_index, uint8_t kind,
 	uint64_t id, struct index_garbage *ret_garbage)
 {

@@ -131,6 +131,15 @@ void row_key_event(struct row_key *key, uint64_t bucket, const struct event_plac
 	row_key_u64(key, place->hash);
 }
 
+void row_key_notice(struct row_key *key, struct bytes target, struct version_id place)
+{
+	row_key_begin(key, TABLE_NOTICE);
+	row_key_escaped(key, target);
+	row_key_escaped_end(key);
+	row_key_u64(key, place.index);
+	append_u32(key, place.position);
+}
+
 void row_key_pieces(struct row_key *key, uint64_t body, uint64_t end, uint16_t number)
 {
 	row_key_id(key, TABLE_PIECES, body);

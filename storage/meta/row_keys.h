@@ -24,6 +24,8 @@ enum row_table { /* numbers are kept on disk */
 		0x21, /* bucket, S3 key → version id of a null version that is not newest */
 	TABLE_OVERFLOW = 0x22, /* version → row_overflow */
 	TABLE_EVENT = 0x23, /* bucket, event_place → row_event */
+	TABLE_NOTICE = 0x24, /* webhook, place in the log → row_notice */
+	TABLE_NOTICE_QUEUE = 0x25, /* webhook → row_notice_queue */
 	TABLE_BODY = 0x30, /* body → row_body */
 	TABLE_PIECES = 0x31, /* body, end offset of its last piece, number → row_pieces */
 	TABLE_INLINE = 0x32, /* body → its bytes */
@@ -83,6 +85,9 @@ void row_key_version(
 void row_key_object(
 	struct row_key *key, enum row_table table, uint64_t bucket, struct bytes s3_key);
 void row_key_event(struct row_key *key, uint64_t bucket, const struct event_place *place);
+/* The webhook's name is written like an S3 key (K1); the place is ROW_KEY_PLACE_LEN bytes. */
+#define ROW_KEY_PLACE_LEN (8 + 4)
+void row_key_notice(struct row_key *key, struct bytes target, struct version_id place);
 void row_key_overflow(struct row_key *key, struct version_id version);
 void row_key_pieces(struct row_key *key, uint64_t body, uint64_t end, uint16_t number);
 void row_key_extent(struct row_key *key, uint16_t slot, struct extent_id extent);

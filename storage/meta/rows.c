@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/meta/rows.h"
 
+#include "storage/meta/notice.h"
+#include "storage/meta/rows_notice.h"
 #include "storage/meta/rows_priv.h"
 
 /* --- what rows and commands share ------------------------------------------------------------- */
@@ -45,6 +47,7 @@ static const struct field bucket_list[] = {
 	FIELD(9, FIELD_U8, struct row_bucket, class, 0),
 	FIELD(10, FIELD_U64, struct row_bucket, watched, 0),
 	FIELD(11, FIELD_BOOL, struct row_bucket, is_watch_filled, 0),
+	FIELD(14, FIELD_U32, struct row_bucket, notified, 0),
 	FIELD(20, FIELD_U64, struct row_bucket, quota.versions, 0),
 	FIELD(21, FIELD_U64, struct row_bucket, quota.soft_len, 0),
 	FIELD(22, FIELD_U64, struct row_bucket, quota.soft_versions, 0),
@@ -99,6 +102,28 @@ static const struct field event_list[] = {
 	FIELD(2, FIELD_BYTES, struct row_event, key, ROW_KEY_LEN_MAX),
 };
 static FIELDS(event_fields, struct row_event, event_list);
+
+static const struct field notice_list[] = {
+	FIELD(1, FIELD_U8, struct row_notice, event, 0),
+	FIELD(2, FIELD_U64, struct row_notice, time_ms, 0),
+	FIELD(3, FIELD_BYTES, struct row_notice, bucket, ROW_BUCKET_NAME_LEN_MAX),
+	FIELD(4, FIELD_BYTES, struct row_notice, owner, ROW_OWNER_LEN_MAX),
+	FIELD(5, FIELD_BYTES, struct row_notice, key, ROW_KEY_LEN_MAX),
+	FIELD(6, FIELD_BYTES, struct row_notice, rule, NOTICE_ID_LEN_MAX),
+	FIELD_OF(7, FIELD_STRUCT, struct row_notice, version, 0, &row_version_id_fields),
+	FIELD(8, FIELD_BOOL, struct row_notice, is_null, 0),
+	FIELD(9, FIELD_BOOL, struct row_notice, has_body, 0),
+	FIELD(10, FIELD_U64, struct row_notice, len, 0),
+	FIELD_OF(11, FIELD_STRUCT, struct row_notice, etag, 0, &row_etag_fields),
+	FIELD(12, FIELD_BYTES, struct row_notice, origin, NOTICE_ORIGIN_LEN_MAX),
+};
+static FIELDS(notice_fields, struct row_notice, notice_list);
+
+static const struct field notice_queue_list[] = {
+	FIELD(1, FIELD_U64, struct row_notice_queue, count, 0),
+	FIELD(2, FIELD_U64, struct row_notice_queue, dropped, 0),
+};
+static FIELDS(notice_queue_fields, struct row_notice_queue, notice_queue_list);
 
 static const struct field body_list[] = {
 	FIELD(1, FIELD_U8, struct row_body, kind, 0),

@@ -138,6 +138,7 @@ struct row_bucket {
 	uint8_t class; /* storage class for objects that name none */
 	uint64_t watched; /* for which lifecycle rules events are kept; 0: none are */
 	bool is_watch_filled; /* what was there before has its events, too */
+	uint32_t notified; /* set of 1 << enum notice_event: what others are told of */
 };
 
 /* Exact, in the same command as what they count. */
@@ -557,6 +558,8 @@ struct row_drive_counts {
 	X(version) \
 	X(overflow) \
 	X(event) \
+	X(notice) \
+	X(notice_queue) \
 	X(body) \
 	X(extent) \
 	X(upload) \
@@ -575,6 +578,9 @@ struct row_drive_counts {
 	X(task) \
 	X(slot_counts) \
 	X(drive_counts)
+
+struct row_notice; /* rows_notice.h */
+struct row_notice_queue;
 
 #define X(name) \
 	size_t row_##name##_encode(const struct row_##name *row, uint8_t *buf); \

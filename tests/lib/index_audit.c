@@ -377,6 +377,12 @@ static void audit_row(struct audit *audit, struct bytes key, struct bytes value)
 	case TABLE_EVENT:
 		ck_assert_ok(row_event_decode(value, &(struct row_event){0}));
 		break;
+	case TABLE_NOTICE:
+		ck_assert_ok(row_notice_decode(value, &(struct row_notice){0}));
+		break;
+	case TABLE_NOTICE_QUEUE:
+		ck_assert_ok(row_notice_queue_decode(value, &(struct row_notice_queue){0}));
+		break;
 	case TABLE_OVERFLOW:
 	case TABLE_NULL_VERSION:
 		audit_key(audit, key);
