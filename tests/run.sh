@@ -23,6 +23,8 @@
 #   matrix    every operation by every kind of sender in every form of payload
 #   signed    requests that botocore signed, and the same ones with one bit or header changed
 #   notifications of buckets, told to webhooks that are away and by nodes that are killed
+#   advisories
+#             what went wrong in other servers, class by class
 #   hostile   broken and malicious requests
 #   aws, s3cmd, rclone, restic, registry
 #             clients, over HTTP and TLS, on one drive, on four of which one is lost, and on three
@@ -99,6 +101,7 @@ boto        900 shared tests/s3/boto.py $release
 edges       300 shared tests/s3/edges.py $release
 matrix      300 shared tests/s3/matrix.py $release
 signed      300 shared tests/s3/signed.py $release
+advisories  300 shared tests/s3/advisories.py $release
 bitflip    1200 shared tests/crash/bitflip.py $release
 forms       300 shared tests/s3/forms.py $release
 lifecycle   600 shared tests/s3/lifecycle.py $release
