@@ -9,6 +9,7 @@ enum err auth_keys_init(struct auth_keys *keys)
 	if (!keys->signing_keys)
 		return ERR_NO_MEMORY;
 	sigv4_keys_init(keys->signing_keys);
+	policy_cache_init(&keys->policies);
 	memset(keys->secrets, 0, sizeof keys->secrets);
 	return ERR_OK;
 }
@@ -21,6 +22,17 @@ void auth_keys_fini(struct auth_keys *keys)
 	free(keys->signing_keys);
 	keys->signing_keys = NULL;
 	explicit_bzero(keys->secrets, sizeof keys->secrets);
+	policy_cache_fini(&keys->policies);
+}
+
+void auth_principal_fini(struct auth_principal *principal)
+{
+	policy_cache_release(principal->user_policy);
+	principal->user_policy = NULL;
+	for (size_t i = 0; i < AUTH_LIMITS_MAX; i++) {
+		policy_cache_release(principal->limits[i]);
+		principal->limits[i] = NULL;
+	}
 }
 
 static bool is_usable(const struct row_access_key *row, uint64_t now_ms)
@@ -58,20 +70,64 @@ MUST_USE static enum err open_secret(struct auth_keys *keys, struct secrets *sec
 	return ERR_OK;
 }
 
+/* An access key, and the user whose it is. */
+struct found {
+	struct row_access_key key;
+	struct row_user user; /* zero: the owner is no user */
+};
+
 /* The secret of an access key. Errors: ERR_NOT_FOUND, there is none that may be used; those of the
  * index; ERR_CORRUPT. */
 MUST_USE static enum err find_secret(struct auth_keys *keys, struct index_reader *reader,
 	struct secrets *secrets, struct bytes key_id, uint64_t now_ms, uint8_t *buf,
-	size_t *ret_len, struct row_access_key *ret_row)
+	size_t *ret_len, struct found *found)
 {
 	if (key_id.len == 0 || key_id.len > SIGV4_KEY_ID_LEN_MAX)
 		return ERR_NOT_FOUND;
-	enum err err = index_access_key_get(reader, key_id, ret_row);
+	enum err err = index_access_key_get(reader, key_id, &found->key);
+	if (err == ERR_OK && found->key.has_user)
+		err = index_user_get(reader, found->key.owner, &found->user);
 	if (err != ERR_OK)
 		return err;
-	if (!is_usable(ret_row, now_ms))
+	if (!is_usable(&found->key, now_ms) || found->user.state != USER_ENABLED)
 		return ERR_NOT_FOUND;
-	return open_secret(keys, secrets, ret_row->secret, buf, ret_len);
+	return open_secret(keys, secrets, found->key.secret, buf, ret_len);
+}
+
+/* Under the view that the rows were found in. */
+MUST_USE static enum err make_principal(struct auth_keys *keys, struct bytes key_id,
+	const struct found *found, struct auth_principal *ret_principal)
+{
+	struct bytes owner = found->key.owner;
+	struct auth_principal principal = {
+		.is_admin = found->key.role == AUTH_ROLE_ADMIN,
+		.owner_len = owner.len,
+		.key_id_len = key_id.len,
+	};
+	enum err err = ERR_OK;
+
+	assert(owner.len <= ROW_OWNER_LEN_MAX && key_id.len <= SIGV4_KEY_ID_LEN_MAX);
+	if (owner.len > 0)
+		memcpy(principal.owner, owner.data, owner.len);
+	memcpy(principal.key_id, key_id.data, key_id.len);
+	if (found->user.policy.len > 0)
+		err = policy_cache_take(
+			&keys->policies, owner, found->user.policy, &principal.user_policy);
+	if (err == ERR_OK && found->key.policy.len > 0)
+		err = policy_cache_take(
+			&keys->policies, key_id, found->key.policy, &principal.limits[0]);
+	if (err != ERR_OK)
+		auth_principal_fini(&principal);
+	else
+		*ret_principal = principal;
+	return err;
+}
+
+static enum s3_code code_of(enum err err)
+{
+	if (err == ERR_NO_MEMORY)
+		return S3_SLOW_DOWN;
+	return err == ERR_UNAVAILABLE ? S3_SERVICE_UNAVAILABLE : S3_INTERNAL_ERROR;
 }
 
 enum s3_code auth_verify(struct auth_keys *keys, struct index_reader *reader,
@@ -81,31 +137,25 @@ enum s3_code auth_verify(struct auth_keys *keys, struct index_reader *reader,
 {
 	uint8_t secret_buf[SIGV4_SECRET_LEN_MAX];
 	struct bytes secret = {.data = secret_buf};
-	struct row_access_key row = {0};
+	struct found found = {.user.state = USER_ENABLED};
 
 	assert(!auth->is_anonymous);
 	if (auth->session_token.len > 0)
 		return S3_INVALID_TOKEN;
-	enum err err = find_secret(
-		keys, reader, secrets, auth->access_key_id, now_ms, secret_buf, &secret.len, &row);
+	enum err err = find_secret(keys, reader, secrets, auth->access_key_id, now_ms, secret_buf,
+		&secret.len, &found);
 	if (err != ERR_OK && err != ERR_NOT_FOUND)
-		return err == ERR_UNAVAILABLE ? S3_SERVICE_UNAVAILABLE : S3_INTERNAL_ERROR;
+		return code_of(err);
 	enum s3_code code = sigv4_verify(
 		auth, request, err == ERR_OK ? &secret : NULL, keys->signing_keys, ret_detail);
 	explicit_bzero(secret_buf, sizeof secret_buf);
 	if (code != S3_OK)
 		return code;
-	assert(err == ERR_OK && row.owner.len <= ROW_OWNER_LEN_MAX);
-	/* What this version cannot weigh grants nothing. */
-	if (row.policy.len > 0 || row.role > AUTH_ROLE_ADMIN)
+	assert(err == ERR_OK);
+	if (found.key.role > AUTH_ROLE_ADMIN) /* what this version cannot weigh grants nothing */
 		return S3_ACCESS_DENIED;
-	*ret_principal = (struct auth_principal){
-		.is_admin = row.role == AUTH_ROLE_ADMIN,
-		.owner_len = row.owner.len,
-	};
-	if (row.owner.len > 0)
-		memcpy(ret_principal->owner, row.owner.data, row.owner.len);
-	return S3_OK;
+	err = make_principal(keys, auth->access_key_id, &found, ret_principal);
+	return err == ERR_OK ? S3_OK : code_of(err);
 }
 
 bool auth_may(const struct auth_principal *principal, struct bytes bucket_owner)

@@ -2,6 +2,7 @@
 #include "gateway/authorize.h"
 
 #include "gateway/authorize_values.h"
+#include "gateway/grants.h"
 
 /* --- one right -------------------------------------------------------------------------------- */
 
@@ -12,8 +13,8 @@ static bool is_about_policy(const char *action)
 		strcmp(action, "s3:DeleteBucketPolicy") == 0;
 }
 
-static enum policy_effect ask_policy(
-	struct request *request, const struct authorize_target *target, const char *action)
+static enum policy_effect ask_policy(struct request *request, const struct authorize_target *target,
+	const char *action, const struct policy *policy)
 {
 	struct authorize_values values = {
 		.request = request,
@@ -28,29 +29,101 @@ static enum policy_effect ask_policy(
 				.value = authorize_value,
 			},
 	};
-	return policy_evaluate(target->rules->policy, &values.policy);
+	return policy_evaluate(policy, &values.policy);
+}
+
+static enum policy_effect ask_kept(struct request *request, const struct authorize_target *target,
+	const char *action, const struct policy_kept *kept)
+{
+	return kept->policy ? ask_policy(request, target, action, kept->policy) : POLICY_DENY;
+}
+
+/* What comes with the principal (Z7). */
+static enum policy_effect ask_principal(
+	struct request *request, const struct authorize_target *target, const char *action)
+{
+	const struct auth_principal *principal = &request->principal;
+	for (size_t i = 0; i < AUTH_LIMITS_MAX; i++)
+		if (principal->limits[i] &&
+			ask_kept(request, target, action, principal->limits[i]) != POLICY_ALLOW)
+			return POLICY_DENY;
+	return principal->user_policy ? ask_kept(request, target, action, principal->user_policy)
+				      : POLICY_NEUTRAL;
+}
+
+static uint8_t granted_rights(const struct request *request, const struct bucket_rules *rules)
+{
+	const struct auth_principal *principal = &request->principal;
+	if (!rules || rules->grants_len == 0 || principal->is_anonymous)
+		return 0;
+	return grants_rights(
+		bucket_rules_grants(rules), auth_key_id(principal), auth_owner(principal));
+}
+
+/* What they may without the bucket's policy, if it does not deny it: as owner, by a grant, by the
+ * policy of the user. */
+static enum policy_effect ask_rest(
+	struct request *request, const struct authorize_target *target, const char *action)
+{
+	enum policy_effect effect = ask_principal(request, target, action);
+	if (effect != POLICY_NEUTRAL)
+		return effect;
+	if (auth_may(&request->principal, target->bucket->owner))
+		return POLICY_ALLOW;
+	uint8_t rights = granted_rights(request, target->rules);
+	return rights && (rights & grants_right(action)) ? POLICY_ALLOW : POLICY_NEUTRAL;
 }
 
 bool authorize(struct request *request, const struct authorize_target *target, const char *action)
 {
 	const struct bucket_rules *rules = target->rules;
-	bool is_owner = auth_may(&request->principal, target->bucket->owner);
+	enum policy_effect rest = ask_rest(request, target, action);
 
-	if (!rules || (is_owner && is_about_policy(action)))
-		return is_owner;
+	if (rest == POLICY_DENY)
+		return false;
+	if (!rules || (rest == POLICY_ALLOW && is_about_policy(action)))
+		return rest == POLICY_ALLOW;
 	if (rules->is_policy_unreadable)
 		return false; /* (Z4) */
 	if (!rules->policy)
-		return is_owner;
-	enum policy_effect effect = ask_policy(request, target, action);
+		return rest == POLICY_ALLOW;
+	enum policy_effect effect = ask_policy(request, target, action, rules->policy);
 	if (effect == POLICY_DENY)
 		return false; /* (Z1) */
-	if (is_owner)
+	if (rest == POLICY_ALLOW)
 		return true;
 	if (rules->public_access & BUCKET_RESTRICT_PUBLIC_BUCKETS &&
 		policy_is_public(rules->policy))
 		return false; /* (Z3) */
 	return effect == POLICY_ALLOW;
+}
+
+bool authorize_service(struct request *request)
+{
+	static const struct row_bucket none = {.id = 0};
+	struct authorize_target target = {.bucket = &none, .name = request->resource.bucket};
+	return ask_principal(request, &target, request->route->action) != POLICY_DENY;
+}
+
+enum err authorize_sees(struct request *request, const struct row_bucket *bucket, bool *ret_sees)
+{
+	const struct auth_principal *principal = &request->principal;
+	struct authorize_target target = {.bucket = bucket, .name = bucket->name};
+	struct bytes blob, rest;
+
+	*ret_sees = auth_may(principal, bucket->owner) ||
+		(principal->user_policy &&
+			ask_kept(request, &target, "s3:ListBucket", principal->user_policy) ==
+				POLICY_ALLOW);
+	if (*ret_sees || bucket->change_count <= 1)
+		return ERR_OK;
+	enum err err = index_bucket_config(
+		request_reader(request), bucket->id, BUCKET_CONFIG_GRANTS, &blob);
+	if (err == ERR_NOT_FOUND)
+		return ERR_OK;
+	if (err == ERR_OK && bucket_config_open(blob, &rest) == ERR_OK)
+		*ret_sees = grants_rights(rest, auth_key_id(principal), auth_owner(principal)) != 0;
+	return err;
 }
 
 const char *authorize_version_action(const char *action)
@@ -125,27 +198,31 @@ static bool may_headers(struct request *request, const struct authorize_target *
 
 /* DeleteObjects is weighed key by key, when they are known; who can have no right to any is told
  * before the list is read. */
-static enum s3_code may_some(const struct request *request, bool is_owner)
+static enum s3_code may_some(const struct request *request)
 {
-	return is_owner || (request->rules && request->rules->policy) ? S3_OK : S3_ACCESS_DENIED;
+	const struct bucket_rules *rules = request->rules;
+	return (rules && (rules->policy || granted_rights(request, rules))) ||
+			request->principal.user_policy ||
+			auth_may(&request->principal, request->bucket.owner)
+		? S3_OK
+		: S3_ACCESS_DENIED;
 }
 
 enum s3_code authorize_request(struct request *request)
 {
 	struct authorize_target target = authorize_target_of(request);
 	const struct route *route = request->route;
-	bool is_owner = auth_may(&request->principal, request->bucket.owner);
 
-	if (!request->rules)
-		return is_owner ? S3_OK : S3_ACCESS_DENIED;
 	if (route->scope == ROUTE_BUCKET && strcmp(route->action, "s3:DeleteObject") == 0)
-		return may_some(request, is_owner);
+		return may_some(request);
 	const char *action = target.has_version ? authorize_version_action(route->action)
 						: route->action;
 	if (!authorize(request, &target, action) || !may_headers(request, &target))
 		return S3_ACCESS_DENIED;
 	/* Nobody can give away whose policy it is. */
-	return !is_owner && is_about_policy(action) ? S3_METHOD_NOT_ALLOWED : S3_OK;
+	return is_about_policy(action) && ask_rest(request, &target, action) != POLICY_ALLOW
+		? S3_METHOD_NOT_ALLOWED
+		: S3_OK;
 }
 
 bool authorize_delete(struct request *request, struct bytes key, bool has_version,

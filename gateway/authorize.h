@@ -8,16 +8,20 @@
  *
  * (Z1) What the bucket's policy denies is denied to everybody: the owner and admins too, but for
  *      reading, setting and removing that policy, so that nobody is locked out for good.
- * (Z2) Else owner and admins may do everything, and others what the policy allows them. Who has not
- *      signed is one of the others.
+ * (Z2) Else owner and admins may do everything, and others what the policy, a grant or the policy
+ *      of their user allows them: the store is one account. Who has not signed is one of the
+ *      others.
  * (Z3) Where RestrictPublicBuckets is set, a policy that is public allows nothing to others.
  * (Z4) A policy that cannot be read allows nothing to anybody but what (Z1) excepts.
  * (Z5) A request may need several rights: that of its route (of the version, if it names one), and
  *      those that its headers ask for. All are needed.
  * (Z6) Who may not list a bucket does not learn which keys are in it: NoSuchKey is AccessDenied.
+ * (Z7) What the policy of the user denies is denied, whoever owns the bucket; what a policy of the
+ *      key or of the session does not allow is denied, too. Neither costs anything where there is
+ *      none.
  */
 struct authorize_target {
-	const struct row_bucket *bucket; /* its id and owner */
+	const struct row_bucket *bucket; /* its id and owner; zero: none is there */
 	const struct bucket_rules *rules; /* NULL: none */
 	struct bytes name; /* of the bucket */
 	struct bytes key; /* empty: the bucket itself */
@@ -27,6 +31,15 @@ struct authorize_target {
 
 /* Under a view, if the policy asks_object. */
 bool authorize(struct request *request, const struct authorize_target *target, const char *action);
+
+/* What needs no bucket to be there: to list and to make them. */
+bool authorize_service(struct request *request);
+
+/* Is the bucket among those that ListBuckets shows them: their own, those that grants name, and
+ * those that the policy of their user lets them list? Under a view, which the row is of. Errors:
+ * those of the index. */
+MUST_USE enum err authorize_sees(
+	struct request *request, const struct row_bucket *bucket, bool *ret_sees);
 
 /* The bucket and key of the request itself. */
 struct authorize_target authorize_target_of(const struct request *request);

@@ -87,7 +87,7 @@ static enum err load(struct index_reader *reader, const struct row_bucket *bucke
 	struct policy *policy = NULL;
 	bool is_unreadable = false;
 	uint8_t public_access = 0;
-	struct bytes cors = {0};
+	struct bytes cors = {0}, grants = {0};
 
 	enum err err = load_policy(reader, bucket, &policy, &is_unreadable);
 	if (err == ERR_OK)
@@ -96,27 +96,36 @@ static enum err load(struct index_reader *reader, const struct row_bucket *bucke
 		err = read_config(reader, bucket->id, BUCKET_CONFIG_CORS, &cors);
 	if (is_damage(err))
 		err = ERR_OK; /* no origin is allowed then */
-	bool is_none = !policy && !is_unreadable && public_access == 0 && cors.len == 0;
+	if (err == ERR_OK)
+		err = read_config(reader, bucket->id, BUCKET_CONFIG_GRANTS, &grants);
+	if (is_damage(err))
+		err = ERR_OK;
+	bool is_none = !policy && !is_unreadable && public_access == 0 && cors.len == 0 &&
+		grants.len == 0;
 	if (err != ERR_OK || is_none) {
 		policy_free(policy);
 		*ret_rules = NULL;
 		return err;
 	}
-	struct bucket_rules *rules = malloc(sizeof *rules + cors.len);
+	struct bucket_rules *rules = malloc(sizeof *rules + cors.len + grants.len);
 	if (!rules) {
 		policy_free(policy);
 		return ERR_NO_MEMORY;
 	}
 	*rules = (struct bucket_rules){
 		.refs = 1,
-		.memory = sizeof *rules + cors.len + (policy ? policy_memory(policy) : 0),
+		.memory = sizeof *rules + cors.len + grants.len +
+			(policy ? policy_memory(policy) : 0),
 		.policy = policy,
 		.is_policy_unreadable = is_unreadable,
 		.public_access = public_access,
 		.cors_len = cors.len,
+		.grants_len = grants.len,
 	};
 	if (cors.len > 0)
-		memcpy(rules->cors, cors.data, cors.len);
+		memcpy(rules->blobs, cors.data, cors.len);
+	if (grants.len > 0)
+		memcpy(rules->blobs + cors.len, grants.data, grants.len);
 	*ret_rules = rules;
 	return ERR_OK;
 }

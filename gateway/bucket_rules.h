@@ -27,8 +27,8 @@ struct bucket_rules {
 	struct policy *policy; /* NULL: none */
 	bool is_policy_unreadable;
 	uint8_t public_access; /* set of enum bucket_public_access */
-	size_t cors_len; /* 0: none */
-	uint8_t cors[]; /* what bucket_config_cors_next() takes */
+	size_t cors_len, grants_len; /* 0: none */
+	uint8_t blobs[]; /* what bucket_config_cors_next() takes, and grants_next() */
 };
 
 struct bucket_rules_slot {
@@ -54,7 +54,13 @@ void bucket_rules_release(struct bucket_rules *rules);
 
 static inline struct bytes bucket_rules_cors(const struct bucket_rules *rules)
 {
-	return bytes_make(rules ? rules->cors : NULL, rules ? rules->cors_len : 0);
+	return bytes_make(rules ? rules->blobs : NULL, rules ? rules->cors_len : 0);
+}
+
+static inline struct bytes bucket_rules_grants(const struct bucket_rules *rules)
+{
+	return bytes_make(
+		rules ? rules->blobs + rules->cors_len : NULL, rules ? rules->grants_len : 0);
 }
 
 #endif

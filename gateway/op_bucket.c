@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/op_bucket.h"
 
+#include "gateway/authorize.h"
 #include "gateway/names.h"
 #include "gateway/op_stub.h"
 #include "gateway/request_document.h"
@@ -56,11 +57,12 @@ void op_bucket_versioning(struct request *request)
 struct list {
 	struct request_stream stream;
 	struct bytes prefix;
-	struct bytes owner; /* empty: everybody's */
 	uint64_t count_max, count;
 	bool has_head, is_truncated, is_other_region;
 	size_t from_len;
 	uint8_t from[ROW_BUCKET_NAME_LEN_MAX + 1]; /* names before are done */
+	size_t shown_len;
+	uint8_t shown[ROW_BUCKET_NAME_LEN_MAX]; /* the last one; others are not to be known */
 };
 
 #define BUCKET_TEXT_LEN_MAX 1024
@@ -92,23 +94,32 @@ static enum err put_buckets(struct request *request, struct list *list)
 {
 	struct index_reader *reader = request_reader(request);
 	struct row_bucket bucket;
+	bool is_seen = false;
 
 	for (unsigned i = 0; i < BUCKET_STEPS_MAX; i++) {
 		if (request->out.cap - request->out.len < BUCKET_TEXT_LEN_MAX)
 			return ERR_OK;
 		enum err err = index_bucket_next(
-			reader, bytes_make(list->from, list->from_len), list->owner, &bucket);
+			reader, bytes_make(list->from, list->from_len), (struct bytes){0}, &bucket);
 		if (err == ERR_NOT_FOUND ||
 			(err == ERR_OK && !bytes_has_prefix(bucket.name, list->prefix)))
 			return ERR_END;
+		if (err == ERR_OK)
+			err = authorize_sees(request, &bucket, &is_seen);
 		if (err != ERR_OK)
 			return err;
+		if (!is_seen) {
+			pass(list, bucket.name);
+			continue;
+		}
 		if (list->count == list->count_max) {
 			list->is_truncated = true;
 			return ERR_END;
 		}
 		put_bucket(request, &bucket);
 		list->count++;
+		list->shown_len = bucket.name.len;
+		memcpy(list->shown, bucket.name.data, bucket.name.len);
 		pass(list, bucket.name);
 	}
 	return ERR_OK;
@@ -133,10 +144,8 @@ static enum err fill_buckets(struct request *request, bool *ret_is_done)
 	if (err != ERR_END)
 		return err;
 	text_put_text(out, "</Buckets>");
-	if (list->is_truncated) {
-		/* Behind the last name is where the next page begins: without its final NUL. */
-		xml_element(out, "ContinuationToken", bytes_make(list->from, list->from_len - 1));
-	}
+	if (list->is_truncated)
+		xml_element(out, "ContinuationToken", bytes_make(list->shown, list->shown_len));
 	if (list->prefix.len > 0) {
 		xml_open(out, "Prefix");
 		xml_put_any(out, list->prefix);
@@ -153,8 +162,6 @@ void op_bucket_list(struct request *request)
 	struct bytes token, region;
 
 	*list = (struct list){.prefix = request_param(request, "prefix")};
-	if (!request->principal.is_admin)
-		list->owner = auth_owner(&request->principal);
 	enum s3_code code = request_param_uint(
 		request, "max-buckets", BUCKETS_MAX, BUCKETS_MAX, &list->count_max);
 	if (code == S3_OK && list->count_max == 0) {
@@ -166,8 +173,8 @@ void op_bucket_list(struct request *request)
 		request->error.message = "The continuation token provided is incorrect";
 		code = S3_INVALID_ARGUMENT;
 	}
-	/* Who owns nothing would otherwise be asking for everybody's. */
-	if (code == S3_OK && !request->principal.is_admin && list->owner.len == 0)
+	/* Who has no name has no buckets. */
+	if (code == S3_OK && !request->principal.is_admin && request->principal.owner_len == 0)
 		code = S3_ACCESS_DENIED;
 	if (code != S3_OK) {
 		request_fail(request, code);

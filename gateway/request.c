@@ -71,6 +71,7 @@ static void finish(struct request *request)
 		pool_wait_cancel(&loop->text_pool, &request->text_wait);
 	pool_give(&loop->text_pool, request->text);
 	bucket_rules_release(request->rules);
+	auth_principal_fini(&request->principal);
 	explicit_bzero(&request->auth.signing_key, sizeof request->auth.signing_key);
 	request->magic = 0;
 	request->state = REQUEST_FREE;
@@ -337,6 +338,7 @@ static enum s3_code identify(struct request *request)
 	struct gateway_loop *loop = request->loop;
 	struct sigv4_request signed_one = request_signed(request);
 
+	auth_principal_fini(&request->principal);
 	if (request->auth.is_anonymous) {
 		request->principal = (struct auth_principal){.is_anonymous = true};
 		return S3_OK;
@@ -375,8 +377,10 @@ static enum s3_code admit(struct request *request)
 	if (request->principal.is_anonymous &&
 		(code != S3_OK || !(request->route->flags & ROUTE_BUCKET_MUST_BE)))
 		return S3_ACCESS_DENIED;
-	if (code != S3_OK || !(request->route->flags & ROUTE_BUCKET_MUST_BE))
+	if (code != S3_OK)
 		return code;
+	if (!(request->route->flags & ROUTE_BUCKET_MUST_BE))
+		return authorize_service(request) ? S3_OK : S3_ACCESS_DENIED;
 	code = find_bucket(request);
 	if (code != S3_OK)
 		return code;
