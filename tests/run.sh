@@ -20,6 +20,8 @@
 #   versions  boto3, versions and locks, on three nodes
 #   lifecycle rules that delete, in days of two seconds
 #   edges     the 83 sharp edges of S3, by their numbers
+#   framing_s3
+#             what is a request and what is not, at a node, over HTTP and TLS
 #   matrix    every operation by every kind of sender in every form of payload
 #   signed    requests that botocore signed, and the same ones with one bit or header changed
 #   notifications of buckets, told to webhooks that are away and by nodes that are killed
@@ -101,6 +103,7 @@ boto        900 shared tests/s3/boto.py $release
 edges       300 shared tests/s3/edges.py $release
 matrix      300 shared tests/s3/matrix.py $release
 signed      300 shared tests/s3/signed.py $release
+framing_s3  300 shared tests/s3/framing_s3.py $release
 advisories  300 shared tests/s3/advisories.py $release
 bitflip    1200 shared tests/crash/bitflip.py $release
 forms       300 shared tests/s3/forms.py $release
