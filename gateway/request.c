@@ -276,6 +276,16 @@ struct sigv4_request request_signed(const struct request *request)
 	};
 }
 
+static struct sigv4_settings signature_settings(const struct request *request)
+{
+	const struct gateway_settings *settings = &request->loop->gateway->settings;
+	return (struct sigv4_settings){
+		.region = settings->region,
+		.region_is_strict = settings->region_is_strict,
+		.v2 = settings->v2,
+	};
+}
+
 /* A browser asks what it may ask: it has nothing to sign with. */
 static bool is_preflight(const struct request *request)
 {
@@ -286,13 +296,8 @@ static bool is_preflight(const struct request *request)
  * has signed. */
 static enum s3_code parse(struct request *request)
 {
-	const struct gateway *gateway = request->loop->gateway;
 	struct sigv4_request signed_one;
-	struct sigv4_settings settings = {
-		.region = gateway->settings.region,
-		.region_is_strict = gateway->settings.region_is_strict,
-		.v2 = gateway->settings.v2,
-	};
+	struct sigv4_settings settings = signature_settings(request);
 
 	enum s3_code code = read_target(request);
 	if (code != S3_OK)
@@ -363,11 +368,22 @@ static enum s3_code check_covered(struct request *request)
 	return S3_OK;
 }
 
+/* Of the bucket that is there. */
+static enum s3_code check_rights(struct request *request)
+{
+	struct bytes expected;
+	enum s3_code code = authorize_request(request);
+	if (code != S3_OK)
+		return code;
+	if (request_header(request, "x-amz-expected-bucket-owner", &expected) &&
+		!bytes_is_equal(expected, request->bucket.owner))
+		return S3_ACCESS_DENIED;
+	return S3_OK;
+}
+
 /* Under a view: who is it, is there such a bucket, and may they? */
 static enum s3_code admit(struct request *request)
 {
-	struct bytes expected;
-
 	enum s3_code code = identify(request);
 	if (code != S3_OK)
 		return code;
@@ -388,13 +404,24 @@ static enum s3_code admit(struct request *request)
 		&request->loop->rules, request_reader(request), &request->bucket, &request->rules);
 	if (err != ERR_OK)
 		return s3_error_from_err(err, S3_INTERNAL_ERROR);
-	code = authorize_request(request);
+	return request->route->flags & ROUTE_FORM ? S3_OK : check_rights(request);
+}
+
+enum s3_code request_admit_form(struct request *request, const struct sigv4_form *form)
+{
+	struct sigv4_settings settings = signature_settings(request);
+	assert(request->route->flags & ROUTE_FORM && request->state == REQUEST_RUNNING);
+	enum s3_code code = sigv4_parse_form(form, &settings, &request->auth, &request->error);
 	if (code != S3_OK)
 		return code;
-	if (request_header(request, "x-amz-expected-bucket-owner", &expected) &&
-		!bytes_is_equal(expected, request->bucket.owner))
-		return S3_ACCESS_DENIED;
-	return S3_OK;
+	enum err err = index_view_begin(request_reader(request));
+	if (err != ERR_OK)
+		return s3_error_from_err(err, S3_INTERNAL_ERROR);
+	code = identify(request);
+	if (code == S3_OK)
+		code = check_rights(request);
+	index_view_end(request_reader(request));
+	return code;
 }
 
 /* Refused before a byte of the body is asked for: what the index has no room for. */
