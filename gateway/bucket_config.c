@@ -12,6 +12,7 @@
  *	               BUCKET_CORS_RULE: by tag, then in the order of the document
  *	LIFECYCLE      a list of rules (storage/meta/lifecycle.h)
  *	NOTIFICATION   a list of rules (storage/meta/notice.h)
+ *	WEBSITE        of website_config.h
  *	OWNERSHIP      enum bucket_ownership, 1 byte
  *	PUBLIC_ACCESS  set of enum bucket_public_access, 1 byte
  *
@@ -354,6 +355,21 @@ static enum err render_tags(struct bytes rest, struct text_out *out)
 	return ERR_OK;
 }
 
+/* --- website ---------------------------------------------------------------------------------- */
+
+/* Its rules are in the first half of the arena, the whole goes to the second. */
+static enum s3_code finish_website(struct bucket_config_parse *parse, struct bytes *ret_blob)
+{
+	static_assert(WEBSITE_RULES_LEN_MAX <= BUCKET_CONFIG_TAGS_LEN_MAX, "a half of the arena");
+	struct fields_out out = {.data = parse->arena + BUCKET_CONFIG_TAGS_LEN_MAX,
+		.cap = sizeof parse->arena - BUCKET_CONFIG_TAGS_LEN_MAX};
+	website_encode(&out, &parse->xml.website.website);
+	if (out.is_full)
+		return S3_MAX_MESSAGE_LENGTH_EXCEEDED;
+	*ret_blob = bytes_make(out.data, out.len);
+	return S3_OK;
+}
+
 /* --- policy ----------------------------------------------------------------------------------- */
 
 static enum s3_code feed_policy(struct bucket_config_parse *parse, struct bytes piece)
@@ -396,6 +412,8 @@ static enum err init_xml(struct bucket_config_parse *parse)
 	case BUCKET_CONFIG_LIFECYCLE:
 		parse->rules = (struct fields_out){.data = parse->arena, .cap = ROW_CONFIG_LEN_MAX};
 		return xml_lifecycle_init(&parse->xml.lifecycle, &parse->rules);
+	case BUCKET_CONFIG_WEBSITE:
+		return xml_website_init(&parse->xml.website, parse->arena);
 	case BUCKET_CONFIG_NOTIFICATION:
 		parse->rules = (struct fields_out){.data = parse->arena, .cap = ROW_CONFIG_LEN_MAX};
 		return xml_notification_init(&parse->xml.notification, &parse->rules);
@@ -412,9 +430,10 @@ static enum err init_xml(struct bucket_config_parse *parse)
 enum s3_code bucket_config_parse_init(
 	struct bucket_config_parse *parse, enum bucket_config kind, struct bytes bucket)
 {
-	static_assert(
-		offsetof(struct xml_tagging, in) == 0 && offsetof(struct xml_lifecycle, in) == 0 &&
-			offsetof(struct xml_notification, in) == 0,
+	static_assert(offsetof(struct xml_tagging, in) == 0 &&
+			offsetof(struct xml_lifecycle, in) == 0 &&
+			offsetof(struct xml_notification, in) == 0 &&
+			offsetof(struct xml_website, in) == 0,
 		"their parsers are the union's");
 	static_assert(sizeof parse->arena >= ROW_CONFIG_LEN_MAX, "room for any blob");
 	parse->kind = kind;
@@ -449,6 +468,8 @@ enum s3_code bucket_config_parse_feed(struct bucket_config_parse *parse, struct 
 		parse->message = parse->xml.lifecycle.message;
 	if (parse->kind == BUCKET_CONFIG_NOTIFICATION)
 		parse->message = parse->xml.notification.message;
+	if (parse->kind == BUCKET_CONFIG_WEBSITE)
+		parse->message = parse->xml.website.message;
 	return code;
 }
 
@@ -461,6 +482,8 @@ enum s3_code bucket_config_parse_finish(struct bucket_config_parse *parse, struc
 		return code;
 	if (parse->kind == BUCKET_CONFIG_TAGS)
 		return finish_tags(parse, ret_blob);
+	if (parse->kind == BUCKET_CONFIG_WEBSITE)
+		return finish_website(parse, ret_blob);
 	if (parse->kind == BUCKET_CONFIG_LIFECYCLE)
 		parse->len = parse->rules.len;
 	else if (parse->kind == BUCKET_CONFIG_NOTIFICATION) /* no rules are none */
@@ -502,6 +525,8 @@ enum err bucket_config_render(enum bucket_config kind, struct bytes blob, struct
 		return render_tags(rest, out);
 	case BUCKET_CONFIG_LIFECYCLE:
 		return xml_lifecycle_render(rest, out);
+	case BUCKET_CONFIG_WEBSITE:
+		return xml_website_render(blob, out);
 	case BUCKET_CONFIG_NOTIFICATION:
 		return xml_notification_render(rest, out);
 	case BUCKET_CONFIG_CORS:

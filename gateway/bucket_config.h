@@ -5,6 +5,7 @@
 #include "gateway/xml_body.h"
 #include "gateway/xml_lifecycle.h"
 #include "gateway/xml_notification.h"
+#include "gateway/xml_website.h"
 #include "storage/meta/rows.h"
 
 /* The configurations of a bucket: from the documents of clients into the blobs that the index keeps
@@ -54,6 +55,7 @@ struct bucket_config_parse {
 		struct xml_in in;
 		struct xml_tagging tagging;
 		struct xml_lifecycle lifecycle;
+		struct xml_website website;
 		struct xml_notification notification; /* the caller says which webhooks */
 	} xml;
 	struct fields_out rules; /* of a lifecycle, in arena */

@@ -21,6 +21,8 @@ struct gateway_settings {
 	enum sigv2_use v2; /* signatures of version 2 */
 	struct bytes domains[GATEWAY_DOMAINS_MAX]; /* under which buckets are virtual hosts */
 	size_t domain_count;
+	struct bytes website_domains[GATEWAY_DOMAINS_MAX]; /* and websites, under these */
+	size_t website_domain_count;
 	struct bytes webhooks[GATEWAY_WEBHOOKS_MAX]; /* names that buckets may tell */
 	size_t webhook_count;
 	struct bytes host_id; /* x-amz-id-2: names the node; at most GATEWAY_HOST_ID_LEN_MAX */
@@ -28,7 +30,6 @@ struct gateway_settings {
 	size_t text_len_max; /* bytes of text buffers lent at a time on one loop */
 	uint64_t object_len_max; /* of a single PUT or part */
 	unsigned buckets_max; /* of one owner; 0: any number */
-	uint64_t lifecycle_day_ms; /* 0: LIFECYCLE_DAY_MS; else in tests */
 };
 
 struct gateway {

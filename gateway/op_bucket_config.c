@@ -214,6 +214,10 @@ static enum err read_put(struct request *request, struct config_put *put, enum s
 		*ret_code = bucket_config_parse_finish(&put->parse, &put->blob);
 	if (*ret_code != S3_OK && put->parse.message)
 		request->error.message = put->parse.message;
+	if (*ret_code != S3_OK && kind_of(request) == BUCKET_CONFIG_WEBSITE &&
+		put->parse.xml.website.argument_name)
+		s3_error_add(&request->error, "ArgumentName",
+			bytes_of(put->parse.xml.website.argument_name));
 	if (*ret_code != S3_OK && kind_of(request) == BUCKET_CONFIG_NOTIFICATION)
 		add_argument(request, &put->parse.xml.notification);
 	return *ret_code == S3_OK ? ERR_OK : ERR_INVALID;

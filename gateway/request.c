@@ -7,6 +7,7 @@
 #include "gateway/cors.h"
 #include "gateway/request_priv.h"
 #include "gateway/sigv2.h"
+#include "gateway/website.h"
 
 /* 2026-01-01: an earlier clock is one that was not set yet, and no date can be judged by it. */
 #define CLOCK_MS_MIN UINT64_C(1767225600000)
@@ -241,9 +242,18 @@ static enum s3_code read_target(struct request *request)
 	if (query_parse(request->uri.query, request->target_buf, query_len, &request->query) !=
 		ERR_OK)
 		return S3_INVALID_URI;
-	return uri_resolve(request->uri.path, host, settings->domains, settings->domain_count,
-		request->target_buf + query_len, sizeof request->target_buf - query_len,
-		&request->resource, &request->error);
+	uint8_t *buf = request->target_buf + query_len;
+	size_t cap = sizeof request->target_buf - query_len;
+	if (settings->website_domain_count > 0) {
+		enum s3_code code = uri_resolve(request->uri.path, host, settings->website_domains,
+			settings->website_domain_count, buf, cap, &request->resource,
+			&request->error);
+		request->is_website = code == S3_OK && request->resource.is_virtual_host;
+		if (code != S3_OK || request->is_website)
+			return code;
+	}
+	return uri_resolve(request->uri.path, host, settings->domains, settings->domain_count, buf,
+		cap, &request->resource, &request->error);
 }
 
 static enum s3_code find_route(struct request *request)
@@ -276,16 +286,6 @@ struct sigv4_request request_signed(const struct request *request)
 	};
 }
 
-static struct sigv4_settings signature_settings(const struct request *request)
-{
-	const struct gateway_settings *settings = &request->loop->gateway->settings;
-	return (struct sigv4_settings){
-		.region = settings->region,
-		.region_is_strict = settings->region_is_strict,
-		.v2 = settings->v2,
-	};
-}
-
 /* A browser asks what it may ask: it has nothing to sign with. */
 static bool is_preflight(const struct request *request)
 {
@@ -296,8 +296,13 @@ static bool is_preflight(const struct request *request)
  * has signed. */
 static enum s3_code parse(struct request *request)
 {
+	const struct gateway *gateway = request->loop->gateway;
 	struct sigv4_request signed_one;
-	struct sigv4_settings settings = signature_settings(request);
+	struct sigv4_settings settings = {
+		.region = gateway->settings.region,
+		.region_is_strict = gateway->settings.region_is_strict,
+		.v2 = gateway->settings.v2,
+	};
 
 	enum s3_code code = read_target(request);
 	if (code != S3_OK)
@@ -308,6 +313,8 @@ static enum s3_code parse(struct request *request)
 	}
 	if (is_preflight(request))
 		return S3_OK;
+	if (request->is_website)
+		return website_prepare(request);
 	signed_one = request_signed(request);
 	code = sigv4_parse(
 		&signed_one, &settings, request->now_ms / 1000, &request->auth, &request->error);
@@ -318,7 +325,7 @@ static enum s3_code parse(struct request *request)
 									       : S3_OK;
 }
 
-/* Copies the bucket's row out of the view. */
+/* Copies the bucket's row out of the view, and takes its rules. */
 static enum s3_code find_bucket(struct request *request)
 {
 	struct row_bucket *bucket = &request->bucket;
@@ -334,7 +341,9 @@ static enum s3_code find_bucket(struct request *request)
 	if (bucket->owner.len > 0)
 		memcpy(owner, bucket->owner.data, bucket->owner.len);
 	bucket->owner.data = owner;
-	return S3_OK;
+	err = bucket_rules_take(
+		&request->loop->rules, request_reader(request), bucket, &request->rules);
+	return err == ERR_OK ? S3_OK : s3_error_from_err(err, S3_INTERNAL_ERROR);
 }
 
 /* Who signed; nobody is somebody, too. */
@@ -368,23 +377,16 @@ static enum s3_code check_covered(struct request *request)
 	return S3_OK;
 }
 
-/* Of the bucket that is there. */
-static enum s3_code check_rights(struct request *request)
-{
-	struct bytes expected;
-	enum s3_code code = authorize_request(request);
-	if (code != S3_OK)
-		return code;
-	if (request_header(request, "x-amz-expected-bucket-owner", &expected) &&
-		!bytes_is_equal(expected, request->bucket.owner))
-		return S3_ACCESS_DENIED;
-	return S3_OK;
-}
-
 /* Under a view: who is it, is there such a bucket, and may they? */
 static enum s3_code admit(struct request *request)
 {
+	struct bytes expected;
+
 	enum s3_code code = identify(request);
+	if (code == S3_OK && request->is_website)
+		code = find_bucket(request);
+	if (code == S3_OK && request->is_website)
+		return website_admit(request);
 	if (code != S3_OK)
 		return code;
 	code = find_route(request);
@@ -398,30 +400,14 @@ static enum s3_code admit(struct request *request)
 	if (!(request->route->flags & ROUTE_BUCKET_MUST_BE))
 		return authorize_service(request) ? S3_OK : S3_ACCESS_DENIED;
 	code = find_bucket(request);
-	if (code != S3_OK)
-		return code;
-	enum err err = bucket_rules_take(
-		&request->loop->rules, request_reader(request), &request->bucket, &request->rules);
-	if (err != ERR_OK)
-		return s3_error_from_err(err, S3_INTERNAL_ERROR);
-	return request->route->flags & ROUTE_FORM ? S3_OK : check_rights(request);
-}
-
-enum s3_code request_admit_form(struct request *request, const struct sigv4_form *form)
-{
-	struct sigv4_settings settings = signature_settings(request);
-	assert(request->route->flags & ROUTE_FORM && request->state == REQUEST_RUNNING);
-	enum s3_code code = sigv4_parse_form(form, &settings, &request->auth, &request->error);
-	if (code != S3_OK)
-		return code;
-	enum err err = index_view_begin(request_reader(request));
-	if (err != ERR_OK)
-		return s3_error_from_err(err, S3_INTERNAL_ERROR);
-	code = identify(request);
 	if (code == S3_OK)
-		code = check_rights(request);
-	index_view_end(request_reader(request));
-	return code;
+		code = authorize_request(request);
+	if (code != S3_OK)
+		return code;
+	if (request_header(request, "x-amz-expected-bucket-owner", &expected) &&
+		!bytes_is_equal(expected, request->bucket.owner))
+		return S3_ACCESS_DENIED;
+	return S3_OK;
 }
 
 /* Refused before a byte of the body is asked for: what the index has no room for. */
@@ -462,7 +448,10 @@ static void run(struct request *request)
 		request_fail(request, S3_STORAGE_FULL);
 		return;
 	}
-	route->start(request);
+	if (request->is_website)
+		website_start(request);
+	else
+		route->start(request);
 }
 
 /* Behind the barrier. */

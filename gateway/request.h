@@ -16,8 +16,7 @@
  *	rights → the route's start() → advance()... → answer
  *
  * (Q1) There is one gate: a handler runs only for a request that was authenticated and authorised,
- *      and none looks at credentials itself. ROUTE_FORM is the exception that brings its own:
- *      request_admit_form().
+ *      and none looks at credentials itself.
  * (Q2) A handler is told by `advance` when anything it waits for has happened; it decides there,
  *and only there (docs/STYLE.md, section 7). advance() is not called any more once it has answered.
  * (Q3) Every handler ends with request_answer…(), request_begin() and its last request_send(),
@@ -60,14 +59,12 @@ struct request {
 	struct bucket_rules *rules; /* of that bucket, a reference; NULL: it has none */
 	uint8_t bucket_buf[ROW_BUCKET_NAME_LEN_MAX + ROW_OWNER_LEN_MAX];
 
-	/* Of a form: the file that is read in place of the body; NULL: the body is no form. */
-	struct form_file *form_file;
-
 	/* Facts. */
 	bool is_gone; /* the client went away */
 	bool is_readable; /* more of the body may be there */
 	bool is_sending; /* what was sent last may not be reused yet */
 	bool has_begun; /* exchange_respond() was called */
+	bool is_website; /* asked as one: website.h */
 	bool is_absence_told; /* that what is not there is not there was weighed already */
 	bool is_advancing;
 	bool is_advance_posted;
@@ -87,6 +84,10 @@ struct request {
 	struct pool_wait text_wait;
 	struct s3_error_detail error; /* what request_fail() adds; empty at start */
 	struct index_barrier barrier;
+	struct { /* of one of a website, what was decided */
+		unsigned status; /* of the answer; 0: as usual */
+		struct bytes location; /* where it is redirected to; empty: nowhere */
+	} website;
 
 	uint8_t origin_buf[NOTICE_ORIGIN_LEN_MAX]; /* of a command, where notices are kept */
 	uint8_t target_buf[8192]; /* path, host and query, decoded */
@@ -115,12 +116,6 @@ void request_loop_init(struct gateway_loop *loop);
 
 /* The exchange's handler: everything up to the route's start(). */
 void request_start(struct exchange_handler *handler, struct exchange *x);
-
-/* Who sent a form, and may they? A form says so in its body; its handler asks when it has read that
- * far, before it takes a byte of the file (Q1). The fields stand for the exchange's headers
- * meanwhile, and the key is in request->resource. S3_OK, or why not. */
-struct sigv4_form;
-enum s3_code request_admit_form(struct request *request, const struct sigv4_form *form) MUST_USE;
 
 /* Records that something happened: advance() runs soon, once for any number of calls, and never
  * inside this one. On the request's loop. */

@@ -6,6 +6,7 @@
 #include "gateway/digest/hex.h"
 #include "gateway/request_priv.h"
 #include "gateway/s3_time.h"
+#include "gateway/website.h"
 #include "gateway/xml_out.h"
 
 /* --- pieces ----------------------------------------------------------------------------------- */
@@ -164,8 +165,9 @@ static void conclude(struct request *request)
 void request_begin(struct request *request, unsigned status, const struct http_header *headers,
 	size_t header_count, bool has_len, uint64_t len)
 {
+	bool is_object = status == 200 || status == 206;
 	struct http_response response = {
-		.status = status,
+		.status = request->website.status && is_object ? request->website.status : status,
 		.headers = headers,
 		.header_count = header_count,
 		.has_len = has_len,
@@ -203,8 +205,8 @@ static void answer_document(struct request *request, unsigned status,
 	assert(header_count < REQUEST_HEADERS_MAX && document.len > 0);
 	for (size_t i = 0; i < header_count; i++)
 		list[i] = headers[i];
-	list[header_count] = (struct http_header){
-		bytes_of("content-type"), bytes_of("application/xml")};
+	const char *type = request->is_website ? "text/html; charset=utf-8" : "application/xml";
+	list[header_count] = (struct http_header){bytes_of("content-type"), bytes_of(type)};
 	request_begin(request, status, list, header_count + 1, true, document.len);
 	if (request->state != REQUEST_ENDING)
 		request_send(request, document.data, document.len, true);
@@ -310,7 +312,10 @@ static void fail_in(struct request *request, enum s3_code code, const struct htt
 	}
 	explain(request, code);
 	text_out_init(&out, buf, cap);
-	s3_error_format(&out, code, &request->error, request->uri.path, id, host_id);
+	if (request->is_website)
+		website_put_error(&out, request, code);
+	else
+		s3_error_format(&out, code, &request->error, request->uri.path, id, host_id);
 	if (out.overflowed) {
 		text_out_init(&out, buf, cap);
 		s3_error_format(&out, code, NULL, (struct bytes){0}, id, host_id);

@@ -9,7 +9,6 @@
 #include "gateway/op_list.h"
 #include "gateway/op_object_lock.h"
 #include "gateway/op_object_tags.h"
-#include "gateway/op_post.h"
 #include "gateway/op_put.h"
 #include "gateway/op_stub.h"
 #include "gateway/op_upload.h"
@@ -147,9 +146,8 @@ const struct route route_table[] = {
 		"PutBucketReplication", "PutReplicationConfiguration", PUT, BUCKET, "replication"),
 	REFUSED_PARAM("DeleteBucketReplication", "PutReplicationConfiguration", DELETE, BUCKET,
 		"replication"),
-	UNSET("GetBucketWebsite", "GetBucketWebsite", BUCKET, "website", NO_SUCH_WEBSITE),
-	REFUSED_PARAM("PutBucketWebsite", "PutBucketWebsite", PUT, BUCKET, "website"),
-	REFUSED_PARAM("DeleteBucketWebsite", "DeleteBucketWebsite", DELETE, BUCKET, "website"),
+	CONFIG("BucketWebsite", "GetBucketWebsite", "PutBucketWebsite", "DeleteBucketWebsite",
+		"website", WEBSITE, NO_SUCH_WEBSITE),
 	STUB("GetBucketLogging", "GetBucketLogging", GET, BUCKET, .params = {"logging"},
 		.flags = LOOK, DOCUMENT("<BucketLoggingStatus" XML_NAMESPACE "/>")),
 	REFUSED_PARAM("PutBucketLogging", "PutBucketLogging", PUT, BUCKET, "logging"),
@@ -212,9 +210,8 @@ const struct route route_table[] = {
 		"metadataJournalTable"),
 	REFUSED("CreateSession", "CreateSession", GET, BUCKET, .params = {"session"}, .flags = LOOK,
 		.note = "there are no directory buckets"),
-	SERVED("PostObject", "PutObject", POST, BUCKET, .without_header = "x-amz-request-route",
-		.body = ROUTE_BODY_PAYLOAD, .flags = EDIT | ROUTE_FORM, .start = op_post_start,
-		.note = "uploads by HTML forms"),
+	REFUSED("PostObject", "PutObject", POST, BUCKET, .without_header = "x-amz-request-route",
+		.flags = EDIT, .note = "uploads by HTML forms"),
 	REFUSED("WriteGetObjectResponse", "WriteGetObjectResponse", POST, BUCKET,
 		.header = "x-amz-request-route", .flags = ROUTE_WRITE),
 

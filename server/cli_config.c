@@ -66,6 +66,7 @@ static const struct cli_column setting_columns[] = {
 	{"region_strict", "region_strict", CLI_KIND_TEXT},
 	{"signature_v2", "signature_v2", CLI_KIND_TEXT},
 	{"domains", "domains", CLI_KIND_TEXT},
+	{"website_domains", "website_domains", CLI_KIND_TEXT},
 	{"notify", "notify", CLI_KIND_TEXT},
 	{"require_tls", "require_tls", CLI_KIND_TEXT},
 	{"tls_certificate", "tls_certificate", CLI_KIND_TEXT},
@@ -122,8 +123,9 @@ static json_t *webhooks_json(const struct config *config)
 
 static json_t *cluster_json(const struct config *config)
 {
-	return json_pack("{s:o, s:s, s:s, s:s, s:s, s:o, s:s}", "notify", webhooks_json(config),
-		"node_name", config->node_name, "zone", config->zone, "role",
+	return json_pack("{s:o, s:o, s:s, s:s, s:s, s:s, s:o, s:s}", "website_domains",
+		texts_json(config->website_domains, config->website_domains_count), "notify",
+		webhooks_json(config), "node_name", config->node_name, "zone", config->zone, "role",
 		config->role == CONFIG_ROLE_WITNESS ? "witness" : "storage", "cluster_address",
 		config->cluster_address, "advertised_addresses",
 		texts_json(config->advertised_addresses, config->advertised_addresses_count),

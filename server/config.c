@@ -127,6 +127,8 @@ static const cyaml_schema_field_t config_fields[] = {
 	CHOICE(signature_v2, signature_v2_names),
 	CYAML_FIELD_SEQUENCE("domains", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config,
 		domains, &domain_schema, 0, 8),
+	CYAML_FIELD_SEQUENCE("website_domains", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+		struct config, website_domains, &domain_schema, 0, 8),
 	CYAML_FIELD_SEQUENCE("notify", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config,
 		notify, &webhook_schema, 0, CONFIG_NOTIFY_MAX),
 	SWITCH(require_tls),

@@ -69,6 +69,8 @@ struct config {
 	enum config_signature_v2 signature_v2;
 	char **domains; /* buckets are virtual hosts under these */
 	unsigned domains_count;
+	char **website_domains; /* buckets are websites under these */
+	unsigned website_domains_count;
 	struct config_webhook *notify;
 	unsigned notify_count;
 	bool require_tls;

@@ -107,9 +107,12 @@ static void fill_gateway(struct node *node)
 	settings->v2 = (enum sigv2_use)node->config->signature_v2;
 	for (unsigned i = 0; i < node->config->domains_count; i++)
 		settings->domains[settings->domain_count++] = bytes_of(node->config->domains[i]);
+	for (unsigned i = 0; i < node->config->website_domains_count; i++)
+		settings->website_domains[settings->website_domain_count++] = bytes_of(
+			node->config->website_domains[i]);
 	for (unsigned i = 0; i < node->config->notify_count; i++)
-		settings->webhooks[settings->webhook_count++] =
-			bytes_of(node->config->notify[i].name);
+		settings->webhooks[settings->webhook_count++] = bytes_of(
+			node->config->notify[i].name);
 	settings->host_id = bytes_of("rubus");
 	settings->requests_max = REQUESTS_MAX / node->config->loops;
 	if (settings->requests_max < REQUESTS_PER_LOOP_MIN)
@@ -117,7 +120,6 @@ static void fill_gateway(struct node *node)
 	settings->text_len_max = (size_t)settings->requests_max * REQUEST_TEXT_LEN;
 	settings->object_len_max = PUT_LEN_MAX;
 	settings->buckets_max = BUCKETS_MAX;
-	settings->lifecycle_day_ms = (uint64_t)node->config->lifecycle_day_seconds * 1000;
 	node->gateway.store = &node->store;
 	node->gateway.secrets = &node->box.secrets;
 	node->gateway.worker = worker_threads_worker(node->workers);

@@ -24,6 +24,7 @@
 #             what is a request and what is not, at a node, over HTTP and TLS
 #   matrix    every operation by every kind of sender in every form of payload
 #   signed    requests that botocore signed, and the same ones with one bit or header changed
+#   website   buckets as websites
 #   notifications of buckets, told to webhooks that are away and by nodes that are killed
 #   advisories
 #             what went wrong in other servers, class by class
@@ -108,6 +109,7 @@ advisories  300 shared tests/s3/advisories.py $release
 bitflip    1200 shared tests/crash/bitflip.py $release
 forms       300 shared tests/s3/forms.py $release
 lifecycle   600 shared tests/s3/lifecycle.py $release
+website     600 shared tests/s3/website.py $release
 notifications 600 shared tests/s3/notifications.py $release
 pause       600 shared tests/crash/pause.py $release
 join       1200 shared tests/crash/join.py $release

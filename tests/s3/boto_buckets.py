@@ -148,8 +148,8 @@ def what_is_not_configured_says_so(c):
 
 @case
 def what_is_not_there_is_refused_not_ignored(c):
-    refused(501, "NotImplemented", c.s3.put_bucket_website, Bucket=c.bucket,
-            WebsiteConfiguration={"IndexDocument": {"Suffix": "index.html"}})
+    refused(501, "NotImplemented", c.s3.put_bucket_accelerate_configuration, Bucket=c.bucket,
+            AccelerateConfiguration={"Status": "Enabled"})
     refused(501, "NotImplemented", c.s3.put_object, Bucket=c.bucket, Key="k", Body=b"x",
             ServerSideEncryption="aws:kms")
 

@@ -425,7 +425,7 @@ END_TEST
 START_TEST(writes_of_what_is_not_served_are_not_implemented)
 {
 	gateway_rig_bucket(&rig, "garden");
-	assert_error("PUT", "/garden?website", 501, "NotImplemented");
+	assert_error("PUT", "/garden?accelerate", 501, "NotImplemented");
 	assert_error("PUT", "/garden?replication", 501, "NotImplemented");
 }
 END_TEST

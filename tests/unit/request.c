@@ -213,7 +213,7 @@ START_TEST(a_body_that_is_not_wanted_is_not_read)
 	ck_assert_uint_eq(gateway_rig_send(&rig, "PUT", "/garden?acl", "<x/>"), 403);
 	ck_assert_uint_eq(rig.fake.reads, 0);
 	gateway_rig_be(&rig, "alice");
-	ck_assert_uint_eq(gateway_rig_send(&rig, "PUT", "/garden?website", "<x/>"), 501);
+	ck_assert_uint_eq(gateway_rig_send(&rig, "PUT", "/garden?accelerate", "<x/>"), 501);
 	ck_assert_uint_eq(rig.fake.reads, 0);
 }
 END_TEST
