@@ -32,8 +32,10 @@
 #   aws, s3cmd, rclone, restic, registry
 #             clients, over HTTP and TLS, on one drive, on four of which one is lost, and on three
 #             nodes of which one is killed
-#   sdks      the libraries of JavaScript, together over TLS, with a look over HTTP, on one node that
+#   sdks      the libraries of JavaScript and Python, together over TLS, with a look over HTTP, on one node that
 #             is restarted and on three of which one is killed
+#   tools     the same of s3cmd's other commands, duplicity, large packs of restic's, and a registry with
+#             uploads that were left
 #   mounts    the same of buckets as file systems and as a block device; needs /dev/fuse
 #   replayed  clients that cannot be had: Proxmox Backup Server, Terraform, GitLab, Velero, Thanos, k3s
 #   stalled   ten thousand connections that do nothing
@@ -119,7 +121,8 @@ log_kept    600 shared tests/crash/log_kept.py $release
 import      300 shared tests/s3/imports.py $release
 s3cmd      1200 shared tests/s3/clients.py $release s3cmd
 rclone     1200 shared tests/s3/clients.py $release rclone
-sdks        600 shared tests/s3/clients.py $release --together aws_sdk_js minio_js
+sdks        600 shared tests/s3/clients.py $release --together aws_sdk_js minio_js boto_sums
+tools       900 shared tests/s3/clients.py $release --together s3cmd_all duplicity restic_large registry_uploads
 mounts      600 shared tests/s3/clients.py $release --together s3fs rclone_mount s3backer
 replayed    600 shared tests/s3/clients_replayed.py $release
 maps       1200 shared tests/crash/maps.py $release

@@ -5,46 +5,13 @@
 here=$(cd "${BASH_SOURCE%/*}" && pwd)
 . "$here/steps.sh"
 
+. "$here/registry_steps.sh"
+
 layer_len=3000000
 test -z "$BIG" || layer_len=45000000
 
-cat >config.yml <<YAML
-version: 0.1
-log: {level: warn}
-storage:
-  s3:
-    regionendpoint: $ENDPOINT
-    region: us-east-1
-    bucket: $BUCKET
-    accesskey: $AWS_ACCESS_KEY_ID
-    secretkey: $AWS_SECRET_ACCESS_KEY
-    secure: $(if test -n "$CA"; then echo true; else echo false; fi)
-    v4auth: true
-    rootdirectory: /registry
-  delete: {enabled: true}
-  maintenance: {uploadpurging: {enabled: false}}
-http: {addr: "127.0.0.1:$PORT"}
-YAML
-
 # make_image DIR SEED: an image of five layers, as an OCI layout.
 make_image() { "$PYTHON" "$here/image.py" "$1" "$2" "$layer_len"; }
-
-start_registry() {
-	docker-registry serve config.yml >registry.log 2>&1 &
-	registry=$!
-	for _ in $(seq 100); do
-		curl -sf "http://127.0.0.1:$PORT/v2/" && return 0
-		sleep 0.1
-	done
-	cat registry.log
-	return 1
-}
-
-stop_registry() {
-	kill "$registry"
-	wait "$registry" 2>/dev/null
-	return 0
-}
 
 skopeo="skopeo --insecure-policy --tmpdir $WORK"
 push() { timeout 300 $skopeo copy --dest-tls-verify=false "oci:$1" "docker://127.0.0.1:$PORT/$2"; }
