@@ -8,6 +8,8 @@ process, from /proc. Nothing here needs another machine: load is made by bench/l
 """
 import argparse
 import ctypes
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -244,6 +246,44 @@ def listing(build, parent):
     node.stop()
 
 
+def set_rule(node, bucket, prefix, days):
+    body = (f"<LifecycleConfiguration><Rule><ID>r</ID><Status>Enabled</Status><Filter><Prefix>{prefix}</Prefix>"
+            f"</Filter><Expiration><Days>{days}</Days></Expiration></Rule></LifecycleConfiguration>")
+    subprocess.run(
+        ["curl", "-sSf", "--aws-sigv4", "aws:amz:rubus:s3", "--user", f"{node.key}:{node.secret}", "-X", "PUT",
+         "-H", f"x-amz-content-sha256: {hashlib.sha256(body.encode()).hexdigest()}",
+         "--data-binary", body, f"http://127.0.0.1:{node.s3}/{bucket}?lifecycle="], check=True)
+
+
+def objects_in(node, bucket):
+    run = subprocess.run([f"{node.build}/rubus", "bucket", "show", bucket, "--dir", node.dir, "--json"],
+                         check=True, stdout=subprocess.PIPE)
+    return json.loads(run.stdout)["objects"]
+
+
+def expire(node, bucket, count, keep):
+    """CPU seconds of the node from when so many objects were put until a rule has deleted them."""
+    set_rule(node, bucket, "due", 1)
+    node.load("put", 16, 32, count=count, keys=count, prefix="due", bucket=bucket)
+    begin = machine.cpu_seconds(node.process.pid)
+    while objects_in(node, bucket) > keep:
+        time.sleep(0.5)
+    return machine.cpu_seconds(node.process.pid) - begin
+
+
+def lifecycle(build, parent):
+    due, keep = 20000, 1000000
+    node = Node(build, parent, 1, environment={"RUBUS_LIFECYCLE_DAY_SECONDS": "15"})
+    node.bucket("alone"), node.bucket("among")
+    node.load("put", 16, 64, count=keep, keys=keep, prefix="keep", bucket="among")
+    alone = expire(node, "alone", due, 0)
+    among = expire(node, "among", due, keep)
+    say("expire_cpu", alone / due * 1e6, "us/op")
+    say("expire_among_1e6_cpu", among / due * 1e6, "us/op")
+    say("expire_among_1e6_of_alone", among / alone, "ratio")
+    node.stop()
+
+
 def flushes(build, parent):
     for delay in (1, 3):
         node = Node(build, parent, 1, environment={"RUBUS_BENCH_SYNC_DELAY_MS": str(delay)})
@@ -259,7 +299,7 @@ def flushes(build, parent):
 
 
 ROWS = {"small": small, "large": large, "coded": coded, "memory": memory, "listing": listing,
-        "flushes": flushes, **nodes.ROWS}
+        "lifecycle": lifecycle, "flushes": flushes, **nodes.ROWS}
 
 
 def main():

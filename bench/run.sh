@@ -7,7 +7,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 build=${1:-build/release}
-for program in erasure digest; do
+for program in erasure digest parse list; do
 	test ! -x "$build/bench/$program" || "$build/bench/$program"
 done
 exec python3 bench/bench.py "$build"

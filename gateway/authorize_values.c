@@ -87,7 +87,10 @@ static bool about_sender(const struct authorize_values *values, enum policy_key 
 	case POLICY_KEY_PRINCIPAL_ARN:
 		return put_arn(buf, owner, ret_value);
 	case POLICY_KEY_AUTH_TYPE:
-		return put_text(buf, request->auth.is_query ? "REST-QUERY-STRING" : "REST-HEADER",
+		return put_text(buf,
+			request->auth.form_policy.len > 0 ? "POST"
+				: request->auth.is_query  ? "REST-QUERY-STRING"
+							  : "REST-HEADER",
 			ret_value);
 	case POLICY_KEY_SIGNATURE_VERSION:
 		return put_text(buf, request->auth.is_v2 ? "AWS" : "AWS4-HMAC-SHA256", ret_value);

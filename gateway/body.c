@@ -2,6 +2,7 @@
 #include "gateway/body.h"
 
 #include "gateway/digest/digest.h"
+#include "gateway/form_file.h"
 
 /* From the socket to the drives:
  *
@@ -205,6 +206,7 @@ enum s3_code body_start(struct body *body, struct request *request, const struct
 		.upload = setup->upload,
 		.part = setup->part,
 		.len = body->source.len,
+		.is_open = request->form_file && !request->form_file->is_end_known,
 		.storage_class = setup->storage_class,
 		.request_id = request->exchange->request_id,
 		.room = room_came,
@@ -226,6 +228,20 @@ enum s3_code body_start(struct body *body, struct request *request, const struct
 	return S3_OK;
 }
 
+/* The long file of a form has given what is its own in any case: how long is it? ERR_BUSY: its end
+ * is not there yet. */
+static enum err extend(struct body *body)
+{
+	struct form_file *file = body->request->form_file;
+	enum s3_code code = S3_INTERNAL_ERROR;
+	enum err err = form_file_end(file, &body->request->error, &code);
+	if (err == ERR_OK)
+		put_extend(&body->put, file->len - file->sure_len);
+	else if (err != ERR_BUSY)
+		fail(body, code);
+	return err;
+}
+
 /* Reads on, into the put's memory or, behind the last byte of payload, into nothing. False: no more
  * now. */
 static bool receive(struct body *body)
@@ -235,6 +251,8 @@ static bool receive(struct body *body)
 	enum s3_code code = S3_INTERNAL_ERROR;
 	enum err err = put_buffer(&body->put, &buf, &cap);
 	bool is_payload = err == ERR_OK;
+	if (err == ERR_END && body->put.setup.is_open)
+		return extend(body) == ERR_OK;
 	if (err == ERR_END) {
 		buf = &none;
 		cap = sizeof none;

@@ -87,7 +87,7 @@ static enum err load(struct index_reader *reader, const struct row_bucket *bucke
 	struct policy *policy = NULL;
 	bool is_unreadable = false;
 	uint8_t public_access = 0;
-	struct bytes cors = {0}, grants = {0};
+	struct bytes cors = {0}, grants = {0}, lifecycle = {0};
 
 	enum err err = load_policy(reader, bucket, &policy, &is_unreadable);
 	if (err == ERR_OK)
@@ -100,8 +100,12 @@ static enum err load(struct index_reader *reader, const struct row_bucket *bucke
 		err = read_config(reader, bucket->id, BUCKET_CONFIG_GRANTS, &grants);
 	if (is_damage(err))
 		err = ERR_OK;
+	if (err == ERR_OK)
+		err = read_config(reader, bucket->id, BUCKET_CONFIG_LIFECYCLE, &lifecycle);
+	if (is_damage(err))
+		err = ERR_OK;
 	bool is_none = !policy && !is_unreadable && public_access == 0 && cors.len == 0 &&
-		grants.len == 0;
+		grants.len == 0 && lifecycle.len == 0;
 	if (err != ERR_OK || is_none) {
 		policy_free(policy);
 		*ret_rules = NULL;
@@ -118,6 +122,7 @@ static enum err load(struct index_reader *reader, const struct row_bucket *bucke
 			(policy ? policy_memory(policy) : 0),
 		.policy = policy,
 		.is_policy_unreadable = is_unreadable,
+		.has_lifecycle = lifecycle.len > 0,
 		.public_access = public_access,
 		.cors_len = cors.len,
 		.grants_len = grants.len,

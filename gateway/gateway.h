@@ -30,6 +30,7 @@ struct gateway_settings {
 	size_t text_len_max; /* bytes of text buffers lent at a time on one loop */
 	uint64_t object_len_max; /* of a single PUT or part */
 	unsigned buckets_max; /* of one owner; 0: any number */
+	uint64_t lifecycle_day_ms; /* 0: LIFECYCLE_DAY_MS; else in tests */
 };
 
 struct gateway {

@@ -2,6 +2,7 @@
 #include "gateway/op_copy.h"
 
 #include "gateway/authorize.h"
+#include "gateway/expiration.h"
 #include "gateway/metadata_headers.h"
 #include "gateway/op_copy_source.h"
 #include "gateway/op_object_lock.h"
@@ -155,6 +156,7 @@ static void answer(struct request *request, struct op_copy *op)
 	const struct checksum *checksum = &op->source.checksum;
 	struct response_headers headers = {0};
 	op_put_add_version(request, &headers, result->version, result->is_null);
+	expiration_add_written(request, &headers, result->version);
 	op_copy_source_add_version(request, &op->source, &headers);
 
 	enum err err = request_take_text(request); /* it has one, and starts anew */

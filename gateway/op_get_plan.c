@@ -2,6 +2,7 @@
 #include "gateway/op_get_plan.h"
 
 #include "gateway/conditional.h"
+#include "gateway/expiration.h"
 #include "gateway/metadata_headers.h"
 #include "gateway/op_object_lock.h"
 #include "gateway/op_put.h"
@@ -279,6 +280,8 @@ static void add_object_headers(
 	op_put_add_version(request, headers, object->version, row->is_null);
 	add_count(request, headers, "x-amz-tagging-count", metadata_tag_count(row->tags));
 	op_object_lock_add_headers(request, headers, row);
+	if (!query_has(&request->query, "versionId"))
+		expiration_add(request, headers, object);
 	assert(row->metadata.len <= sizeof plan->pairs);
 	if (row->metadata.len > 0)
 		memcpy(plan->pairs, row->metadata.data, row->metadata.len);

@@ -2,6 +2,7 @@
 #include "gateway/op_put.h"
 
 #include "gateway/body.h"
+#include "gateway/expiration.h"
 #include "gateway/metadata_headers.h"
 #include "gateway/op_object_lock.h"
 #include "gateway/op_put_conditions.h"
@@ -103,6 +104,7 @@ static void finish(struct request *request, struct op_put *op)
 	struct response_headers headers = {0};
 	op_put_add_etag(request, &headers, &result->etag);
 	op_put_add_version(request, &headers, result->version, result->is_null);
+	expiration_add_written(request, &headers, result->version);
 	op_put_add_checksum(request, &headers, &op->checksum, 0, true);
 	request_answer(request, 200, headers.list, headers.count);
 }

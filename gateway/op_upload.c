@@ -44,10 +44,13 @@ enum s3_code op_upload_find(struct request *request, uint64_t upload, struct row
 	return s3_error_from_err(err, S3_NO_SUCH_UPLOAD);
 }
 
-void op_upload_explain_etag(struct request *request, const struct etag *etag)
+void op_upload_explain_part(struct request *request, uint16_t number, const struct etag *etag)
 {
 	uint8_t text[48];
 	struct text_out out;
+	s3_error_add_uint(&request->error, "PartNumber", number);
+	if (!etag)
+		return;
 	text_out_init(&out, text, sizeof text);
 	response_put_etag(&out, etag);
 	s3_error_add_copy(&request->error, "ETag", conditional_bare_etag(text_out_bytes(&out)));

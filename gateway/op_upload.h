@@ -33,8 +33,8 @@ static inline enum checksum_algorithm op_upload_algorithm(const struct row_uploa
 							   : CHECKSUM_CRC64NVME;
 }
 
-/* Adds the ETag of a part, as the client has it, to what the error says. */
-void op_upload_explain_etag(struct request *request, const struct etag *etag);
+/* Adds a part and, unless it is NULL, its ETag as the client has it, to what the error says. */
+void op_upload_explain_part(struct request *request, uint16_t number, const struct etag *etag);
 
 /* <ChecksumCRC32>...</ChecksumCRC32>. */
 void op_upload_put_checksum(

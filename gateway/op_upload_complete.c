@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/checksum_s3.h"
 #include "gateway/digest/base64.h"
+#include "gateway/expiration.h"
 #include "gateway/op_put.h"
 #include "gateway/op_put_conditions.h"
 #include "gateway/op_upload.h"
@@ -26,6 +27,7 @@
 enum { READING, PROPOSING };
 enum { TRIES_MAX = 8 };
 #define PART_LEN_MIN (UINT64_C(5) << 20)
+static const struct checksum none = {.algorithm = CHECKSUM_NONE};
 
 /* What the parts come to, as far as they were looked at. */
 struct sum {
@@ -183,7 +185,6 @@ static bool is_compared(const struct op_complete *op, const struct checksum *che
 static enum err compare_part(struct op_complete *op, uint32_t index, uint16_t number,
 	const struct etag *etag, const struct checksum *checksum)
 {
-	static const struct checksum none = {.algorithm = CHECKSUM_NONE};
 	struct row_part row;
 	bool is_there;
 	if (!is_compared(op, checksum))
@@ -259,7 +260,6 @@ static enum s3_code take_piece(struct request_document *document, struct bytes p
 /* Looks at all parts in one state of the upload, under a view. */
 static enum err look_again(struct op_complete *op, const struct row_upload *upload)
 {
-	static const struct checksum none = {.algorithm = CHECKSUM_NONE};
 	struct digest_stream rows;
 	start_sum(&op->sum, upload);
 	digest_stream_init(&rows, DIGEST_SHA256);
@@ -301,9 +301,8 @@ static enum s3_code explain_part(struct op_complete *op)
 	struct request *request = op->request;
 	const struct sum *sum = &op->sum;
 	if (sum->number != 0)
-		s3_error_add_uint(&request->error, "PartNumber", sum->number);
-	if (sum->code == S3_INVALID_PART && sum->number != 0)
-		op_upload_explain_etag(request, &sum->etag);
+		op_upload_explain_part(
+			request, sum->number, sum->code == S3_INVALID_PART ? &sum->etag : NULL);
 	if (sum->code == S3_ENTITY_TOO_SMALL) {
 		s3_error_add_uint(&request->error, "ProposedSize", sum->small_len);
 		s3_error_add_uint(&request->error, "MinSizeAllowed", PART_LEN_MIN);
@@ -445,6 +444,7 @@ static void answer(struct request *request, struct op_complete *op)
 	if (result->is_earlier)
 		find_earlier_checksum(request, op);
 	op_put_add_version(request, &headers, result->version, result->is_null);
+	expiration_add_written(request, &headers, result->version);
 	enum err err = request_take_text(request); /* it has one, and starts anew */
 	assert(err == ERR_OK);
 	struct text_out *out = &request->out;

@@ -168,61 +168,6 @@ static void gone(struct exchange *x)
 	request_advance(request);
 }
 
-/* --- what the client said --------------------------------------------------------------------- */
-
-bool request_header(const struct request *request, const char *name, struct bytes *ret_value)
-{
-	const struct exchange *x = request->exchange;
-	struct bytes wanted = bytes_of(name);
-	for (size_t i = 0; i < x->header_count; i++) {
-		if (!bytes_is_equal(x->headers[i].name, wanted))
-			continue;
-		if (ret_value)
-			*ret_value = x->headers[i].value;
-		return true;
-	}
-	return false;
-}
-
-struct bytes request_param(const struct request *request, const char *name)
-{
-	struct bytes value = {0};
-	if (!query_find(&request->query, name, &value))
-		return (struct bytes){0};
-	return value;
-}
-
-static bool parse_uint(struct bytes text, uint64_t max, uint64_t *ret_value)
-{
-	uint64_t value = 0;
-	if (text.len == 0 || text.len > 18)
-		return false;
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.data[i] < '0' || text.data[i] > '9')
-			return false;
-		value = value * 10 + (text.data[i] - '0');
-	}
-	if (value > max)
-		return false;
-	*ret_value = value;
-	return true;
-}
-
-enum s3_code request_param_uint(struct request *request, const char *name, uint64_t fallback,
-	uint64_t max, uint64_t *ret_value)
-{
-	struct bytes text;
-	if (!query_find(&request->query, name, &text)) {
-		*ret_value = fallback;
-		return S3_OK;
-	}
-	if (parse_uint(text, max, ret_value))
-		return S3_OK;
-	s3_error_add(&request->error, "ArgumentName", bytes_of(name));
-	s3_error_add(&request->error, "ArgumentValue", text);
-	return S3_INVALID_ARGUMENT;
-}
-
 /* --- the gate --------------------------------------------------------------------------------- */
 
 /* What the target asks for. */
@@ -286,6 +231,16 @@ struct sigv4_request request_signed(const struct request *request)
 	};
 }
 
+static struct sigv4_settings signature_settings(const struct request *request)
+{
+	const struct gateway_settings *settings = &request->loop->gateway->settings;
+	return (struct sigv4_settings){
+		.region = settings->region,
+		.region_is_strict = settings->region_is_strict,
+		.v2 = settings->v2,
+	};
+}
+
 /* A browser asks what it may ask: it has nothing to sign with. */
 static bool is_preflight(const struct request *request)
 {
@@ -296,13 +251,8 @@ static bool is_preflight(const struct request *request)
  * has signed. */
 static enum s3_code parse(struct request *request)
 {
-	const struct gateway *gateway = request->loop->gateway;
 	struct sigv4_request signed_one;
-	struct sigv4_settings settings = {
-		.region = gateway->settings.region,
-		.region_is_strict = gateway->settings.region_is_strict,
-		.v2 = gateway->settings.v2,
-	};
+	struct sigv4_settings settings = signature_settings(request);
 
 	enum s3_code code = read_target(request);
 	if (code != S3_OK)
@@ -377,11 +327,22 @@ static enum s3_code check_covered(struct request *request)
 	return S3_OK;
 }
 
+/* Of the bucket that is there. */
+static enum s3_code check_rights(struct request *request)
+{
+	struct bytes expected;
+	enum s3_code code = authorize_request(request);
+	if (code != S3_OK)
+		return code;
+	if (request_header(request, "x-amz-expected-bucket-owner", &expected) &&
+		!bytes_is_equal(expected, request->bucket.owner))
+		return S3_ACCESS_DENIED;
+	return S3_OK;
+}
+
 /* Under a view: who is it, is there such a bucket, and may they? */
 static enum s3_code admit(struct request *request)
 {
-	struct bytes expected;
-
 	enum s3_code code = identify(request);
 	if (code == S3_OK && request->is_website)
 		code = find_bucket(request);
@@ -400,14 +361,26 @@ static enum s3_code admit(struct request *request)
 	if (!(request->route->flags & ROUTE_BUCKET_MUST_BE))
 		return authorize_service(request) ? S3_OK : S3_ACCESS_DENIED;
 	code = find_bucket(request);
-	if (code == S3_OK)
-		code = authorize_request(request);
 	if (code != S3_OK)
 		return code;
-	if (request_header(request, "x-amz-expected-bucket-owner", &expected) &&
-		!bytes_is_equal(expected, request->bucket.owner))
-		return S3_ACCESS_DENIED;
-	return S3_OK;
+	return request->route->flags & ROUTE_FORM ? S3_OK : check_rights(request);
+}
+
+enum s3_code request_admit_form(struct request *request, const struct sigv4_form *form)
+{
+	struct sigv4_settings settings = signature_settings(request);
+	assert(request->route->flags & ROUTE_FORM && request->state == REQUEST_RUNNING);
+	enum s3_code code = sigv4_parse_form(form, &settings, &request->auth, &request->error);
+	if (code != S3_OK)
+		return code;
+	enum err err = index_view_begin(request_reader(request));
+	if (err != ERR_OK)
+		return s3_error_from_err(err, S3_INTERNAL_ERROR);
+	code = identify(request);
+	if (code == S3_OK)
+		code = check_rights(request);
+	index_view_end(request_reader(request));
+	return code;
 }
 
 /* Refused before a byte of the body is asked for: what the index has no room for. */

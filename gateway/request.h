@@ -16,7 +16,8 @@
  *	rights → the route's start() → advance()... → answer
  *
  * (Q1) There is one gate: a handler runs only for a request that was authenticated and authorised,
- *      and none looks at credentials itself.
+ *      and none looks at credentials itself. ROUTE_FORM is the exception that brings its own:
+ *      request_admit_form().
  * (Q2) A handler is told by `advance` when anything it waits for has happened; it decides there,
  *and only there (docs/STYLE.md, section 7). advance() is not called any more once it has answered.
  * (Q3) Every handler ends with request_answer…(), request_begin() and its last request_send(),
@@ -58,6 +59,9 @@ struct request {
 	struct row_bucket bucket; /* with ROUTE_BUCKET_MUST_BE; bytes in bucket_buf */
 	struct bucket_rules *rules; /* of that bucket, a reference; NULL: it has none */
 	uint8_t bucket_buf[ROW_BUCKET_NAME_LEN_MAX + ROW_OWNER_LEN_MAX];
+
+	/* Of a form: the file that is read in place of the body; NULL: the body is no form. */
+	struct form_file *form_file;
 
 	/* Facts. */
 	bool is_gone; /* the client went away */
@@ -116,6 +120,12 @@ void request_loop_init(struct gateway_loop *loop);
 
 /* The exchange's handler: everything up to the route's start(). */
 void request_start(struct exchange_handler *handler, struct exchange *x);
+
+/* Who sent a form, and may they? A form says so in its body; its handler asks when it has read that
+ * far, before it takes a byte of the file (Q1). The fields stand for the exchange's headers
+ * meanwhile, and the key is in request->resource. S3_OK, or why not. */
+struct sigv4_form;
+enum s3_code request_admit_form(struct request *request, const struct sigv4_form *form) MUST_USE;
 
 /* Records that something happened: advance() runs soon, once for any number of calls, and never
  * inside this one. On the request's loop. */

@@ -4,6 +4,7 @@
 #include "gateway/checksum_s3.h"
 #include "gateway/digest/base64.h"
 #include "gateway/digest/hex.h"
+#include "gateway/form_file.h"
 
 #define PREFIX "x-amz-checksum-"
 
@@ -161,6 +162,10 @@ static enum s3_code take_len(struct request_body *body, struct bytes trailer)
 				&request->error);
 		if (code != S3_OK)
 			return code;
+	} else if (request->form_file) {
+		const struct form_file *file = request->form_file;
+		body->has_len = true;
+		body->len = file->is_end_known ? file->len : file->sure_len;
 	} else {
 		body->has_len = !x->has_body || x->has_body_len;
 		body->len = x->has_body && x->has_body_len ? x->body_len : 0;
@@ -376,6 +381,16 @@ static enum err read_chunks(struct request_body *body, uint8_t *buf, size_t cap,
 	}
 }
 
+static enum err read_file(struct request_body *body, uint8_t *buf, size_t cap, size_t *ret_len,
+	enum s3_code *ret_code)
+{
+	struct request *request = body->request;
+	enum err err = form_file_read(request->form_file, buf, cap, ret_len, ret_code);
+	if (err == ERR_OK)
+		took(body, *ret_len);
+	return err;
+}
+
 enum err request_body_read(struct request_body *body, uint8_t *buf, size_t cap, size_t *ret_len,
 	enum s3_code *ret_code)
 {
@@ -383,6 +398,7 @@ enum err request_body_read(struct request_body *body, uint8_t *buf, size_t cap, 
 	if (body->is_over)
 		return ERR_END;
 	enum err err = body->is_aws_chunked ? read_chunks(body, buf, cap, ret_len, ret_code)
+		: body->request->form_file  ? read_file(body, buf, cap, ret_len, ret_code)
 					    : read_plain(body, buf, cap, ret_len, ret_code);
 	if (err == ERR_END)
 		body->is_over = true;

@@ -39,6 +39,7 @@ enum route_flags {
 	ROUTE_WRITE = 1 << 1,
 	ROUTE_CHECKSUM = 1 << 2, /* the body must come with an MD5, a checksum or a signed digest */
 	ROUTE_OBJECT_CHECKSUM = 1 << 3, /* x-amz-checksum-* is the object's, not the body's */
+	ROUTE_FORM = 1 << 5, /* who may is said by its body: request_admit_form() */
 	ROUTE_FREES = 1 << 4, /* with ROUTE_WRITE: served also when the index may not grow */
 };
 

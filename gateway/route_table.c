@@ -9,6 +9,7 @@
 #include "gateway/op_list.h"
 #include "gateway/op_object_lock.h"
 #include "gateway/op_object_tags.h"
+#include "gateway/op_post.h"
 #include "gateway/op_put.h"
 #include "gateway/op_stub.h"
 #include "gateway/op_upload.h"
@@ -210,8 +211,9 @@ const struct route route_table[] = {
 		"metadataJournalTable"),
 	REFUSED("CreateSession", "CreateSession", GET, BUCKET, .params = {"session"}, .flags = LOOK,
 		.note = "there are no directory buckets"),
-	REFUSED("PostObject", "PutObject", POST, BUCKET, .without_header = "x-amz-request-route",
-		.flags = EDIT, .note = "uploads by HTML forms"),
+	SERVED("PostObject", "PutObject", POST, BUCKET, .without_header = "x-amz-request-route",
+		.body = ROUTE_BODY_PAYLOAD, .flags = EDIT | ROUTE_FORM, .start = op_post_start,
+		.note = "uploads by HTML forms"),
 	REFUSED("WriteGetObjectResponse", "WriteGetObjectResponse", POST, BUCKET,
 		.header = "x-amz-request-route", .flags = ROUTE_WRITE),
 

@@ -50,6 +50,8 @@
 	X(INCOMPLETE_BODY, "IncompleteBody", 400, \
 		"You did not provide the number of bytes specified by the Content-Length " \
 		"HTTP header.") \
+	X(INCORRECT_NUMBER_OF_FILES, "IncorrectNumberOfFilesInPostRequest", 400, \
+		"POST requires exactly one file upload per request.") \
 	X(INTERNAL_ERROR, "InternalError", 500, \
 		"We encountered an internal error. Please try again.") \
 	X(INVALID_ACCESS_KEY_ID, "InvalidAccessKeyId", 403, \
@@ -109,6 +111,8 @@
 		"schema.") \
 	X(MAX_MESSAGE_LENGTH_EXCEEDED, "MaxMessageLengthExceeded", 400, \
 		"Your request was too large.") \
+	X(MAX_POST_PRE_DATA_LENGTH_EXCEEDED, "MaxPostPreDataLengthExceededError", 400, \
+		"Your POST request fields preceding the upload file were too large.") \
 	X(METADATA_TOO_LARGE, "MetadataTooLarge", 400, \
 		"Your metadata headers exceed the maximum allowed metadata size.") \
 	X(METHOD_NOT_ALLOWED, "MethodNotAllowed", 405, \

@@ -23,6 +23,7 @@
 #include "gateway/digest/digest.h"
 #include "gateway/digest/digest_stream.h"
 #include "gateway/s3_time.h"
+#include "gateway/sigv4_canonical.h"
 
 #define HEADER_PREFIX "AWS "
 
@@ -367,6 +368,30 @@ enum s3_code sigv2_parse(const struct sigv4_request *request, const struct sigv4
 	return code == S3_OK ? sigv4_find_payload(ret_auth, request, ret_detail) : code;
 }
 
+enum s3_code sigv2_parse_form(const struct sigv4_form *form, const struct sigv4_settings *settings,
+	struct sigv4 *auth, struct s3_error_detail *detail)
+{
+	auth->is_v2 = true;
+	enum s3_code code = sigv4_need_field(
+		form->v2_key_id, "AWSAccessKeyId", SIGV4_FORM_MISSING("AWSAccessKeyId"), detail);
+	if (code == S3_OK)
+		code = sigv4_need_field(
+			form->v2_signature, "signature", SIGV4_FORM_MISSING("signature"), detail);
+	if (code != S3_OK)
+		return code;
+	if (settings->v2 == SIGV2_OFF)
+		return fail(detail, S3_INVALID_REQUEST,
+			"The authorization mechanism you have provided is not supported. "
+			"Please use AWS4-HMAC-SHA256.");
+	if (!take_key_id(auth, form->v2_key_id))
+		return S3_INVALID_ACCESS_KEY_ID;
+	if (take_mac(auth, form->v2_signature))
+		return S3_OK;
+	s3_error_add(detail, "AWSAccessKeyId", form->v2_key_id);
+	s3_error_add(detail, "SignatureProvided", form->v2_signature);
+	return S3_SIGNATURE_DOES_NOT_MATCH;
+}
+
 /* --- signatures ------------------------------------------------------------------------------- */
 
 /* HMAC-SHA1 of what is written to `out`, between begin and end. */
@@ -432,7 +457,8 @@ enum s3_code sigv2_verify(struct sigv4 *auth, const struct sigv4_request *reques
 	bool is_known = secret && secret->len <= SIGV4_SECRET_LEN_MAX;
 	struct bytes used = is_known ? *secret : bytes_make(nobody, sizeof nobody);
 	bool is_equal = is_mac_of(auth, request, used, false) ||
-		(is_bare_bucket(request) && is_mac_of(auth, request, used, true));
+		(auth->form_policy.len == 0 && is_bare_bucket(request) &&
+			is_mac_of(auth, request, used, true));
 	if (is_known && is_equal) {
 		auth->is_verified = true;
 		return S3_OK;

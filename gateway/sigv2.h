@@ -16,6 +16,10 @@ bool sigv2_is_meant(const struct sigv4_request *request);
 enum s3_code sigv2_parse(const struct sigv4_request *request, const struct sigv4_settings *settings,
 	uint64_t now_s, struct sigv4 *ret_auth, struct s3_error_detail *ret_detail) MUST_USE;
 
+/* The same for a form with a policy (sigv4_parse_form()). Besides: S3_SIGNATURE_DOES_NOT_MATCH. */
+enum s3_code sigv2_parse_form(const struct sigv4_form *form, const struct sigv4_settings *settings,
+	struct sigv4 *auth, struct s3_error_detail *detail) MUST_USE;
+
 /* As sigv4_verify(). */
 enum s3_code sigv2_verify(struct sigv4 *auth, const struct sigv4_request *request,
 	const struct bytes *secret, struct s3_error_detail *ret_detail) MUST_USE;

@@ -416,6 +416,60 @@ enum s3_code sigv4_parse(const struct sigv4_request *request, const struct sigv4
 	return code == S3_OK ? sigv4_find_payload(auth, request, ret_detail) : code;
 }
 
+static enum s3_code parse_form(struct sigv4 *auth, const struct sigv4_form *form,
+	const struct sigv4_settings *settings, struct s3_error_detail *detail)
+{
+	struct claims claims = {
+		.credential = form->credential,
+		.signed_headers = bytes_of("policy"),
+		.signature = form->signature,
+	};
+	enum s3_code code = sigv4_need_field(form->credential, "x-amz-credential",
+		SIGV4_FORM_MISSING("x-amz-credential"), detail);
+	if (code == S3_OK)
+		code = sigv4_need_field(
+			form->date, "x-amz-date", SIGV4_FORM_MISSING("x-amz-date"), detail);
+	if (code == S3_OK)
+		code = sigv4_need_field(form->signature, "x-amz-signature",
+			SIGV4_FORM_MISSING("x-amz-signature"), detail);
+	if (code != S3_OK)
+		return code;
+	if (!bytes_is_text(form->algorithm, SIGV4_ALGORITHM))
+		return malformed(
+			auth, detail, "X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\"");
+	if (s3_time_parse_amz(form->date, &auth->time_s) != ERR_OK)
+		return malformed(auth, detail,
+			"X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"");
+	memcpy(auth->amz_date, form->date.data, sizeof auth->amz_date);
+	return check_claims(auth, &claims, settings, detail);
+}
+
+enum s3_code sigv4_parse_form(const struct sigv4_form *form, const struct sigv4_settings *settings,
+	struct sigv4 *ret_auth, struct s3_error_detail *ret_detail)
+{
+	*ret_auth = (struct sigv4){.payload = SIGV4_PAYLOAD_UNSIGNED};
+	bool is_v4 = form->algorithm.data || form->credential.data || form->signature.data;
+	bool is_v2 = form->v2_key_id.data || form->v2_signature.data;
+	if (!form->policy.data && !is_v4 && !is_v2) {
+		ret_auth->is_anonymous = true;
+		return S3_OK;
+	}
+	if (is_v4 && is_v2)
+		return fail(ret_detail, S3_INVALID_ARGUMENT, "Only one auth mechanism allowed");
+	enum s3_code code = sigv4_need_field(
+		form->policy, "policy", SIGV4_FORM_MISSING("policy"), ret_detail);
+	if (code != S3_OK)
+		return code;
+	if (form->policy.len == 0)
+		return fail(
+			ret_detail, S3_INVALID_POLICY_DOCUMENT, "Invalid Policy: Invalid JSON.");
+	ret_auth->is_query = !is_v2; /* errors are those of presigned requests */
+	ret_auth->form_policy = form->policy;
+	ret_auth->session_token = form->session_token;
+	return is_v4 ? parse_form(ret_auth, form, settings, ret_detail)
+		     : sigv2_parse_form(form, settings, ret_auth, ret_detail);
+}
+
 /* --- signatures ----------------------------------------------------------------------------- */
 
 /* What is signed: the policy of a form is so itself. */

@@ -86,6 +86,19 @@ struct sigv4 {
 enum s3_code sigv4_parse(const struct sigv4_request *request, const struct sigv4_settings *settings,
 	uint64_t now_s, struct sigv4 *ret_auth, struct s3_error_detail *ret_detail) MUST_USE;
 
+/* What the fields of a form say of its sender. All borrowed; data NULL: not there. */
+struct sigv4_form {
+	struct bytes policy; /* as it was sent, base64 */
+	struct bytes algorithm, credential, date, signature; /* x-amz-* */
+	struct bytes v2_key_id, v2_signature; /* AWSAccessKeyId, signature */
+	struct bytes session_token;
+};
+
+/* As sigv4_parse(), for a form; anonymous if it has no policy. Besides: S3_INVALID_ARGUMENT, a
+ * field is missing. */
+enum s3_code sigv4_parse_form(const struct sigv4_form *form, const struct sigv4_settings *settings,
+	struct sigv4 *ret_auth, struct s3_error_detail *ret_detail) MUST_USE;
+
 /* The payload mode that a request states, into auth. S3_OK, S3_INVALID_REQUEST, S3_INVALID_ARGUMENT
  * or S3_NOT_IMPLEMENTED. */
 enum s3_code sigv4_find_payload(struct sigv4 *auth, const struct sigv4_request *request,

@@ -92,3 +92,13 @@ struct bytes sigv4_string_to_sign(
 	assert(!out.overflowed);
 	return text_out_bytes(&out);
 }
+
+enum s3_code sigv4_need_field(
+	struct bytes field, const char *name, const char *message, struct s3_error_detail *detail)
+{
+	if (field.data)
+		return S3_OK;
+	s3_error_add(detail, "ArgumentName", bytes_of(name));
+	detail->message = message;
+	return S3_INVALID_ARGUMENT;
+}

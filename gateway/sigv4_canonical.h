@@ -22,4 +22,12 @@ void sigv4_put_canonical(
 struct bytes sigv4_string_to_sign(
 	const struct sigv4 *auth, const struct sigv4_request *request, uint8_t *buf);
 
+/* A field of a form that must be there: S3_OK, or S3_INVALID_ARGUMENT with the message. */
+enum s3_code sigv4_need_field(struct bytes field, const char *name, const char *message,
+	struct s3_error_detail *detail) MUST_USE;
+
+#define SIGV4_FORM_MISSING(name) \
+	"Bucket POST must contain a field named '" name "'.  If it is specified, please check " \
+	"the order of the fields."
+
 #endif

@@ -38,8 +38,14 @@ void text_put_uint(struct text_out *out, uint64_t value)
 void text_put_hex(struct text_out *out, struct bytes bytes)
 {
 	static const char digits[16] = "0123456789abcdef";
+	char text[128];
+	size_t len = 0;
 	for (size_t i = 0; i < bytes.len; i++) {
-		char pair[2] = {digits[bytes.data[i] >> 4], digits[bytes.data[i] & 15]};
-		text_put(out, pair, 2);
+		text[len++] = digits[bytes.data[i] >> 4];
+		text[len++] = digits[bytes.data[i] & 15];
+		if (len == sizeof text || i + 1 == bytes.len) {
+			text_put(out, text, len);
+			len = 0;
+		}
 	}
 }

@@ -120,6 +120,7 @@ static void fill_gateway(struct node *node)
 	settings->text_len_max = (size_t)settings->requests_max * REQUEST_TEXT_LEN;
 	settings->object_len_max = PUT_LEN_MAX;
 	settings->buckets_max = BUCKETS_MAX;
+	settings->lifecycle_day_ms = (uint64_t)node->config->lifecycle_day_seconds * 1000;
 	node->gateway.store = &node->store;
 	node->gateway.secrets = &node->box.secrets;
 	node->gateway.worker = worker_threads_worker(node->workers);

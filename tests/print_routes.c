@@ -28,6 +28,8 @@ static const char head[] =
 	"  `x-amz-*` header must be signed. Signature Version 2 is heard in presigned URLs, or\n"
 	"  as the setting `signature_v2` says (`off`, `presigned`, `all`), and not for\n"
 	"  sub-resources that it does not cover. Session tokens are refused.\n"
+	"- Forms (`POST` to a bucket) may have 100 fields of 20 KiB in all before the file, and\n"
+	"  16 KiB behind it, which are passed over. Each field is there once.\n"
 	"  Requests without a signature are those of anybody: a policy of the bucket lets them\n"
 	"  in, or nothing does.\n"
 	"- Path style, and virtual-host style under the configured domains.\n"

@@ -89,9 +89,14 @@ void digest_sha256(const void *buf, size_t len, uint8_t ret_digest[SHA256_LEN])
 
 bool digest_is_equal(const void *a, const void *b, size_t len)
 {
-	const volatile uint8_t *pa = a, *pb = b;
-	uint8_t difference = 0;
-	for (size_t i = 0; i < len; i++)
-		difference |= pa[i] ^ pb[i];
+	const uint8_t *pa = a, *pb = b;
+	volatile uint64_t difference = 0; /* volatile: nobody stops at the first one */
+	for (; len >= sizeof(uint64_t); len -= sizeof(uint64_t)) {
+		difference |= get_le64(pa) ^ get_le64(pb);
+		pa += sizeof(uint64_t);
+		pb += sizeof(uint64_t);
+	}
+	for (; len > 0; len--)
+		difference |= *pa++ ^ *pb++;
 	return difference == 0;
 }

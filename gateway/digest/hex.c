@@ -41,15 +41,14 @@ static const uint8_t digit_values[256] = {
 
 enum err hex_decode(struct bytes text, uint8_t *ret_data, size_t ret_len)
 {
+	unsigned seen = 0; /* what is no digit is above all values */
 	if (text.len != 2 * ret_len)
 		return ERR_INVALID;
-	bool is_bad = false;
-	for (size_t i = 0; i < text.len; i++)
-		is_bad |= digit_values[text.data[i]] == 0;
-	if (is_bad)
-		return ERR_INVALID;
-	for (size_t i = 0; i < ret_len; i++)
-		ret_data[i] = (uint8_t)((digit_values[text.data[2 * i]] - 1) << 4 |
-			(digit_values[text.data[2 * i + 1]] - 1));
-	return ERR_OK;
+	for (size_t i = 0; i < ret_len; i++) {
+		unsigned high = digit_values[text.data[2 * i]] - 1u;
+		unsigned low = digit_values[text.data[2 * i + 1]] - 1u;
+		seen |= high | low;
+		ret_data[i] = (uint8_t)(high << 4 | low);
+	}
+	return seen <= 15 ? ERR_OK : ERR_INVALID;
 }

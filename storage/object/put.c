@@ -5,19 +5,18 @@
  *	                         ↓ too few shards  ↑
  *	                      RESCUING ────────────┘
  *
+ * and, where the length is not known yet, by ASKING before the next extent or DURABLE,
  * and from each of these to UNWINDING, when too few shards are left or the owner does not want the
  * body any more: what is in flight is awaited, open shards are aborted, sealed ones freed.
  *
  * Memory: the units of a stripe are taken together and given back together; who has none waits in
  * the pool's line, who has one takes a second only if it need not wait (U2). With k = 1 all shards
  * are written from the one unit.
- * A free on a drive of this node may wait for every write that is open there (W3 of
- * storage/shard/owed.h), and those for memory: none is awaited by a put that has either. */
+ */
 #include <assert.h>
 #include <string.h>
 
 #include "storage/object/put_priv.h"
-#include "storage/shard/owed.h"
 
 #define PUT_MAGIC 0x70757421u
 
@@ -26,6 +25,7 @@ static const char *const state_names[] = {
 	[PUT_OPENING] = "opening",
 	[PUT_STREAMING] = "streaming",
 	[PUT_SEALING] = "sealing",
+	[PUT_ASKING] = "asking",
 	[PUT_RESCUING] = "rescuing",
 	[PUT_DURABLE] = "durable",
 	[PUT_UNWINDING] = "unwinding",
@@ -37,9 +37,10 @@ static const unsigned allowed_moves[] = {
 	[PUT_OPENING] = 1 << PUT_STREAMING | 1 << PUT_UNWINDING,
 	[PUT_STREAMING] = 1 << PUT_OPENING | 1 << PUT_SEALING | 1 << PUT_DURABLE |
 		1 << PUT_UNWINDING,
-	[PUT_SEALING] = 1 << PUT_OPENING | 1 << PUT_DURABLE | 1 << PUT_RESCUING |
+	[PUT_SEALING] = 1 << PUT_OPENING | 1 << PUT_DURABLE | 1 << PUT_RESCUING | 1 << PUT_ASKING |
 		1 << PUT_UNWINDING,
-	[PUT_RESCUING] = 1 << PUT_OPENING | 1 << PUT_DURABLE | 1 << PUT_UNWINDING,
+	[PUT_ASKING] = 1 << PUT_OPENING | 1 << PUT_DURABLE | 1 << PUT_UNWINDING,
+	[PUT_RESCUING] = 1 << PUT_OPENING | 1 << PUT_DURABLE | 1 << PUT_ASKING | 1 << PUT_UNWINDING,
 	[PUT_DURABLE] = 1 << PUT_UNWINDING | 1 << PUT_OVER,
 	[PUT_UNWINDING] = 1 << PUT_OVER,
 	[PUT_OVER] = 0,
@@ -122,53 +123,6 @@ static bool is_idle(const struct put *put)
 	return true;
 }
 
-static void free_done(struct site_free *site_free, enum err err)
-{
-	struct put *put = site_free->owner;
-	/* One on this node is found by the next census: nothing refers to it. */
-	if (err && site_free->is_remote)
-		reach_missed(put->setup.store, put->frees_drive[site_free - put->frees]);
-	put->frees_in_flight--;
-	put_advance(put);
-}
-
-static void free_shard(struct put *put, unsigned slot, uint16_t drive_number,
-	struct extent_id extent, uint8_t index)
-{
-	struct site site;
-	reach_find(put->setup.store, drive_number, &site);
-	if (!site_is_there(&site)) {
-		reach_missed(put->setup.store, drive_number);
-		return;
-	}
-	struct owed *owed = put->setup.store->owed;
-	if (owed && owed_take(owed, &site, extent, index))
-		return;
-	struct site_free *op = &put->frees[slot];
-	op->loop = put->setup.store->loop;
-	op->done = free_done;
-	op->owner = put;
-	put->frees_drive[slot] = drive_number;
-	put->frees_in_flight++;
-	site_free_start(op, &site, extent, index);
-}
-
-/* Gives back open shards, and frees those that are or may be durable, of the extent being written.
- * is_over: the put has nothing but these, and may wait. */
-static void drop_shards(struct put *put, bool is_over)
-{
-	for (unsigned i = 0; i < put_shard_count(put); i++) {
-		struct put_shard *shard = &put->shards[i];
-		if (shard->was_sealing && is_over)
-			free_shard(put, i, shard->drive, put->extent, i);
-		else if (shard->was_sealing)
-			put_extent_free_late(put, i);
-		else
-			put_extent_abort_shard(shard);
-		memset(shard, 0, sizeof *shard);
-	}
-}
-
 /* Gives back memory and shards of the extent being written. */
 static void unwind_extent(struct put *put)
 {
@@ -179,7 +133,7 @@ static void unwind_extent(struct put *put)
 	pool_give(&put->setup.store->put_pool, put->inline_buf);
 	put->inline_buf = NULL;
 	put->filling = NULL;
-	drop_shards(put, true);
+	put_free_written(put, true);
 	put->geometry = (struct geometry){0};
 }
 
@@ -192,7 +146,7 @@ static void unwind_listed(struct put *put)
 	assert(err == ERR_OK);
 	put->unwound_len = put->extents_len - rest.len;
 	for (unsigned i = 0; i < (unsigned)extent.k + extent.m; i++)
-		free_shard(put, i, get_le16(extent.drives.data + 2 * i), extent.extent, i);
+		put_free_shard(put, i, get_le16(extent.drives.data + 2 * i), extent.extent, i);
 }
 
 /* Unwinds step by step: the extent being written, then one listed extent after the other. */
@@ -248,13 +202,9 @@ static bool is_extent_streamed(const struct put *put)
 	return put->stripes_written == put->stripe_count && !put_stripe_is_writing(put);
 }
 
-/* The extent is in the list; says what comes next. */
-static void extent_ended(struct put *put)
+/* No extent is being written: the next one, or the end of the body. */
+static void begin_next(struct put *put)
 {
-	put->is_weak = false;
-	put->tries = 0;
-	put->kept = NULL;
-	put_stripe_settle(put);
 	if (put->extent_start == put->setup.len) {
 		move(put, PUT_DURABLE);
 		put->setup.durable(put, ERR_OK);
@@ -265,6 +215,19 @@ static void extent_ended(struct put *put)
 	if (err)
 		fail(put, err);
 	put_advance_soon(put);
+}
+
+/* The extent is in the list; says what comes next. */
+static void extent_ended(struct put *put)
+{
+	put->is_weak = false;
+	put->tries = 0;
+	put->kept = NULL;
+	put_stripe_settle(put);
+	if (put->setup.is_open && put->extent_start == put->setup.len)
+		move(put, PUT_ASKING);
+	else
+		begin_next(put);
 }
 
 /* All shards that are left are durable: enough, or it has to be rescued. */
@@ -293,7 +256,7 @@ static void advance_rescue(struct put *put)
 			put_advance_soon(put);
 			return;
 		}
-		drop_shards(put, true);
+		put_free_written(put, true);
 	}
 	if (put->frees_in_flight == 0)
 		extent_ended(put);
@@ -304,7 +267,7 @@ static void try_again(struct put *put)
 {
 	put->tries++;
 	put->is_short = false;
-	drop_shards(put, false);
+	put_free_written(put, false);
 	if (put->kept)
 		put->kept->is_written = false;
 	if (put->state != PUT_OPENING)
@@ -384,6 +347,10 @@ void put_advance(struct put *put)
 		if (put->err)
 			put_advance_soon(put);
 		return;
+	case PUT_ASKING:
+		if (!put->setup.is_open)
+			begin_next(put);
+		return;
 	case PUT_RESCUING:
 		advance_rescue(put);
 		return;
@@ -430,6 +397,7 @@ enum err put_start(struct put *put, const struct put_setup *setup)
 {
 	assert(put->magic != PUT_MAGIC);
 	assert(setup->room && setup->frame && setup->durable && setup->discarded);
+	assert(!setup->is_open || setup->len > STORE_INLINE_LEN_MAX);
 	memset(put, 0, offsetof(struct put, stripes));
 	for (unsigned i = 0; i < PUT_STRIPES_MAX; i++)
 		put->stripes[i].is_used = false;
@@ -518,6 +486,15 @@ enum err put_buffer(struct put *put, uint8_t **ret_buf, size_t *ret_cap)
 	*ret_buf = stripe->units[stripe->filled_len / stripe->unit_len] + offset;
 	*ret_cap = left < stripe->unit_len - offset ? left : stripe->unit_len - offset;
 	return ERR_OK;
+}
+
+void put_extend(struct put *put, uint64_t len)
+{
+	assert(put->magic == PUT_MAGIC);
+	assert(put->setup.is_open && put->taken_len == put->setup.len);
+	put->setup.is_open = false;
+	put->setup.len += len;
+	put_advance_soon(put);
 }
 
 void put_filled(struct put *put, size_t len)

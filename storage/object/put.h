@@ -43,6 +43,7 @@ enum put_state {
 	PUT_OPENING, /* an extent's shards are being opened */
 	PUT_STREAMING,
 	PUT_SEALING,
+	PUT_ASKING, /* all that was announced is durable, and more may be */
 	PUT_RESCUING, /* the extent has too few shards, and is written anew */
 	PUT_DURABLE,
 	PUT_UNWINDING, /* failed or discarded: what was written is freed */
@@ -66,6 +67,9 @@ struct put_setup {
 	uint64_t upload;
 	uint16_t part;
 	uint64_t len; /* of the body */
+	/* So much at least, which is more than is kept inline; put_extend() says the rest. What is
+	 * written before knows no better length, in its records either. */
+	bool is_open;
 	uint8_t storage_class;
 	bool is_rescue; /* of what another put wrote, with its hint; it is not rescued itself */
 	bool must_fit; /* rather fail (ERR_QUORUM) than write a narrower code */
@@ -192,9 +196,13 @@ struct put {
 /* Begins. Errors: ERR_NO_SPACE; ERR_QUORUM, too few drives for P1; the put is then not begun. */
 MUST_USE enum err put_start(struct put *put, const struct put_setup *setup);
 
-/* Where the next bytes of the body go. Errors: ERR_BUSY, room() follows; ERR_END, all bytes are
- * there; what went wrong otherwise, and durable() will say so too. */
+/* Where the next bytes of the body go. Errors: ERR_BUSY, room() follows; ERR_END, all bytes
+ * that were announced are there; what went wrong otherwise, and durable() will say so too. */
 MUST_USE enum err put_buffer(struct put *put, uint8_t **ret_buf, size_t *ret_cap);
+
+/* The rest of a body that is_open, once all that was announced was taken: len bytes, perhaps none.
+ */
+void put_extend(struct put *put, uint64_t len);
 
 /* len bytes, at most cap of them, were placed into the buffer. May call frame() (the one callback
  * that comes inside a call: it hands out what the call completed). */

@@ -56,6 +56,14 @@ void put_extent_abort_shard(struct put_shard *shard);
  * it. */
 void put_extent_free_late(struct put *put, unsigned index);
 
+/* Has a shard freed, and counts it in flight; `slot` is which of the put's frees that takes. */
+void put_free_shard(struct put *put, unsigned slot, uint16_t drive_number, struct extent_id extent,
+	uint8_t index);
+
+/* Gives back open shards, and frees those that are or may be durable, of the extent being written.
+ * is_over: the put has nothing but these, and may wait. */
+void put_free_written(struct put *put, bool is_over);
+
 /* Enters the durable extent into the list that the index will get. */
 void put_extent_end(struct put *put);
 

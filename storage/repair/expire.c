@@ -94,8 +94,8 @@ static void remember_key(struct expire_bucket *bucket, struct bytes key)
 }
 
 /* Errors: ERR_NOT_FOUND, all are filed. */
-static enum err file_versions(
-	struct expirer *expirer, struct expire_bucket *bucket, struct fields_out *out)
+static enum err file_versions(struct expirer *expirer, struct expire_bucket *bucket,
+	struct bytes rules, struct fields_out *out)
 {
 	struct index_version_cursor cursor;
 	index_versions_init(&cursor, expirer->store->reader, bucket->id);
@@ -105,6 +105,13 @@ static enum err file_versions(
 			  &cursor, bytes_make(bucket->key, bucket->key_len), bucket->version);
 	while (err == ERR_OK) {
 		const struct object_info *object = &cursor.object;
+		struct bytes next;
+		if (!expire_is_for(rules, cursor.key, &next)) {
+			if (next.len == 0)
+				return ERR_NOT_FOUND;
+			err = index_versions_seek(&cursor, next);
+			continue;
+		}
 		if (!file_event(expirer, out, object->version, object->row.time_ms, cursor.key))
 			return ERR_OK;
 		remember_key(bucket, cursor.key);
@@ -114,10 +121,11 @@ static enum err file_versions(
 	return err;
 }
 
-static enum err file_uploads(
-	struct expirer *expirer, struct expire_bucket *bucket, struct fields_out *out)
+static enum err file_uploads(struct expirer *expirer, struct expire_bucket *bucket,
+	struct bytes rules, struct fields_out *out)
 {
 	struct index_upload upload;
+	struct bytes next;
 	for (;;) {
 		enum err err = index_upload_next(expirer->store->reader, bucket->id,
 			bytes_make(NULL, 0), bytes_make(bucket->key, bucket->key_len),
@@ -125,7 +133,8 @@ static enum err file_uploads(
 		if (err)
 			return err;
 		struct version_id place = {upload.upload >> 20, upload.upload & ((1 << 20) - 1)};
-		if (!file_event(expirer, out, place, upload.row.initiated_ms, upload.key))
+		if (expire_is_for(rules, upload.key, &next) &&
+			!file_event(expirer, out, place, upload.row.initiated_ms, upload.key))
 			return ERR_OK;
 		remember_key(bucket, upload.key);
 		bucket->upload = upload.upload;
@@ -134,18 +143,18 @@ static enum err file_uploads(
 
 /* (X3) What was filed is only known to be so when the command is decided; if it fails, the bucket
  * is forgotten, and filled from its beginning. */
-static enum look fill(struct expirer *expirer, struct expire_bucket *bucket)
+static enum look fill(struct expirer *expirer, struct expire_bucket *bucket, struct bytes rules)
 {
 	struct fields_out out = begin_list(expirer);
 	enum err err = ERR_NOT_FOUND;
 	if (!bucket->is_in_uploads)
-		err = file_versions(expirer, bucket, &out);
+		err = file_versions(expirer, bucket, rules, &out);
 	if (err == ERR_NOT_FOUND && !bucket->is_in_uploads) {
 		bucket->is_in_uploads = true;
 		bucket->key_len = 0;
 	}
 	if (err == ERR_NOT_FOUND)
-		err = file_uploads(expirer, bucket, &out);
+		err = file_uploads(expirer, bucket, rules, &out);
 	if (err && err != ERR_NOT_FOUND)
 		return LOOK_FAILED;
 	if (expirer->item_count == 0)
@@ -231,7 +240,7 @@ static enum look look_at_watched(
 	if (!bucket)
 		return LOOK_FAILED;
 	if (!row->is_watch_filled)
-		return fill(expirer, bucket);
+		return fill(expirer, bucket, rules);
 	for (unsigned i = 0; look == LOOK_NOTHING && i < bucket->age_count; i++)
 		look = pass_events(expirer, bucket, i, rules);
 	return look == LOOK_NOTHING ? remove_passed(expirer, bucket) : look;

@@ -17,13 +17,14 @@
  *      due and no rules changed, a look reads a few rows for each bucket, and writes nothing.
  * (X2) Whether something expires is decided when EXPIRE is applied: the version is still what it
  *      was judged as, the rules are still these, it is due in cluster time, and not locked.
- * (X3) Rules that changed are another watch: all keys get events anew.
+ * (X3) Rules that changed are another watch: all keys that begin as a rule says get events anew. Of
+ *      others no rows are read: not then, and not when an event of them comes of age.
  * (X4) The places of the ages are not kept: after a start, or when another node takes over, events
  *      that only some ages had passed are judged again, which changes nothing.
  * (X5) Nothing expires while collection is held (COMMAND_SETTING_HELD).
  */
-#define EXPIRE_IDLE_MS 60000 /* between two rounds that found nothing; less where a day is short \
-			      */
+/* Between two rounds that found nothing; less where a day is short. */
+#define EXPIRE_IDLE_MS 60000
 #define EXPIRE_RETRY_MS 5000
 #define EXPIRE_LOOKS 256 /* events looked at in one turn of the loop */
 #define EXPIRE_LIST_LEN (128 * 1024) /* of the list in a command */

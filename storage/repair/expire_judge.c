@@ -93,6 +93,30 @@ struct expire_bucket *expire_bucket_of(
 	return bucket;
 }
 
+/* --- keys that rules are for ------------------------------------------------------------------ */
+
+bool expire_is_for(struct bytes rules, struct bytes key, struct bytes *ret_next)
+{
+	struct bytes list;
+	struct lifecycle_rule rule;
+	bool has_next = false;
+	if (lifecycle_open(rules, &list) != ERR_OK)
+		return false;
+	*ret_next = bytes_make(NULL, 0);
+	while (lifecycle_next(&list, &rule) == ERR_OK) {
+		if (!rule.is_enabled)
+			continue;
+		if (bytes_has_prefix(key, rule.prefix))
+			return true;
+		if (bytes_compare(rule.prefix, key) > 0 &&
+			(!has_next || bytes_compare(rule.prefix, *ret_next) < 0)) {
+			*ret_next = rule.prefix;
+			has_next = true;
+		}
+	}
+	return false;
+}
+
 /* --- judging ---------------------------------------------------------------------------------- */
 
 /* A key being judged. */
@@ -267,6 +291,9 @@ enum err expire_judge(struct expirer *expirer, uint64_t bucket, struct bytes rul
 		.now_ms = (uint64_t)clock_wall_ms(expirer->store->store->clock),
 		.out = out,
 	};
+	struct bytes next;
+	if (!expire_is_for(rules, key, &next))
+		return ERR_OK;
 	enum err err = lifecycle_open(rules, &judge.rules);
 	if (err == ERR_OK)
 		err = judge_versions(&judge, expirer->store->reader);

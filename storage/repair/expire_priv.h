@@ -46,6 +46,10 @@ static inline bool expire_has_room(const struct expirer *expirer, const struct f
 		out->len + EXPIRE_ITEM_LEN_MAX <= out->cap;
 }
 
+/* Has a rule a prefix of this key? If not, *ret_next is the least prefix behind it, of which a key
+ * may come next; empty if there is none. */
+bool expire_is_for(struct bytes rules, struct bytes key, struct bytes *ret_next);
+
 /* Appends what is due of a key, under a view. Sets expirer->is_cut if there was no room for all.
  * Errors: those of lookups. */
 MUST_USE enum err expire_judge(struct expirer *expirer, uint64_t bucket, struct bytes rules,

@@ -303,12 +303,32 @@ static void note_round(struct mender *mender)
 	if (mender->rounds_seen == mender->repair.rounds)
 		return;
 	mender->rounds_seen = mender->repair.rounds;
+	mender->round_took_ms = mender_now_ms(mender) - mender->round_began_ms;
 	const struct repair_report *last = &mender->repair.last;
 	uint64_t retry_ms = last->shards > 0 ? 0
 		: mender->retry_ms == 0      ? MENDER_RETRY_MS
 					     : 2 * mender->retry_ms;
 	mender->retry_ms = retry_ms > MENDER_RETRY_MS_MAX ? MENDER_RETRY_MS_MAX : retry_ms;
 	mender->round_due_ms = mender_now_ms(mender) + (retry_ms > 0 ? mender->retry_ms : 0);
+}
+
+/* A move does not flip while its slot has exceptions of its shard, and an exception on a drive that
+ * leaves cannot come home before the move has begun: where one got on, the other looks again. */
+static void relate_moves(struct mender *mender)
+{
+	uint64_t moves = mender->mover.report.begun + mender->mover.report.moves;
+	if (mender->repaired_seen != mender->repair.report.shards) {
+		mender->repaired_seen = mender->repair.report.shards;
+		mover_retry(&mender->mover);
+	}
+	if (mender->moves_seen == moves)
+		return;
+	mender->moves_seen = moves;
+	uint64_t soon_ms = MENDER_MOVED_ROUNDS * mender->round_took_ms;
+	uint64_t due_ms = mender_now_ms(mender) +
+		(soon_ms > MENDER_MOVED_MS ? soon_ms : MENDER_MOVED_MS);
+	if (due_ms < mender->round_due_ms)
+		mender->round_due_ms = due_ms;
 }
 
 /* What is missing comes first, as long as something can be done about it. */
@@ -328,13 +348,16 @@ static void begin_what_is_due(struct mender *mender)
 	if (!is_allowed)
 		return;
 	note_round(mender);
+	relate_moves(mender);
 	begin_spans(mender);
 	if (!mender->is_working && mender_has_work(mender))
 		begin_work(mender);
 	begin_recode(mender);
 	if (mender->has_exceptions && mender->repair.state == REPAIR_IDLE &&
-		mender_now_ms(mender) >= mender->round_due_ms)
+		mender_now_ms(mender) >= mender->round_due_ms) {
+		mender->round_began_ms = mender_now_ms(mender);
 		repair_begin(&mender->repair);
+	}
 	if (mender->is_working && !mender_has_work(mender) && mender->repair.state == REPAIR_IDLE &&
 		mover_is_idle(&mender->mover) && recode_is_idle(&mender->recode))
 		mender->is_working = false;

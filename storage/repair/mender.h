@@ -46,6 +46,8 @@
 	5000 /* after a round that could not do everything, and twice that, up to \
 	      */
 #define MENDER_RETRY_MS_MAX 60000
+#define MENDER_MOVED_MS 100 /* or sooner, so long after moves got on; rounds that take long: */
+#define MENDER_MOVED_ROUNDS 4 /* so many times what the last one took */
 
 enum mender_task {
 	MENDER_NOTHING, /* all is where it should be */
@@ -126,6 +128,8 @@ struct mender {
 	struct index_profile_sums off; /* of other codes */
 	uint64_t off_written_len; /* to be written to code them anew */
 	uint64_t round_due_ms, retry_ms, rounds_seen;
+	uint64_t round_began_ms, round_took_ms;
+	uint64_t moves_seen, repaired_seen; /* what mover and repair had done */
 	bool has_exceptions, has_moves, has_others; /* of other codes */
 	const char *move_kind;
 

@@ -21,8 +21,16 @@ static void set_state(struct lane *lane, enum lane_state state)
 static void rest(struct lane *lane)
 {
 	lane->rest_until_ms = mover_now_ms(lane->mover) + MOVER_REST_MS;
+	lane->awaits_repair = false;
 	lane->mover->report.rests++;
 	set_state(lane, LANE_RESTING);
+}
+
+/* Until repair has ended the exceptions of its slot, or for a while. */
+static void await_repair(struct lane *lane)
+{
+	rest(lane);
+	lane->awaits_repair = true;
 }
 
 /* --- proposing -------------------------------------------------------------------------------- */
@@ -226,7 +234,7 @@ static void load_under_view(struct lane *lane, const struct ring_snapshot *ring)
 		if (can_flip(lane))
 			propose_one(lane, COMMAND_MOVE_FLIP);
 		else
-			rest(lane);
+			await_repair(lane);
 	} else if (load_extents(lane) != ERR_OK) {
 		rest(lane);
 	} else {
@@ -452,6 +460,13 @@ uint64_t mover_advance(struct mover *mover)
 	if (due_ms > now + MOVER_REST_MS / 4)
 		due_ms = now + MOVER_REST_MS / 4; /* others may have made room for a begin */
 	return due_ms > now ? due_ms - now : 0;
+}
+
+void mover_retry(struct mover *mover)
+{
+	for (unsigned i = 0; i < MOVER_LANES; i++)
+		if (mover->lanes[i].state == LANE_RESTING && mover->lanes[i].awaits_repair)
+			mover->lanes[i].rest_until_ms = 0;
 }
 
 void mover_allow(struct mover *mover, bool is_allowed)

@@ -23,7 +23,8 @@
  *
  * (V1) The cursor passes a shard only when it is on the new drive, durably.
  * (V2) Extents that are garbage are moved as others are.
- * (V3) A lane that cannot go on rests, and makes room for other moves.
+ * (V3) A lane that cannot go on rests, and makes room for other moves. One that waits for repair,
+ *      since its slot has exceptions still, is woken when repair has got on.
  * (V4) The state is the index's. Two movers that both think that they are the one do work twice; a
  *      step of the slower one is STALE.
  */
@@ -62,6 +63,7 @@ struct lane {
 	struct lane_extent extents[MOVER_BATCH];
 	unsigned count, next, in_flight;
 	uint64_t rest_until_ms;
+	bool awaits_repair;
 	struct index_proposal proposal;
 	bool is_proposed;
 	uint8_t command[256];
@@ -80,6 +82,7 @@ struct mover_report {
 	uint64_t moves; /* flipped */
 	uint64_t shards; /* passed */
 	uint64_t rests;
+	uint64_t begun; /* lists of moves that were */
 };
 
 struct mover {
@@ -103,6 +106,9 @@ void mover_init(struct mover *mover, struct crew *crew);
 
 /* Goes on; after anything changed. Returns in how many ms it is worth to come again. */
 uint64_t mover_advance(struct mover *mover);
+
+/* Exceptions came to their end: what waits for that looks again. */
+void mover_retry(struct mover *mover);
 
 /* May it begin anything? If not it comes to its end, and is idle. */
 void mover_allow(struct mover *mover, bool is_allowed);

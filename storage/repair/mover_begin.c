@@ -40,6 +40,8 @@ static void begin_answered(struct index_proposal *proposal)
 		memmove(refused, refused + 1,
 			(mover->begin_count - proposal->result.id) * sizeof *refused);
 	} else {
+		if (is_answer && proposal->result.code == COMMAND_OK)
+			mover->report.begun++;
 		if (!is_answer)
 			mover->begin_after_ms = mover_now_ms(mover) + MOVER_REST_MS;
 		mover->begin_count = 0;

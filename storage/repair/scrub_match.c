@@ -31,6 +31,18 @@ static bool is_listed(struct drive *drive, struct extent_id extent, uint8_t shar
 		(count == 1 && extent_id_is_equal(entry.extent, extent) && entry.index == shard);
 }
 
+/* Is the drive the only place because the other one, where the shard was, is gone? Then it is still
+ * to be brought there. */
+static bool is_expected(struct scrub *scrub, const struct ring_snapshot *ring,
+	const struct row_extent *row, uint8_t shard)
+{
+	const struct ring_moving *move = ring_snapshot_move(ring, scrub->place.slot, shard);
+	for (size_t i = 0; i < row_exception_count(row); i++)
+		if (row_exception_at(row, i).shard == shard)
+			return false;
+	return move && !ring_moving_has_passed(move, scrub->place.extent);
+}
+
 /* Of an extent, the shard that must be on the drive and is not. */
 static void match(struct scrub *scrub, struct drive *drive, const struct ring_snapshot *ring,
 	const struct row_extent *row)
@@ -39,6 +51,7 @@ static void match(struct scrub *scrub, struct drive *drive, const struct ring_sn
 		struct ring_places places;
 		index_shard_places(ring, scrub->place.slot, scrub->place.extent, row, i, &places);
 		if (places.count != 1 || places.drives[0] != number_of(scrub) ||
+			is_expected(scrub, ring, row, i) ||
 			is_listed(drive, scrub->place.extent, i) || !is_live(scrub, row))
 			continue;
 		scrub->missing[scrub->missing_count++] = (struct command_shard_move){

@@ -225,6 +225,7 @@ def measure(build, name, size, count):
         give_up(other, old)
         wait_until(lambda: is_whole(other), 300, tell(other))
         seconds = time.monotonic() - begin
+        assert not any(entry.get("missing") for entry in verdicts(other)), verdicts(other)  # by a scrub
         tasks = [entry for entry in verdicts(other) if entry["verdict"] == "whole"]
         task_s = (max(task["ended_ms"] for task in tasks) - min(task["began_ms"] for task in tasks)) / 1000
         shards, len_ = sum(task["shards_done"] for task in tasks), sum(task["bytes_done"] for task in tasks)

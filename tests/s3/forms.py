@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import boto_forms
 import boto_signatures
 from boto import Client
 from cases import Cases
@@ -58,7 +59,7 @@ def run(node, modules, suffix, words):
 def main():
     build, words = sys.argv[1], sys.argv[2:]
     settings = [
-        ({}, (boto_signatures.case,), " (defaults"),
+        ({}, (boto_signatures.case, boto_forms.case), " (defaults"),
         ({"RUBUS_SIGNATURE_V2": "all"}, (boto_signatures.case_all,), " (signature_v2: all"),
         ({"RUBUS_SIGNATURE_V2": "off"}, (boto_signatures.case_off,), " (signature_v2: off"),
     ]

@@ -6,6 +6,8 @@ of which one is killed while rules are at work.
 usage: lifecycle.py BUILD
 """
 import datetime
+import email.utils
+import re
 import sys
 import tempfile
 
@@ -62,6 +64,44 @@ class Rules:
         if versioned:
             self.s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         return name
+
+    def an_object_says_when_it_will_be_taken(self):
+        """x-amz-expiration, of everything that writes or reads the newest version."""
+        s3, bucket = self.s3, self.bucket(True)
+
+        def of(answer):
+            text = answer.get("Expiration")
+            found = re.fullmatch('expiry-date="(.*)", rule-id="(.*)"', text or "")
+            return (email.utils.parsedate_to_datetime(found[1]), found[2]) if found else text
+
+        equal(of(s3.put_object(Bucket=bucket, Key="logs/k", Body=b"x")), None)
+        rules = [{"ID": "much later", "Filter": {"Prefix": ""}, "Expiration": {"Days": 30000}},
+                 {"ID": "a b+c", "Filter": {"Prefix": "logs/"}, "Expiration": {"Days": 20000}},
+                 {"ID": "tagged", "Filter": {"Tag": {"Key": "a", "Value": "b"}}, "Expiration": {"Days": 10000}},
+                 {"ID": "off", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}, "Status": "Disabled"}]
+        s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={
+            "Rules": [{"Status": "Enabled", **rule} for rule in rules]})
+        put = s3.put_object(Bucket=bucket, Key="logs/k", Body=b"x")
+        due, rule = of(put)
+        equal(rule, "a%20b%2Bc")
+        left = (due - datetime.datetime.now(datetime.timezone.utc)).total_seconds() / DAY
+        assert 19990 < left < 20002, left
+        equal(due.timestamp() % DAY, 0)
+        for answer in (s3.head_object(Bucket=bucket, Key="logs/k"), s3.get_object(Bucket=bucket, Key="logs/k")):
+            equal(of(answer), (due, rule))
+        equal(of(s3.head_object(Bucket=bucket, Key="logs/k", VersionId=put["VersionId"])), None)
+        equal(of(s3.put_object(Bucket=bucket, Key="k", Body=b"x"))[1], "much%20later")
+        equal(of(s3.put_object(Bucket=bucket, Key="logs/t", Body=b"x", Tagging="a=b"))[1], "tagged")
+        equal(of(s3.copy_object(Bucket=bucket, Key="c", CopySource=f"{bucket}/logs/t"))[1], "tagged")
+        upload = s3.create_multipart_upload(Bucket=bucket, Key="logs/m")["UploadId"]
+        part = s3.upload_part(Bucket=bucket, Key="logs/m", UploadId=upload, PartNumber=1, Body=b"x")
+        equal(of(s3.complete_multipart_upload(Bucket=bucket, Key="logs/m", UploadId=upload, MultipartUpload={
+            "Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}))[1], "a%20b%2Bc")
+        date = datetime.datetime(2031, 1, 1, tzinfo=datetime.timezone.utc)
+        set_rules(s3, bucket, {"Filter": {"Prefix": "logs/"}, "Expiration": {"Date": date}})
+        equal(of(s3.head_object(Bucket=bucket, Key="logs/k")), (date, "rule0"))
+        s3.delete_bucket_lifecycle(Bucket=bucket)
+        equal(of(s3.head_object(Bucket=bucket, Key="logs/k")), None)
 
     def by_prefix_tag_and_size(self):
         s3, bucket = self.s3, self.bucket()
@@ -165,6 +205,8 @@ def one_node(cases, build, parent):
     with Node(build, parent, environment=SETTINGS) as node:
         rules = Rules(cases, client(node))
         rules.refusals()
+        with cases.case("an object says when it will be taken, and by which rule"):
+            rules.an_object_says_when_it_will_be_taken()
         rules.by_prefix_tag_and_size()
         rules.of_versions()
         rules.of_uploads()

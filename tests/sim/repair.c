@@ -16,7 +16,8 @@
  * (O5) then nothing is read or written on the drives any more, and nothing proposed;
  *      but by the scrub;
  * (O6) every operation ends, nothing stays lent, and the node stops in order;
- * (O7) a scrub finds a block that rots and a shard that is not there, and all is whole again.
+ * (O7) a scrub finds a block that rots and a shard that is not there, and all is whole again;
+ *      before, it misses none.
  */
 #include <stdio.h>
 #include <string.h>
@@ -258,8 +259,17 @@ static void count_life(struct run *run)
 	totals->lives++;
 }
 
+/* (O7) What moves, and where from a lost drive, is not missing where it has yet to come. */
+static void check_scrub(const struct run *run)
+{
+	const struct scrub_counts *counts = &run->rig.life->mender.scrub.counters.counts;
+	ck_assert_msg(counts->missing == 0, "seed %lu: a scrub misses %lu shards",
+		(unsigned long)run->seed, (unsigned long)counts->missing);
+}
+
 static void die(struct run *run, bool is_power_cut)
 {
+	check_scrub(run);
 	count_life(run);
 	totals->ends[is_power_cut ? END_POWER_CUT : END_KILL]++;
 	sim_store_kill(&run->rig, is_power_cut);
@@ -382,6 +392,7 @@ static bool is_scrubbed(void *arg)
 static void be_scrubbed(struct run *run)
 {
 	const struct scrub_counters *counters = &run->rig.life->mender.scrub.counters;
+	check_scrub(run);
 	totals->lost += store_damage(&run->rig, run->is_gone, &run->random);
 	run->passes_wanted = counters->passes + 3 * run->rig.options.drive_count;
 	ck_assert(sim_run_until(run->rig.sim, is_scrubbed, run, ENDS_MS));

@@ -184,7 +184,7 @@ START_TEST(nothing_is_read_twice_or_written_in_vain)
 		snprintf(name, sizeof name, "%d", i);
 		put(name, "text", 1);
 	}
-	set_rule((struct lifecycle_rule){.prefix = bytes_of("no"), .days = 50});
+	set_rule((struct lifecycle_rule){.has_above = true, .above = 1000, .days = 50});
 	pass_days(1);
 	ck_assert_uint_eq(expirer.counters.filled, 300);
 	ck_assert_uint_eq(expirer.counters.events, 0);
@@ -198,6 +198,32 @@ START_TEST(nothing_is_read_twice_or_written_in_vain)
 	index_status(rig.index, &after);
 	ck_assert_uint_eq(before.commands, after.commands);
 	ck_assert_uint_eq(expirer.counters.events, 300);
+}
+END_TEST
+
+START_TEST(what_no_rule_is_for_is_not_filed)
+{
+	char name[16];
+	const char *const others[] = {"a", "kept", "logs", "mm", "tmq", "z"};
+	for (int i = 0; i < 300; i++) {
+		snprintf(name, sizeof name, "%s%d", others[i % 6], i);
+		put(name, "text", 1);
+	}
+	put("logs/1", "text", 1), put("logs/2", "text", 1), put("tmp/x", "text", 1);
+	struct lifecycle_rule rules[] = {
+		{.is_enabled = true, .prefix = bytes_of("tmp/"), .days = 3},
+		{.is_enabled = false, .prefix = bytes_of("kept"), .days = 1},
+		{.is_enabled = true, .prefix = bytes_of("logs/"), .days = 2},
+		{.is_enabled = true, .prefix = bytes_of("zz"), .days = 2},
+	};
+	set_rules(rules, ARRAY_COUNT(rules));
+	pass_days(1);
+	ck_assert_uint_eq(expirer.counters.filled, 3);
+	check(303, 303);
+	pass_days(2);
+	check(301, 301);
+	pass_days(1);
+	check(300, 300);
 }
 END_TEST
 
@@ -442,6 +468,7 @@ int main(void)
 	tcase_add_checked_fixture(work, set_up, tear_down);
 	tcase_add_test(work, what_is_old_enough_goes_and_the_rest_stays);
 	tcase_add_test(work, nothing_is_read_twice_or_written_in_vain);
+	tcase_add_test(work, what_no_rule_is_for_is_not_filed);
 	tcase_add_test(work, a_bucket_without_rules_has_no_events);
 	tcase_add_test(work, rules_that_are_taken_away_and_given_again_begin_anew);
 	tcase_add_test(work, a_versioned_key_gets_a_marker_then_its_versions_go_then_the_marker);
