@@ -411,6 +411,11 @@ static enum err check_drives(const struct config *config, const char *path, char
 	if (config->drives_count == 0 && config->role == CONFIG_ROLE_STORAGE)
 		return refuse(
 			path, "drives", message, "has no entry; list at least one '- path: DIR'");
+	if (config->drives_count > 0 && config->role == CONFIG_ROLE_WITNESS)
+		return refuse(path, "drives", message,
+			"has '%.100s', and a witness has no drives; leave them out, or make it "
+			"role: storage",
+			config->drives[0].path);
 	for (unsigned i = 0; i < config->drives_count; i++) {
 		const char *drive = config->drives[i].path;
 		if (drive[0] != '/')

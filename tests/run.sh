@@ -50,6 +50,7 @@
 #   bitflip   bytes that change on the drives
 #   scrub     damage that a scrub finds and mends, and a node that is left alone
 #   wipe      a node of three whose drives and state are lost
+#   wipe_rates  how long that takes, as small objects and as large extents
 #   maps      damaged files of LMDB
 #   cluster_cli
 #             the commands that show a cluster, on three nodes
@@ -100,6 +101,7 @@ grow       1200 shared tests/crash/grow.py $release
 drain       600 shared tests/crash/drain.py $release
 scrub       600 shared tests/crash/scrub.py $release
 wipe        600 shared tests/crash/wipe.py $release
+wipe_rates  600 alone  tests/crash/wipe.py $release --rates --count 50000 --most 3
 recover    1200 shared tests/crash/recover.py $release
 drives     1200 shared tests/crash/drives.py $release
 boto        900 shared tests/s3/boto.py $release

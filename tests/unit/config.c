@@ -94,6 +94,13 @@ START_TEST(the_cluster_is_told_where_a_node_is_found)
 }
 END_TEST
 
+START_TEST(a_witness_with_drives_is_refused)
+{
+	ck_assert_err(load(MINIMAL "role: witness\n"), ERR_INVALID);
+	ck_assert_msg(strstr(message, "a witness has no drives"), "%s", message);
+}
+END_TEST
+
 START_TEST(an_unknown_name_is_refused)
 {
 	ck_assert_err(load(MINIMAL "s3_adress: 0.0.0.0:9000\n"), ERR_INVALID);
@@ -170,6 +177,7 @@ int main(void)
 	tcase_add_test(tc, a_full_file_is_read);
 	tcase_add_test(tc, a_wrong_value_is_named_with_its_line);
 	tcase_add_test(tc, the_cluster_is_told_where_a_node_is_found);
+	tcase_add_test(tc, a_witness_with_drives_is_refused);
 	tcase_add_test(tc, an_unknown_name_is_refused);
 	tcase_add_test(tc, what_is_not_yaml_is_refused);
 	tcase_add_test(tc, a_missing_file_is_told);
