@@ -171,6 +171,17 @@ static void judge_self(const struct facts *facts, struct findings *findings)
 				node->drives[i].path, node->drives[i].why);
 }
 
+static void judge_quotas(const struct facts *facts, struct findings *findings)
+{
+	struct control_quotas quotas;
+	if (control_quotas(facts->node, &quotas) != ERR_OK)
+		return; /* the index says itself what is wrong with it */
+	if (quotas.full.count > 0)
+		find(findings, HEALTH_QUOTA_FULL, "%zu: %s", quotas.full.count, quotas.full.names);
+	if (quotas.soft.count > 0)
+		find(findings, HEALTH_QUOTA_SOFT, "%zu: %s", quotas.soft.count, quotas.soft.names);
+}
+
 /* The gravest first. */
 static json_t *sort_findings(json_t *list)
 {
@@ -197,6 +208,7 @@ static void judge(const struct facts *facts, struct findings *findings)
 	judge_data(facts, findings);
 	judge_drives(facts, findings);
 	judge_steering(facts, findings);
+	judge_quotas(facts, findings);
 	findings->list = sort_findings(findings->list);
 }
 

@@ -16,4 +16,13 @@ MUST_USE enum err control_tree(
 /* How the cluster of a node is, for its status; NULL when the node is alone. Gives the object. */
 MUST_USE enum err control_cluster_status(struct node *node, json_t **ret_status);
 
+/* What has used up a quota, or more than a soft one, with as many names as fit. */
+struct control_quotas {
+	struct control_quota {
+		size_t count;
+		char names[384];
+	} full, soft;
+};
+MUST_USE enum err control_quotas(struct node *node, struct control_quotas *ret_quotas);
+
 #endif

@@ -73,6 +73,13 @@
 		"drives than it should be.", \
 		"Look at this node's log and drives; the archive is all that is left when the " \
 		"state of every node is lost.") \
+	X(QUOTA_FULL, WARNING, \
+		"A bucket or a user has used up its quota: writes there are answered with " \
+		"QuotaExceeded.", \
+		"Have something deleted, or: rubus bucket set, rubus user set") \
+	X(QUOTA_SOFT, WARNING, \
+		"A bucket or a user has more than its soft quota; nothing is refused.", \
+		"rubus bucket show, rubus user show") \
 	X(DAMAGE_MENDED, NOTICE, \
 		"The scrub found damaged or missing shards on a drive, and had them made anew.", \
 		"Once is chance; a drive that does it again should be replaced.") \
