@@ -70,11 +70,30 @@ MUST_USE static enum err open_secret(struct auth_keys *keys, struct secrets *sec
 	return ERR_OK;
 }
 
-/* An access key, and the user whose it is. */
+/* An access key, the user whose it is, and the session that was made of it. */
 struct found {
 	struct row_access_key key;
 	struct row_user user; /* zero: the owner is no user */
+	struct session session; /* empty: none */
+	uint8_t session_buf[SESSION_SEALED_LEN_MAX];
 };
+
+/* Opens the token of a request, and says whose session it is. */
+static enum s3_code find_session(struct secrets *secrets, uint64_t now_ms, const struct sigv4 *auth,
+	struct found *found, struct bytes *ret_key_id)
+{
+	*ret_key_id = auth->access_key_id;
+	if (auth->session_token.len == 0)
+		return S3_OK;
+	if (session_token_open(secrets, auth->session_token, found->session_buf, &found->session) !=
+			ERR_OK ||
+		!bytes_is_equal(found->session.key_id, auth->access_key_id))
+		return S3_INVALID_TOKEN;
+	if (now_ms >= found->session.expires_ms)
+		return S3_EXPIRED_TOKEN;
+	*ret_key_id = found->session.parent;
+	return S3_OK;
+}
 
 /* The secret of an access key. Errors: ERR_NOT_FOUND, there is none that may be used; those of the
  * index; ERR_CORRUPT. */
@@ -103,6 +122,8 @@ MUST_USE static enum err make_principal(struct auth_keys *keys, struct bytes key
 		.is_admin = found->key.role == AUTH_ROLE_ADMIN,
 		.owner_len = owner.len,
 		.key_id_len = key_id.len,
+		.is_session = found->session.key_id.len > 0,
+		.session_name_len = found->session.name.len,
 	};
 	enum err err = ERR_OK;
 
@@ -110,12 +131,18 @@ MUST_USE static enum err make_principal(struct auth_keys *keys, struct bytes key
 	if (owner.len > 0)
 		memcpy(principal.owner, owner.data, owner.len);
 	memcpy(principal.key_id, key_id.data, key_id.len);
+	if (principal.session_name_len > 0)
+		memcpy(principal.session_name, found->session.name.data,
+			principal.session_name_len);
 	if (found->user.policy.len > 0)
 		err = policy_cache_take(
 			&keys->policies, owner, found->user.policy, &principal.user_policy);
 	if (err == ERR_OK && found->key.policy.len > 0)
 		err = policy_cache_take(
 			&keys->policies, key_id, found->key.policy, &principal.limits[0]);
+	if (err == ERR_OK && found->session.policy.len > 0)
+		err = policy_cache_take(&keys->policies, found->session.key_id,
+			found->session.policy, &principal.limits[1]);
 	if (err != ERR_OK)
 		auth_principal_fini(&principal);
 	else
@@ -136,25 +163,32 @@ enum s3_code auth_verify(struct auth_keys *keys, struct index_reader *reader,
 	struct s3_error_detail *ret_detail)
 {
 	uint8_t secret_buf[SIGV4_SECRET_LEN_MAX];
-	struct bytes secret = {.data = secret_buf};
-	struct found found = {.user.state = USER_ENABLED};
+	struct bytes secret = {.data = secret_buf}, key_id;
+	struct found found;
 
 	assert(!auth->is_anonymous);
-	if (auth->session_token.len > 0)
-		return S3_INVALID_TOKEN;
-	enum err err = find_secret(keys, reader, secrets, auth->access_key_id, now_ms, secret_buf,
-		&secret.len, &found);
-	if (err != ERR_OK && err != ERR_NOT_FOUND)
-		return code_of(err);
-	enum s3_code code = sigv4_verify(
-		auth, request, err == ERR_OK ? &secret : NULL, keys->signing_keys, ret_detail);
-	explicit_bzero(secret_buf, sizeof secret_buf);
+	found.user = (struct row_user){.state = USER_ENABLED};
+	found.session = (struct session){.expires_ms = 0};
+	enum s3_code code = find_session(secrets, now_ms, auth, &found, &key_id);
 	if (code != S3_OK)
 		return code;
-	assert(err == ERR_OK);
-	if (found.key.role > AUTH_ROLE_ADMIN) /* what this version cannot weigh grants nothing */
-		return S3_ACCESS_DENIED;
-	err = make_principal(keys, auth->access_key_id, &found, ret_principal);
+	enum err err = find_secret(
+		keys, reader, secrets, key_id, now_ms, secret_buf, &secret.len, &found);
+	if (err != ERR_OK && err != ERR_NOT_FOUND)
+		return code_of(err);
+	if (found.session.key_id.len > 0)
+		secret = found.session.secret;
+	code = sigv4_verify(
+		auth, request, err == ERR_OK ? &secret : NULL, keys->signing_keys, ret_detail);
+	explicit_bzero(secret_buf, sizeof secret_buf);
+	if (code == S3_OK && found.key.role > AUTH_ROLE_ADMIN)
+		code = S3_ACCESS_DENIED; /* what this version cannot weigh grants nothing */
+	if (code == S3_OK)
+		err = make_principal(keys, key_id, &found, ret_principal);
+	if (found.session.key_id.len > 0)
+		explicit_bzero(found.session_buf, sizeof found.session_buf);
+	if (code != S3_OK)
+		return code;
 	return err == ERR_OK ? S3_OK : code_of(err);
 }
 

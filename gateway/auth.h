@@ -4,6 +4,7 @@
 
 #include "gateway/policy_cache.h"
 #include "gateway/secrets.h"
+#include "gateway/session_token.h"
 #include "gateway/sigv4.h"
 #include "storage/meta/index.h"
 
@@ -29,9 +30,11 @@ enum { AUTH_LIMITS_MAX = 2 };
 struct auth_principal {
 	bool is_anonymous;
 	bool is_admin;
-	size_t owner_len, key_id_len;
+	bool is_session; /* temporary: of session_token.h */
+	size_t owner_len, key_id_len, session_name_len;
 	uint8_t owner[ROW_OWNER_LEN_MAX];
-	uint8_t key_id[SIGV4_KEY_ID_LEN_MAX]; /* that grants name */
+	uint8_t key_id[SIGV4_KEY_ID_LEN_MAX]; /* that grants name; of a session, its parent's */
+	uint8_t session_name[SESSION_NAME_LEN_MAX];
 	/* References; NULL: it has none. */
 	struct policy_kept *user_policy; /* adds to what the owner may, and denies */
 	struct policy_kept
@@ -49,6 +52,11 @@ static inline struct bytes auth_owner(const struct auth_principal *principal)
 static inline struct bytes auth_key_id(const struct auth_principal *principal)
 {
 	return bytes_make(principal->key_id, principal->key_id_len);
+}
+
+static inline struct bytes auth_session_name(const struct auth_principal *principal)
+{
+	return bytes_make(principal->session_name, principal->session_name_len);
 }
 
 /* A secret as it was opened. The same sealed bytes are the same secret; a changed one is sealed
@@ -73,7 +81,7 @@ MUST_USE enum err auth_keys_init(struct auth_keys *keys); /* Errors: ERR_NO_MEMO
 void auth_keys_fini(struct auth_keys *keys);
 
 /* Verifies a parsed signature that is not anonymous, under a view of the index. Returns what
- * sigv4_verify() does; S3_INVALID_TOKEN, for we give out no session tokens; and, when the key's row
+ * sigv4_verify() does; S3_INVALID_TOKEN and S3_EXPIRED_TOKEN; and, when the key's row
  * cannot be read, S3_INTERNAL_ERROR, S3_SERVICE_UNAVAILABLE or S3_SLOW_DOWN. The caller ends the
  * principal with auth_principal_fini(), if there is one. */
 enum s3_code auth_verify(struct auth_keys *keys, struct index_reader *reader,

@@ -14,7 +14,8 @@
 #define METADATA_TAGS_MAX 10
 #define METADATA_TAGS_LEN_MAX (METADATA_TAGS_MAX * (6 + 4 * (128 + 256))) /* as pairs */
 #define METADATA_TAGS_TEXT_LEN_MAX (8 * 1024) /* of x-amz-tagging */
-#define METADATA_TAGS_READ_LEN_MAX (METADATA_TAGS_TEXT_LEN_MAX + 6 * METADATA_TAGS_MAX) /* pairs */
+#define METADATA_TAGS_READ_LEN_MAX (METADATA_TAGS_TEXT_LEN_MAX + 6 * METADATA_TAGS_MAX) /* pairs \
+											 */
 
 struct metadata {
 	size_t len, tags_len;

@@ -127,6 +127,11 @@ void request_start(struct exchange_handler *handler, struct exchange *x);
 struct sigv4_form;
 enum s3_code request_admit_form(struct request *request, const struct sigv4_form *form) MUST_USE;
 
+/* Who signed a request for another service than S3, whose body was read and has this digest (in
+ * hexadecimal; both borrowed)? Sets the principal. S3_OK, or why not. */
+enum s3_code request_admit_signed(
+	struct request *request, struct bytes service, struct bytes payload) MUST_USE;
+
 /* Records that something happened: advance() runs soon, once for any number of calls, and never
  * inside this one. On the request's loop. */
 void request_advance_soon(struct request *request);

@@ -16,6 +16,13 @@ void request_maybe_end(struct request *request);
 /* The request as its signature covers it. */
 struct sigv4_request request_signed(const struct request *request);
 
+/* The gate, request_gate.c: all that can be refused without the index; then, under a view, who it
+ * is, what there is, and whether they may. A preflight is a browser's question what it may ask: it
+ * is answered instead. */
+enum s3_code request_parse(struct request *request) MUST_USE;
+enum s3_code request_admit(struct request *request) MUST_USE;
+bool request_is_preflight(const struct request *request);
+
 /* Fails before the handler has begun: then its memory serves to explain a signature. */
 void request_fail_gate(struct request *request, enum s3_code code);
 

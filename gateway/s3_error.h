@@ -43,6 +43,7 @@
 		"Your proposed upload exceeds the maximum allowed object size.") \
 	X(ENTITY_TOO_SMALL, "EntityTooSmall", 400, \
 		"Your proposed upload is smaller than the minimum allowed object size.") \
+	X(EXPIRED_TOKEN, "ExpiredToken", 400, "The provided token has expired.") \
 	X(ILLEGAL_LOCATION_CONSTRAINT, "IllegalLocationConstraintException", 400, \
 		"The specified location constraint is not valid for this server.") \
 	X(ILLEGAL_VERSIONING_CONFIGURATION, "IllegalVersioningConfigurationException", 400, \

@@ -9,11 +9,13 @@
 #include "storage/err.h"
 
 /* The seam to the cluster key: how the gateway learns the secret of an access key, which the index
- * has sealed. */
+ * has sealed, and seals what it hands out itself. */
 struct secrets;
 
 struct secrets_ops {
 	enum err (*open)(struct secrets *secrets, struct bytes sealed, uint8_t *buf, size_t cap,
+		size_t *ret_len);
+	enum err (*seal)(struct secrets *secrets, struct bytes plain, uint8_t *buf, size_t cap,
 		size_t *ret_len);
 };
 
@@ -27,6 +29,14 @@ MUST_USE static inline enum err secrets_open(
 	struct secrets *secrets, struct bytes sealed, uint8_t *buf, size_t cap, size_t *ret_len)
 {
 	return secrets->ops->open(secrets, sealed, buf, cap, ret_len);
+}
+
+/* Seals bytes into buf so that secrets_open() on any node gives them back; at most 64 bytes longer.
+ * Any thread, does not block. Errors: ERR_LIMIT, it does not fit. */
+MUST_USE static inline enum err secrets_seal(
+	struct secrets *secrets, struct bytes plain, uint8_t *buf, size_t cap, size_t *ret_len)
+{
+	return secrets->ops->seal(secrets, plain, buf, cap, ret_len);
 }
 
 #endif

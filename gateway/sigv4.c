@@ -233,8 +233,11 @@ static enum s3_code parse_credential(struct sigv4 *auth, struct bytes credential
 	}
 	if (rest.len == 0 || rest.len > SIGV4_KEY_ID_LEN_MAX || parts[2].len > REGION_LEN_MAX)
 		return malformed(auth, detail, "The Credential is mal-formed.");
-	if (!bytes_is_text(parts[3], "s3"))
-		return malformed(auth, detail, "The Credential must name the service \"s3\".");
+	if (settings->service.len > 0 ? !bytes_is_equal(parts[3], settings->service)
+				      : !bytes_is_text(parts[3], "s3"))
+		return malformed(auth, detail,
+			settings->service.len > 0 ? "The Credential is of another service."
+						  : "The Credential must name the service \"s3\".");
 	if (!bytes_is_text(parts[4], "aws4_request"))
 		return malformed(auth, detail, "The Credential must end with \"aws4_request\".");
 	if (!bytes_is_equal(parts[1], bytes_make(auth->amz_date, 8)))
@@ -388,7 +391,7 @@ static enum s3_code parse_presigned(struct sigv4 *auth, const struct sigv4_reque
 enum s3_code sigv4_parse(const struct sigv4_request *request, const struct sigv4_settings *settings,
 	uint64_t now_s, struct sigv4 *ret_auth, struct s3_error_detail *ret_detail)
 {
-	if (sigv2_is_meant(request))
+	if (settings->service.len == 0 && sigv2_is_meant(request))
 		return sigv2_parse(request, settings, now_s, ret_auth, ret_detail);
 	*ret_auth = (struct sigv4){.payload = SIGV4_PAYLOAD_UNSIGNED};
 	struct sigv4 *auth = ret_auth;
@@ -413,7 +416,11 @@ enum s3_code sigv4_parse(const struct sigv4_request *request, const struct sigv4
 		auth->is_anonymous = true;
 	if (code == S3_OK && !auth->is_anonymous)
 		code = check_all_signed(auth, request, ret_detail);
-	return code == S3_OK ? sigv4_find_payload(auth, request, ret_detail) : code;
+	if (settings->service.len > 0)
+		auth->payload_text = settings->payload;
+	return code == S3_OK && settings->service.len == 0
+		? sigv4_find_payload(auth, request, ret_detail)
+		: code;
 }
 
 static enum s3_code parse_form(struct sigv4 *auth, const struct sigv4_form *form,

@@ -50,6 +50,9 @@ enum sigv2_use {
 struct sigv4_settings {
 	struct bytes region;
 	bool region_is_strict; /* refuse signatures for other regions; else any region will do */
+	/* Of another service than s3: its name, and the digest of the body in hexadecimal, which
+	 * no header needs to name. Only version 4. */
+	struct bytes service, payload;
 	enum sigv2_use v2;
 };
 

@@ -25,7 +25,26 @@ static enum err open_secret(
 	return ERR_OK;
 }
 
-static const struct secrets_ops ops = {open_secret};
+static enum err seal(
+	const struct secret_box *box, struct bytes plain, uint8_t *buf, size_t cap, size_t *ret_len)
+{
+	size_t len = HEAD_LEN + crypto_secretbox_MACBYTES + plain.len;
+	if (len > cap)
+		return ERR_LIMIT;
+	buf[0] = KEY_NUMBER;
+	randombytes_buf(buf + 1, crypto_secretbox_NONCEBYTES);
+	crypto_secretbox_easy(buf + HEAD_LEN, plain.data, plain.len, buf + 1, box->key);
+	*ret_len = len;
+	return ERR_OK;
+}
+
+static enum err seal_secret(
+	struct secrets *secrets, struct bytes plain, uint8_t *buf, size_t cap, size_t *ret_len)
+{
+	return seal(CONTAINER_OF(secrets, struct secret_box, secrets), plain, buf, cap, ret_len);
+}
+
+static const struct secrets_ops ops = {open_secret, seal_secret};
 
 void secret_box_init(struct secret_box *box, const uint8_t key[SECRET_BOX_KEY_LEN])
 {
@@ -41,12 +60,5 @@ void secret_box_fini(struct secret_box *box)
 enum err secret_box_seal(
 	const struct secret_box *box, struct bytes secret, uint8_t *buf, size_t *ret_len)
 {
-	size_t len = HEAD_LEN + crypto_secretbox_MACBYTES + secret.len;
-	if (len > SECRET_BOX_LEN_MAX)
-		return ERR_LIMIT;
-	buf[0] = KEY_NUMBER;
-	randombytes_buf(buf + 1, crypto_secretbox_NONCEBYTES);
-	crypto_secretbox_easy(buf + HEAD_LEN, secret.data, secret.len, buf + 1, box->key);
-	*ret_len = len;
-	return ERR_OK;
+	return seal(box, secret, buf, SECRET_BOX_LEN_MAX, ret_len);
 }

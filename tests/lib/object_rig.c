@@ -25,7 +25,7 @@ static enum err open_secret(
 	return ERR_OK;
 }
 
-static const struct secrets_ops secrets_ops = {open_secret};
+static const struct secrets_ops secrets_ops = {.open = open_secret};
 
 /* --- calls on a loop -------------------------------------------------------------------------- */
 

@@ -4,8 +4,8 @@
 
 usage: boto.py BUILD [WORD]...        only cases whose name has one of the words
 
-The cases are the functions of boto_objects, boto_multipart, boto_checksums, boto_buckets, boto_versions
-and boto_lock that are marked @case; each has a bucket of its own. They name what S3 does, and where
+The cases are the functions of boto_objects, boto_multipart, boto_checksums, boto_buckets, boto_versions,
+boto_lock, boto_policies and boto_users that are marked @case; each has a bucket of its own. They name what S3 does, and where
 the row of the edge tables of docs is behind it.
 """
 import os
@@ -22,6 +22,7 @@ import boto_lock
 import boto_multipart
 import boto_objects
 import boto_policies
+import boto_users
 import boto_versions
 from cases import Cases
 from node import Node
@@ -36,11 +37,11 @@ class Client:
         self.bucket_count = 0
         self.bucket = None
 
-    def client(self, key=None, secret=None, **config):
+    def client(self, key=None, secret=None, token=None, service="s3", **config):
         return boto3.client(
-            "s3", endpoint_url=self.node.tls_url if self.tls else self.node.url,
+            service, endpoint_url=self.node.tls_url if self.tls else self.node.url,
             aws_access_key_id=key or self.node.key,
-            aws_secret_access_key=secret or self.node.secret, region_name="us-east-1",
+            aws_secret_access_key=secret or self.node.secret, aws_session_token=token, region_name="us-east-1",
             verify=self.node.certificate if self.tls else None,
             config=Config(s3={"addressing_style": "path"}, max_pool_connections=32, read_timeout=60,
                           retries={"mode": "standard", "total_max_attempts": 1}, **config))
@@ -55,7 +56,7 @@ class Client:
 def main():
     build, words = sys.argv[1], sys.argv[2:]
     modules = (boto_objects, boto_multipart, boto_checksums, boto_buckets, boto_versions, boto_lock,
-               boto_policies)
+               boto_policies, boto_users)
     functions = [function for module in modules for function in module.case.functions]
     failed = passed = 0
     with tempfile.TemporaryDirectory(prefix="boto-") as parent, Node(build, parent) as node:

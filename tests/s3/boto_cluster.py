@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The cases of boto.py about versions, locks and policies against three nodes: each call goes to the
+"""The cases of boto.py about versions, locks, policies and users against three nodes: each call goes to the
 next node, so that what one answered has to hold on all.
 
 usage: boto_cluster.py BUILD [WORD]...        only cases whose name has one of the words
@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import boto_buckets
 import boto_lock
 import boto_policies
+import boto_users
 import boto_versions
 from boto import Client
 from cases import Cases
@@ -33,13 +34,15 @@ class Turns:
 def main():
     build, words = sys.argv[1], sys.argv[2:]
     functions = boto_versions.case.functions + boto_lock.case.functions + \
-        boto_policies.case.functions + [boto_buckets.a_bucket_keeps_its_configurations]
+        boto_policies.case.functions + boto_users.case.functions + [boto_buckets.a_bucket_keeps_its_configurations]
     with tempfile.TemporaryDirectory(prefix="boto-") as parent, Cluster(build, parent) as cluster:
         cases = Cases(" (boto3, three nodes)")
         clients = [Client(node, False) for node in cluster.nodes]
         client = clients[0]
         client.new_bucket()
         wait_all_serve(cluster, client.bucket, "ready")
+        makers = [each.client for each in clients]
+        client.client = lambda **of: Turns([make(**of) for make in makers])
         client.s3 = Turns([each.s3 for each in clients])
         for function in functions:
             name = function.__name__.replace("_", " ")
