@@ -80,6 +80,24 @@ static enum err load_public_access(
 	return ERR_OK;
 }
 
+static enum err has_config(
+	struct index_reader *reader, uint64_t bucket, enum bucket_config kind, bool *ret_has)
+{
+	struct bytes blob;
+	enum err err = index_bucket_config(reader, bucket, kind, &blob);
+	*ret_has = err == ERR_OK && blob.len > 0;
+	return err == ERR_NOT_FOUND || is_damage(err) ? ERR_OK : err;
+}
+
+static enum err load_flags(struct index_reader *reader, const struct row_bucket *bucket,
+	bool *ret_has_lifecycle, bool *ret_has_retention)
+{
+	enum err err = has_config(reader, bucket->id, BUCKET_CONFIG_LIFECYCLE, ret_has_lifecycle);
+	if (err == ERR_OK && bucket->has_lock)
+		err = has_config(reader, bucket->id, BUCKET_CONFIG_LOCK, ret_has_retention);
+	return err;
+}
+
 /* *ret_rules NULL: the bucket has none. */
 static enum err load(struct index_reader *reader, const struct row_bucket *bucket,
 	struct bucket_rules **ret_rules)
@@ -87,7 +105,8 @@ static enum err load(struct index_reader *reader, const struct row_bucket *bucke
 	struct policy *policy = NULL;
 	bool is_unreadable = false;
 	uint8_t public_access = 0;
-	struct bytes cors = {0}, grants = {0}, lifecycle = {0};
+	struct bytes cors = {0}, grants = {0};
+	bool has_lifecycle = false, has_retention = false;
 
 	enum err err = load_policy(reader, bucket, &policy, &is_unreadable);
 	if (err == ERR_OK)
@@ -101,11 +120,9 @@ static enum err load(struct index_reader *reader, const struct row_bucket *bucke
 	if (is_damage(err))
 		err = ERR_OK;
 	if (err == ERR_OK)
-		err = read_config(reader, bucket->id, BUCKET_CONFIG_LIFECYCLE, &lifecycle);
-	if (is_damage(err))
-		err = ERR_OK;
+		err = load_flags(reader, bucket, &has_lifecycle, &has_retention);
 	bool is_none = !policy && !is_unreadable && public_access == 0 && cors.len == 0 &&
-		grants.len == 0 && lifecycle.len == 0;
+		grants.len == 0 && !has_lifecycle && !has_retention;
 	if (err != ERR_OK || is_none) {
 		policy_free(policy);
 		*ret_rules = NULL;
@@ -122,7 +139,8 @@ static enum err load(struct index_reader *reader, const struct row_bucket *bucke
 			(policy ? policy_memory(policy) : 0),
 		.policy = policy,
 		.is_policy_unreadable = is_unreadable,
-		.has_lifecycle = lifecycle.len > 0,
+		.has_lifecycle = has_lifecycle,
+		.has_retention = has_retention,
 		.public_access = public_access,
 		.cors_len = cors.len,
 		.grants_len = grants.len,

@@ -27,6 +27,7 @@ struct bucket_rules {
 	struct policy *policy; /* NULL: none */
 	bool is_policy_unreadable;
 	bool has_lifecycle; /* the index has the rules */
+	bool has_retention; /* new versions are kept, if they do not say otherwise */
 	uint8_t public_access; /* set of enum bucket_public_access */
 	size_t cors_len, grants_len; /* 0: none */
 	uint8_t blobs[]; /* what bucket_config_cors_next() takes, and grants_next() */

@@ -99,21 +99,22 @@ static void put_row(struct request *request, struct bytes key)
 		put_object(&request->out, op, key);
 }
 
-/* version-id-marker=null is behind the version that is null now. */
+/* version-id-marker=null is behind the version that is null now. If it is gone, who came from it is
+ * told the key's versions from the newest on: some twice, and none never. */
 static enum err find_marker(struct request *request, struct op_list *op)
 {
+	static const struct version_id newest = {UINT64_MAX, UINT32_MAX};
 	struct object_info object;
 	uint8_t buf[16];
 
 	op->is_marker_null = false;
 	enum err err = index_version_null(
 		request_reader(request), request->bucket.id, op->marker, &object);
-	if (err == ERR_NOT_FOUND)
-		listing_after_key(&op->page.listing, op->marker);
-	else if (err == ERR_OK)
-		listing_after_row(&op->page.listing, op->marker,
-			op_list_sub_encode(object.version, true, buf));
-	return err == ERR_NOT_FOUND ? ERR_OK : err;
+	if (err != ERR_OK && err != ERR_NOT_FOUND)
+		return err;
+	listing_after_row(&op->page.listing, op->marker,
+		op_list_sub_encode(err == ERR_OK ? object.version : newest, false, buf));
+	return ERR_OK;
 }
 
 static enum err resume(struct request *request)
@@ -172,8 +173,10 @@ static void put_next_version(struct text_out *out, const struct op_list *op)
 	if (sub.len == 0)
 		return;
 	op_list_sub_decode(sub, &version, &is_null);
+	/* By its place, also if it is null: which version that is may change before the next page.
+	 */
 	text_put_text(out, "<NextVersionIdMarker>");
-	response_put_version(out, version, is_null);
+	response_put_version(out, version, false);
 	text_put_text(out, "</NextVersionIdMarker>");
 }
 

@@ -77,6 +77,16 @@ static bool has_checksum(const struct request *request)
 	return false;
 }
 
+enum s3_code op_object_lock_check_body(struct request *request, bool has_own)
+{
+	bool is_kept = has_own || (request->rules && request->rules->has_retention);
+	if (!is_kept || request->route->body != ROUTE_BODY_PAYLOAD || has_checksum(request))
+		return S3_OK;
+	return refuse(request,
+		"Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object and Put "
+		"Part requests with Object Lock parameters");
+}
+
 enum s3_code op_object_lock_read_headers(struct request *request, struct op_object_lock *lock)
 {
 	struct bytes mode = {0}, until = {0}, hold = {0};
@@ -85,7 +95,7 @@ enum s3_code op_object_lock_read_headers(struct request *request, struct op_obje
 	bool has_hold = request_header(request, HOLD, &hold);
 	*lock = (struct op_object_lock){.retention = RETENTION_NONE};
 	if (!has_mode && !has_until && !has_hold)
-		return S3_OK;
+		return op_object_lock_check_body(request, false);
 	enum s3_code code = check_bucket(request);
 	if (code != S3_OK)
 		return code;
@@ -97,11 +107,7 @@ enum s3_code op_object_lock_read_headers(struct request *request, struct op_obje
 	if (code == S3_OK && has_hold && !bytes_is_text(hold, "ON") && !bytes_is_text(hold, "OFF"))
 		code = invalid(request, HOLD, hold, "Legal Hold must be either of 'ON' or 'OFF'");
 	lock->has_legal_hold = has_hold && bytes_is_text(hold, "ON");
-	if (code == S3_OK && request->route->body == ROUTE_BODY_PAYLOAD && !has_checksum(request))
-		code = refuse(request,
-			"Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object "
-			"requests with Object Lock parameters");
-	return code;
+	return code == S3_OK ? op_object_lock_check_body(request, true) : code;
 }
 
 /* --- what answers say ------------------------------------------------------------------------- */

@@ -32,6 +32,10 @@ struct op_object_lock {
 	bool has_legal_hold;
 };
 
+/* What will be kept comes with an MD5 or a checksum: by what the request says itself (has_own), or
+ * by the default of its bucket. S3_OK or S3_INVALID_REQUEST. */
+enum s3_code op_object_lock_check_body(struct request *request, bool has_own) MUST_USE;
+
 /* Reads them. S3_OK; S3_INVALID_REQUEST, the bucket has no lock, or a body of the request's comes
  * without an MD5 or checksum; S3_INVALID_ARGUMENT. */
 enum s3_code op_object_lock_read_headers(

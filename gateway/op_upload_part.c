@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/body.h"
+#include "gateway/op_object_lock.h"
 #include "gateway/op_put.h"
 #include "gateway/op_upload.h"
 
@@ -94,7 +95,9 @@ static enum s3_code check_algorithm(struct request *request, const struct op_upl
 void op_upload_part(struct request *request)
 {
 	struct op_upload_part *op = REQUEST_OP(request, struct op_upload_part);
-	enum s3_code code = op_upload_read_number(request, &op->number);
+	enum s3_code code = op_object_lock_check_body(request, false);
+	if (code == S3_OK)
+		code = op_upload_read_number(request, &op->number);
 	if (code == S3_OK)
 		code = op_upload_read_id(request, &op->upload);
 	if (code == S3_OK)

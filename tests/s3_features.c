@@ -52,8 +52,9 @@ static const struct {
 			HAS("`STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER`", "0",
 				"gateway/chunked.c"),
 			HAS("`STREAMING-UNSIGNED-PAYLOAD-TRAILER`", "0", "gateway/chunked.c"),
-			LACKS("SigV2 header", "2"),
-			LACKS("SigV2 query and forms", "1"),
+			HAS("SigV2 header", "2", "gateway/sigv2.c",
+				.note = "with `signature_v2: all`"),
+			HAS("SigV2 query and forms", "1", "gateway/sigv2.c"),
 			ROUTES("Forms with a policy, SigV4", "1", "PostObject"),
 			SOME("Strangers by policy or ACL", "2", "gateway/authorize.c",
 				.note = "by policy"),
@@ -254,6 +255,13 @@ static const struct {
 	{"73",
 		"A range outside of the source of UploadPartCopy is 400 InvalidArgument as "
 		"with AWS, or 416 where it begins behind its end."},
+	{"77",
+		"NextVersionIdMarker names a null version by its place, so that the next "
+		"page begins behind it even if it is gone; a marker `null` of a version that "
+		"is gone tells the key from the newest on: some twice, none never."},
+	{"79",
+		"What will be retained, also by the default of its bucket alone, comes with "
+		"Content-MD5 or a checksum, as with AWS; a signed payload is not enough."},
 	{"80",
 		"A bucket of one's own that is made again is 409 BucketAlreadyOwnedByYou, "
 		"or 200 where the region is us-east-1, and stays as it is."},

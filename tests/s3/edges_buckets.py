@@ -3,7 +3,7 @@
 import datetime
 
 from cases import equal
-from edge_case import element, fine, now, refused, registry, texts
+from edge_case import crc32, element, fine, md5_header, now, refused, registry, texts
 
 case = registry()
 
@@ -73,6 +73,26 @@ def edge_77_versions_are_listed_the_newest_first(e):
     equal([row for row in got if row[0] == "b"], [("b", version) for version in made[::-1] + ["null"]])
 
 
+@case
+def edge_77_a_null_version_that_goes_between_pages_leaves_no_hole(e):
+    fine(e.put("k", b"0"))
+    e.versioning("Enabled")
+    older = [fine(e.put("k", b"%d" % i)).headers["x-amz-version-id"] for i in range(2)]
+    e.versioning("Suspended")
+    fine(e.put("k", b"null"))
+    e.versioning("Enabled")
+    newer = fine(e.put("k", b"newest")).headers["x-amz-version-id"]
+    # Newest first: newer, null, older[1], older[0].
+    page = versions(e, max_keys=2)
+    equal(texts(page, "VersionId")[-2:], [newer, "null"])
+    marker = element(page, "NextVersionIdMarker")
+    equal(texts(versions(e, key_marker="k", version_id_marker="null"), "VersionId"), older[::-1])
+    fine(e.delete("k", query=[("versionId", "null")]), 204)
+    equal(texts(versions(e, key_marker="k", version_id_marker=marker), "VersionId"), older[::-1])
+    # Who goes on from what was listed last, and deleted it all, finds the rest.
+    equal(texts(versions(e, key_marker="k", version_id_marker="null"), "VersionId"), [newer, *older[::-1]])
+
+
 def lock_bucket(e):
     e.new_bucket([("x-amz-bucket-object-lock-enabled", "true")])
 
@@ -123,6 +143,26 @@ def edge_79_what_is_retained_can_be_hidden_but_not_deleted(e):
     equal(texts(e.document("delete", text, method="POST"), "Code"), ["AccessDenied"])
     fine(e.delete("k", query=[("versionId", marker.headers["x-amz-version-id"])]), 204)
     equal(e.get("k").body, b"x")
+
+
+@case
+def edge_79_what_will_be_retained_comes_with_a_digest(e):
+    """By what the request says, or by the default of its bucket alone; a signed payload is none."""
+    lock_bucket(e)
+    fine(e.put("k", b"x"))
+    text = ("<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>"
+            "<Mode>GOVERNANCE</Mode><Days>1</Days></DefaultRetention></Rule></ObjectLockConfiguration>")
+    fine(e.document("object-lock", text))
+    refused(e.put("k", b"x"), 400, "InvalidRequest")
+    upload = e.start_upload("u")
+    refused(e.part("u", upload, 1, b"x"), 400, "InvalidRequest")
+    for name, value in (("content-md5", md5_header(b"x")), ("x-amz-checksum-crc32", crc32(b"x"))):
+        fine(e.put("k", b"x", [(name, value)]))
+        etag = fine(e.part("u", upload, 1, b"x", [(name, value)])).headers["etag"]
+    fine(e.complete("u", upload, [(1, etag)]))
+    fine(e.put("c", headers=[("x-amz-copy-source", f"{e.bucket}/k")]))
+    fine(e.document("object-lock", text[:text.index("<Rule>")] + "</ObjectLockConfiguration>"))
+    fine(e.put("k", b"x"))
 
 
 @case

@@ -169,8 +169,13 @@ READS = ("s3:GetObject", "s3:ListBucket")
 BY_KEY = ("DeleteObjects",)
 
 
+def is_form(route):
+    """Who it is from, and what they may, stands in the form."""
+    return route["operation"] == "PostObject" and route["support"] == "yes"
+
+
 def may(sender, route):
-    if not route["needs_bucket"]:
+    if not route["needs_bucket"] or is_form(route):
         return True
     if sender.name == "a user who may read":
         return route["action"] in READS or route["operation"] in BY_KEY
@@ -185,7 +190,7 @@ def of_operation(sender, route):
     if route["support"] == "no":
         return {501}
     if operation == "PostObject":
-        return {400, 405, 412}  # the body is no form
+        return {412}  # the body is no form
     if "refusal" in route:
         return {404}
     if operation == "CreateBucket":
@@ -217,8 +222,8 @@ def expected(sender, route, mode):
             return {400}, "InvalidRequest"
         if route["operation"] in BY_KEY:
             return {400}, None  # the bucket has a policy, which may let anybody in
-        if route["operation"] == "PostObject" and route["support"] == "yes":
-            return {400, 403, 405, 412}, None  # the proof of a form is in its body, which is none here
+        if is_form(route):
+            return {412}, None  # and there is none here
         return {403}, "AccessDenied"
     if sender.refusal:
         return {403}, sender.refusal
