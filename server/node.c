@@ -12,8 +12,8 @@
 #include "server/cluster.h"
 #include "server/control.h"
 #include "server/loop_call.h"
-#include "server/random_real.h"
 #include "server/net_test.h"
+#include "server/random_real.h"
 #include "server/salvage.h"
 
 #define WAIT_TOLD_MS 5000
@@ -478,14 +478,20 @@ void node_await_decided(struct node *node, struct completion *completion, unsign
 	err_ignore(completion_wait(completion));
 }
 
-static void stop_hub(struct node *node, struct http_hub *hub, struct server_loop *loop)
+/* All at a time: each may wait for who hangs on. */
+static void stop_hubs(struct node *node, struct http_hub *const *hubs, unsigned count)
 {
-	if (!hub)
-		return;
-	struct hub_stop stop = {.hub = hub};
-	completion_init(&stop.completion);
-	err_ignore(loop_call(server_loop_base(loop), begin_hub_stop, &stop)); /* never fails */
-	node_await_decided(node, &stop.completion, 2 * NODE_STOP_MS);
+	struct hub_stop stops[NODE_LOOPS_MAX];
+	for (unsigned i = 0; i < count; i++) {
+		stops[i].hub = hubs[i];
+		completion_init(&stops[i].completion);
+		if (hubs[i])
+			err_ignore(loop_call(server_loop_base(node->loops[i]), begin_hub_stop,
+				&stops[i])); /* never fails */
+	}
+	for (unsigned i = 0; i < count; i++)
+		if (hubs[i])
+			node_await_decided(node, &stops[i].completion, 2 * NODE_STOP_MS);
 }
 
 /* Ends what runs on the loops, from the clients down, then the loops. */
@@ -501,9 +507,8 @@ static void end_service(struct node *node)
 	control_close(node->control);
 	salvage_stop(node->salvage);
 	err_ignore(loop_call(server_loop_base(node->loops[0]), stop_listeners, node));
-	for (unsigned i = 0; i < node->config->loops; i++)
-		stop_hub(node, node->s3_hubs[i], node->loops[i]);
-	stop_hub(node, node->admin_hub, node->loops[0]);
+	stop_hubs(node, node->s3_hubs, node->config->loops);
+	stop_hubs(node, &node->admin_hub, 1);
 	node_stop_background(node);
 	if (node->cluster && node->is_index_started)
 		cluster_hand_over(node->cluster);

@@ -139,6 +139,30 @@ def test(cases, build, count, limit, stall, what):
             sock.close()
 
 
+def hang_on(node, count):
+    """Connections whose requests were refused and that do not read the answer, nor close."""
+    socks = [socket.create_connection((node.host, node.s3_port)) for _ in range(count)]
+    for sock in socks:
+        sock.sendall(b"PUT /none/none HTTP/1.1\r\nHost: rubus\r\nContent-Length: 100000000\r\n\r\n")
+    for sock in socks:
+        assert sock.recv(10, socket.MSG_PEEK) == b"HTTP/1.1 4"
+    return socks
+
+
+def stop_with_hangers_on(cases, build):
+    with tempfile.TemporaryDirectory(prefix="stalled-") as parent, \
+            Node(build, parent, 1, {"RUBUS_LOOPS": "8"}) as node:
+        with cases.case("a stop waits once for those who hang on, and not on each loop"):
+            socks = hang_on(node, 128)
+            begin = time.monotonic()
+            node.stop()
+            took = time.monotonic() - begin
+            say(f"a stop with {len(socks)} hangers-on on 8 loops: {took:.2f} s")
+            assert took < 2.5, took
+            for sock in socks:
+                sock.close()
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
@@ -153,6 +177,7 @@ def main():
     test(cases, arguments.build, count, count + 1000, stall, "stalled connections")
     test(cases, arguments.build, count, count + 1000, shake, "stalled handshakes")
     test(cases, arguments.build, min(count, 3000), 1024, stall, "stalled connections")
+    stop_with_hangers_on(cases, arguments.build)
     cases.end()
 
 
