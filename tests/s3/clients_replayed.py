@@ -27,6 +27,7 @@ CLIENTS = {
     "gitlab": (replay_gitlab.play, "GitLab", True),
     "velero": (replay_go.velero, "Velero", True),
     "thanos": (replay_go.thanos, "Thanos and Loki", True),
+    "restic": (replay_go.restic, "restic 0.19", True),
     "k3s": (replay_go.k3s, "k3s", True),
 }
 
@@ -39,10 +40,13 @@ class Place:
         self.cases, self.node, self.tls = cases, node, tls
         self.bucket = f"{client}-{'tls' if tls else 'http'}"
         self.full = tls and nodes == 1
-        self.broken = False
 
     def case(self, name):
         return self.cases.case(f"replayed {self.name}: {name}")
+
+    def rubus(self, *words):
+        """A command of the program, as its user types it."""
+        return self.node.run(*words) if hasattr(self.node, "run") else self.node.rubus(*words)
 
     def policy(self, text):
         wire = Wire(self.node, self.tls)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clients of aws-sdk-go-v2 and of minio-go: Terraform's lock, Velero; Thanos and Loki, k3s."""
+"""Clients of aws-sdk-go-v2 and of minio-go: Terraform's lock, Velero; Thanos and Loki, restic, k3s."""
 import base64
 import hashlib
 import json
@@ -252,6 +252,36 @@ def thanos(place):
         for key in texts(one.list(f"list-type=2&prefix={blocks[0]}%2F"), "Key"):
             fine(one.ask("DELETE", f"/{place.bucket}/{key}"), 204)
         equal(texts(one.list(f"list-type=2&prefix={blocks[0]}%2F"), "Key"), [])
+
+
+# --- restic 0.19 --------------------------------------------------------------------------------------
+
+def restic(place):
+    """What the one of Debian does not do: it stores packs as they are, and lists with an empty delimiter."""
+    one = MinioGo(place, "restic/0.19.0")
+    one.bucket(place.bucket)
+    part = bytes(range(256)) * ((200 if place.full else 6) * MIB // 256)
+    with place.case("sees that the bucket is there, and where"):
+        fine(one.ask("HEAD", f"/{place.bucket}/"))
+        equal(one.ask("HEAD", f"/{place.bucket}/config").status, 404)
+    with place.case(f"puts a pack in parts of {len(part) // MIB} MiB, with MD5"):
+        one.upload("data/00/0011", [part, part[:MIB]])
+        fine(one.put_object("config", b"config"))
+        fine(one.put_object("locks/aa", b"lock"))
+    yield
+    with place.case("lists with a delimiter and with an empty one"):
+        answer = one.list("delimiter=%2F&encoding-type=url&fetch-owner=true&list-type=2&prefix=locks%2F")
+        equal(texts(answer, "Key"), ["locks/aa"])
+        answer = one.list("delimiter=&encoding-type=url&fetch-owner=true&list-type=2&prefix=data%2F")
+        equal((texts(answer, "Key"), texts(answer, "Size")), (["data/00/0011"], [str(len(part) + MIB)]))
+    with place.case("reads ranges of a pack"):
+        answer = fine(one.get("data/00/0011", Range=f"bytes={len(part) - 5}-{len(part) + 4}"), 206)
+        equal(answer.body, part[-5:] + part[:5])
+        refused(one.get("data/00/0011", Range=f"bytes={len(part) + MIB}-"), 416, "InvalidRange")
+        refused(one.get("data/00/none", Range="bytes=0-9"), 404, "NoSuchKey")
+    with place.case("removes a lock"):
+        fine(one.ask("DELETE", f"/{place.bucket}/locks/aa"), 204)
+        equal(one.stat("locks/aa").status, 404)
 
 
 # --- k3s ----------------------------------------------------------------------------------------------

@@ -5,11 +5,13 @@ import concurrent.futures
 import email.utils
 import hashlib
 import re
+import ssl
 import threading
 
 from cases import equal, say
 from edge_case import element, fine, md5_header, texts
 from replay import Replay, key_path, sha256
+from wire import Signer
 
 AGENT = "proxmox-s3-client/1.0"
 NOTE = "store/.cnt/vm/100/2026-11-22T00:00:00Z/drive-scsi0.img.fidx"
@@ -26,15 +28,19 @@ def chunk_key(i):
 
 
 class Server:
-    """What it asks of a bucket; it signs all that it sends, and spells its commas without spaces."""
+    """What it asks of a bucket; it signs all that it sends, and spells its commas without spaces. It is
+    a user of its own, who was made as docs/clients/pbs.md says."""
 
     def __init__(self, place):
-        self.place = place
+        made = place.rubus("user", "create", "--id", "pbs")
+        place.rubus("bucket", "create", place.bucket, "--user", "pbs")
+        self.place, self.user = place, Signer(made["access_key"], made["secret_key"])
         self.own = threading.local()
 
     def ask(self, method, target, body=b"", **headers):
         if not hasattr(self.own, "wire"):
             self.own.wire = Replay(self.place, AGENT, separator=",", unsigned=("user-agent",))
+            self.own.wire.signer = self.user
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         if body:
             named["content-md5"] = md5_header(body)
@@ -94,8 +100,11 @@ def play(place):
     server = Server(place)
     count = 20000 if place.full else 2000
     case = place.case
+    with case("finds the fingerprint of the certificate in rubus status"):
+        leaf = ssl.get_server_certificate((place.node.host, place.node.s3_port))
+        digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(leaf)).hexdigest()
+        equal(place.rubus("status")["tls_fingerprint"].lower().replace(":", ""), digest)
     with case("finds the bucket and lists buckets"):
-        Replay(place, "a test").bucket(place.bucket)
         fine(server.ask("HEAD", f"/{place.bucket}/"))
         assert place.bucket in texts(fine(server.ask("GET", "/")), "Name")
     with case(f"puts {count // 2} chunks if they are not there"):

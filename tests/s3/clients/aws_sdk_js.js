@@ -6,6 +6,7 @@ const { Readable } = require('node:stream');
 const s3lib = require('@aws-sdk/client-s3');
 const { Upload } = require('@aws-sdk/lib-storage');
 const { getSignedUrl } = require('@aws-sdk/s3-request-presigner');
+const { createPresignedPost } = require('@aws-sdk/s3-presigned-post');
 const { version } = require('@aws-sdk/client-s3/package.json');
 const { step: stepOf, halfway, noise, bytesOf, refused } = require('./steps.js');
 
@@ -72,6 +73,21 @@ async function writes() {
 			assert.equal(answer.status, 200, await answer.text());
 		}
 		assert.ok(big.equals(await whole('presigned')));
+	});
+	await step('puts by a form', async () => {
+		const { url, fields } = await createPresignedPost(s3, {
+			Bucket, Key: 'forms/${filename}', Conditions: [['content-length-range', 1, 1000]], Fields: { acl: 'private' },
+		});
+		const send = (body) => {
+			const form = new FormData();
+			for (const [name, value] of Object.entries(fields)) form.append(name, value);
+			form.append('file', new Blob([body]), 'a b.txt');
+			return fetch(url, { method: 'POST', body: form });
+		};
+		const answer = await send('formed');
+		assert.equal(answer.status, 204, await answer.text());
+		assert.equal(String(await whole('forms/a b.txt')), 'formed');
+		assert.equal((await send('x'.repeat(1001))).status, 400);
 	});
 	await step('puts parts by presigned URLs', async () => {
 		const { UploadId } = await s3.createMultipartUpload({ Bucket, Key: 'parts' });
@@ -155,7 +171,7 @@ async function reads() {
 		const sorted = [...keys].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 		assert.deepEqual(keys, sorted);
 		const page = await s3.listObjectsV2({ Bucket, Delimiter: '/' });
-		assert.deepEqual(page.CommonPrefixes.map((item) => item.Prefix), ['a b/']);
+		assert.deepEqual(page.CommonPrefixes.map((item) => item.Prefix), ['a b/', 'forms/']);
 	});
 	await step('deletes in batches', async () => {
 		for await (const page of s3lib.paginateListObjectsV2({ client: s3 }, { Bucket })) {

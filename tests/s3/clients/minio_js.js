@@ -46,6 +46,20 @@ async function writes() {
 		const answer = await fetch(url, { method: 'PUT', body: big });
 		assert.equal(answer.status, 200, await answer.text());
 	});
+	await step('puts by a form', async () => {
+		const policy = client.newPostPolicy();
+		policy.setBucket(bucket);
+		policy.setKey('formed');
+		policy.setExpires(new Date(Date.now() + 60000));
+		policy.setContentLengthRange(1, 1000);
+		const { postURL, formData } = await client.presignedPostPolicy(policy);
+		const form = new FormData();
+		for (const [name, value] of Object.entries(formData)) form.append(name, value);
+		form.append('file', new Blob(['formed']), 'file');
+		const answer = await fetch(postURL, { method: 'POST', body: form });
+		assert.equal(answer.status, 204, await answer.text());
+		assert.equal(String(await whole('formed')), 'formed');
+	});
 	await step('resumes an upload that was left', async () => {
 		const upload = await client.initiateNewMultipartUpload(bucket, 'left', {});
 		assert.equal(await client.findUploadId(bucket, 'left'), upload);
