@@ -21,30 +21,15 @@
 #include <string.h>
 
 #include "storage/meta/index_ledger.h"
-#include "tests/lib/ledger.h"
 #include "tests/lib/sim_seeds.h"
-#include "tests/lib/store_clients.h"
-#include "tests/lib/store_damage.h"
+#include "tests/lib/store_lives.h"
 #include "tests/lib/test.h"
-
-enum {
-	BATCH = 5, /* seeds in one process */
-	CLIENTS_MAX = 5,
-	ENDS_MS = 600000, /* by when everything has to be over */
-	QUIET_MS = 30000,
-	TWICE_EVERY = 25,
-};
-
-enum { END_STOP, END_KILL, END_POWER_CUT, END_WAYS };
 
 /* What all seeds did together; in memory that the tests' processes share. */
 struct totals {
-	uint64_t seeds, lives, ends[END_WAYS];
-	uint64_t vanished, given_up, targets, retargets, paused;
+	struct store_lives_totals lives;
 	uint64_t grown, shrunk;
-	uint64_t recoded, refused, failed, moves, repaired;
-	uint64_t degraded_reads, narrowed;
-	struct client_stats clients;
+	uint64_t recoded, refused, failed;
 };
 
 #ifdef __SANITIZE_ADDRESS__
@@ -55,158 +40,15 @@ enum { SEEDS = 30 };
 
 static struct totals *totals;
 
-struct run {
-	uint64_t seed, random;
-	struct sim_store rig;
-	struct store_model model;
-	struct client_world world;
-	struct store_clients clients;
-	bool may_reads_fail; /* never */
-	bool is_gone[SIM_STORE_DRIVES_MAX]; /* given up */
-	bool is_away[SIM_STORE_DRIVES_MAX]; /* until the next life */
-};
-
-static uint64_t below(struct run *run, uint64_t n)
-{
-	return test_random(&run->random) % n;
-}
-
-static bool chance(struct run *run, unsigned percent)
-{
-	return below(run, 100) < percent;
-}
-
-/* --- clients ---------------------------------------------------------------------------------- */
-
-static uint64_t choose_len(struct run *run)
-{
-	uint64_t full = run->rig.profile.k * UNIT_LEN_SMALL;
-	const uint64_t lens[] = {0, 4096, 4097, 20000, 100 << 10, 128 << 10, (128 << 10) + 1,
-		full + 1, 2 * full + 12345, 700 << 10};
-	return lens[below(run, chance(run, 60) ? 6 : ARRAY_COUNT(lens))];
-}
-
-static bool are_over(void *arg)
-{
-	struct run *run = arg;
-	store_clients_reap(&run->clients);
-	return run->clients.count == 0;
-}
-
-/* (O6) */
-static void end_clients(struct run *run)
-{
-	if (sim_run_until(run->rig.sim, are_over, run, ENDS_MS))
-		return;
-	ck_abort_msg("seed %lu: %u operations do not end; one is of kind %u",
-		(unsigned long)run->seed, run->clients.count, run->clients.all[0]->kind);
-}
-
-static void start_client(struct run *run)
-{
-	static const enum client_kind kinds[] = {CLIENT_PUT, CLIENT_PUT, CLIENT_PUT, CLIENT_PUT,
-		CLIENT_CREATE, CLIENT_GET, CLIENT_GET, CLIENT_GET, CLIENT_DELETE, CLIENT_DELETE,
-		CLIENT_COPY, CLIENT_UPLOAD, CLIENT_LIST};
-	store_clients_reap(&run->clients);
-	if (run->clients.count == CLIENTS_MAX || !store_clients_have_room(&run->model))
-		return;
-	unsigned key = below(run, chance(run, 40) ? 3 : STORE_MODEL_KEYS);
-	store_clients_start(&run->clients, &run->world, kinds[below(run, ARRAY_COUNT(kinds))], key,
-		choose_len(run), false);
-}
-
-static void do_one(struct run *run, enum client_kind kind, unsigned key, uint64_t len)
-{
-	enum err err = store_clients_do(&run->clients, &run->world, kind, key, len, ENDS_MS);
-	ck_assert_msg(err == ERR_OK || err == ERR_CANCELED, "seed %lu: key %u: %s",
-		(unsigned long)run->seed, key, err_name(err));
-}
-
-static void read_all(struct run *run)
-{
-	for (unsigned key = 0; key < STORE_MODEL_KEYS; key++)
-		do_one(run, CLIENT_GET, key, 0);
-}
-
-/* --- drives ----------------------------------------------------------------------------------- */
-
-static unsigned count_in_service(const struct run *run)
-{
-	unsigned count = 0;
-	for (unsigned i = 0; i < run->rig.options.drive_count; i++)
-		count += !run->is_gone[i];
-	return count;
-}
-
-/* May one more drive be lost? All is where it should be, and none is away. */
-static bool may_lose(struct run *run)
-{
-	struct ring_snapshot *ring = index_ring(run->rig.index);
-	bool is_safe = ring_snapshot_ring(ring)->profile.m > 0;
-	ring_snapshot_unref(ring);
-	for (unsigned i = 0; i < run->rig.options.drive_count; i++)
-		is_safe &= !run->is_away[i];
-	return is_safe && sim_store_is_whole(&run->rig);
-}
-
-static void vanish(struct run *run)
-{
-	unsigned i = below(run, run->rig.options.drive_count);
-	if (!may_lose(run))
-		return;
-	run->is_away[i] = true;
-	totals->vanished++;
-	sim_disk_vanish(run->rig.drives[i].disk);
-}
-
-/* Errors: those of the proposal. */
-static enum err give_up(struct run *run, unsigned i)
-{
-	struct command command = {.type = COMMAND_DRIVE_UPDATE};
-	command.drive_update.number = run->rig.drives[i].number;
-	command.drive_update.set = DRIVE_SET_STATE;
-	command.drive_update.state = DRIVE_ROW_GONE;
-	struct command_result result;
-	return sim_store_propose(&run->rig, &command, &result);
-}
-
-/* The drive is gone for good. */
-static void lose(struct run *run)
-{
-	unsigned i = below(run, run->rig.options.drive_count);
-	if (run->is_gone[i] || count_in_service(run) < 2 || !may_lose(run))
-		return;
-	run->is_gone[i] = true;
-	totals->given_up++;
-	sim_disk_vanish(run->rig.drives[i].disk);
-	if (chance(run, 50))
-		sim_run_ms(run->rig.sim, below(run, 500));
-	err_ignore(give_up(run, i)); /* done again in the next life */
-}
-
-/* One that vanished does not come back. */
-static void give_up_lost(struct run *run)
-{
-	for (unsigned i = 0; i < run->rig.options.drive_count; i++)
-		if (run->is_gone[i])
-			ck_assert_ok(give_up(run, i));
-}
-
-static struct ring_profile profile_of(struct run *run)
-{
-	struct ring_snapshot *ring = index_ring(run->rig.index);
-	struct ring_profile profile = ring_snapshot_ring(ring)->profile;
-	ring_snapshot_unref(ring);
-	return profile;
-}
+/* --- what befalls it -------------------------------------------------------------------------- */
 
 /* Proposes a target of those drives. */
-static enum err propose_target(struct run *run, const bool *is_in, unsigned count)
+static enum err propose_target(struct store_lives *lives, const bool *is_in, unsigned count)
 {
-	struct ring_profile old = profile_of(run), new = ring_profile_default(count);
-	enum err err = sim_store_propose_profile(&run->rig, is_in, new);
+	struct ring_profile old = store_lives_profile(lives), new = ring_profile_default(count);
+	enum err err = sim_store_propose_profile(&lives->rig, is_in, new);
 	if (err == ERR_OK) {
-		totals->targets++;
+		totals->lives.targets++;
 		totals->grown += new.k + new.m > old.k + old.m;
 		totals->shrunk += new.k + new.m < old.k + old.m;
 	}
@@ -214,304 +56,140 @@ static enum err propose_target(struct run *run, const bool *is_in, unsigned coun
 }
 
 /* A target of other drives. */
-static void set_target(struct run *run)
+static void set_target(struct store_lives *lives)
 {
-	unsigned count = run->rig.options.drive_count, in = 0;
+	unsigned count = lives->rig.options.drive_count, in = 0;
 	bool is_in[SIM_STORE_DRIVES_MAX] = {0};
-	unsigned percent = 20 + below(run, 80);
+	unsigned percent = 20 + store_lives_below(lives, 80);
 	for (unsigned i = 0; i < count; i++)
-		in += is_in[i] = !run->is_gone[i] && !run->is_away[i] && chance(run, percent);
+		in += is_in[i] = !lives->is_gone[i] && !lives->is_away[i] &&
+			store_lives_chance(lives, percent);
 	if (in == 0)
 		return;
-	bool is_second = !sim_store_is_whole(&run->rig);
-	enum err err = propose_target(run, is_in, in);
-	ck_assert_msg(err == ERR_OK || err == ERR_CONFLICT, "seed %lu: a target: %s",
-		(unsigned long)run->seed, err_name(err));
-	totals->retargets += is_second;
+	bool is_second = !sim_store_is_whole(&lives->rig);
+	store_lives_check_target(lives, propose_target(lives, is_in, in));
+	totals->lives.retargets += is_second;
 }
 
-static void pause_mender(struct run *run)
+static void befall(struct store_lives *lives)
 {
-	bool is_paused = chance(run, 30);
-	totals->paused += is_paused;
-	mender_set(&run->rig.life->mender, is_paused, chance(run, 30) ? 1 << 20 : 0);
-}
-
-static void do_something(struct run *run)
-{
-	uint64_t which = below(run, 100);
+	uint64_t which = store_lives_below(lives, 100);
 	if (which < 20)
-		vanish(run);
+		store_lives_vanish(lives);
 	else if (which < 30)
-		lose(run);
+		store_lives_lose(lives);
 	else if (which < 85)
-		set_target(run);
+		set_target(lives);
 	else
-		pause_mender(run);
+		store_lives_pause(lives);
 }
 
-/* --- lives ------------------------------------------------------------------------------------ */
-
-static void count_life(struct run *run)
+static void count(const struct store_lives *lives)
 {
-	const struct sim_store_life *life = run->rig.life;
-	for (unsigned i = 0; i < life->loop_count; i++) {
-		totals->degraded_reads += life->loops[i].counters.degraded_reads;
-		totals->narrowed += life->loops[i].counters.narrowed;
-	}
-	totals->recoded += life->mender.recode.counters.bodies;
-	totals->refused += life->mender.recode.counters.refused;
-	totals->failed += life->mender.crew.works[CREW_RECODE].failed;
-	totals->moves += life->mender.mover.report.moves;
-	totals->repaired += life->mender.repair.last.shards + life->mender.repair.report.shards;
-	totals->lives++;
-}
-
-static void die(struct run *run, bool is_power_cut)
-{
-	count_life(run);
-	totals->ends[is_power_cut ? END_POWER_CUT : END_KILL]++;
-	sim_store_kill(&run->rig, is_power_cut);
-	store_clients_bury(&run->clients, NULL);
-}
-
-static void start(struct run *run)
-{
-	enum err err = sim_store_start(&run->rig);
-	ck_assert_msg(err == ERR_OK, "seed %lu: the start failed: %s", (unsigned long)run->seed,
-		err_name(err));
-	struct command command = {.type = COMMAND_BUCKET_CREATE};
-	command.bucket_create.name = bytes_of("bucket");
-	command.bucket_create.owner = bytes_of("owner");
-	struct command_result result;
-	err = sim_store_propose(&run->rig, &command, &result);
-	ck_assert(err == ERR_OK || err == ERR_EXISTS);
-	run->world.bucket = result.id;
-	store_model_restart(&run->model);
-	give_up_lost(run);
-}
-
-static void be_busy(struct run *run)
-{
-	struct sim_store *rig = &run->rig;
-	for (uint64_t left = 10 + below(run, 20); left > 0; left--) {
-		start_client(run);
-		if (chance(run, 20))
-			do_something(run);
-		if (chance(run, 15))
-			sim_run_ms(rig->sim, below(run, 8000));
-		for (uint64_t steps = below(run, 300); steps > 0; steps--)
-			sim_step(rig->sim);
-	}
-}
-
-static void heal(struct run *run)
-{
-	for (unsigned i = 0; i < run->rig.options.drive_count; i++) {
-		sim_disk_heal(run->rig.drives[i].disk);
-		run->is_away[i] = false;
-		if (!run->is_gone[i])
-			sim_disk_return(run->rig.drives[i].disk);
-	}
-}
-
-static void live(struct run *run)
-{
-	start(run);
-	be_busy(run);
-	uint64_t how = below(run, END_WAYS);
-	if (how == END_STOP) {
-		mender_set(&run->rig.life->mender, chance(run, 20), 0);
-		end_clients(run);
-		count_life(run);
-		totals->ends[END_STOP]++;
-		ck_assert_ok(sim_store_stop(&run->rig));
-	} else {
-		die(run, how == END_POWER_CUT);
-	}
-	heal(run);
+	const struct mender *mender = &lives->rig.life->mender;
+	totals->recoded += mender->recode.counters.bodies;
+	totals->refused += mender->recode.counters.refused;
+	totals->failed += mender->crew.works[CREW_RECODE].failed;
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
-static bool is_whole(void *arg)
-{
-	return sim_store_is_whole(&((struct run *)arg)->rig);
-}
-
-static bool is_collected(void *arg)
-{
-	return sim_store_is_collected(&((struct run *)arg)->rig);
-}
-
 /* A ring that names a drive that is gone needs another, if no target does without it already; and
  * others get a last one, mostly of all drives that are left. */
-static void set_last_target(struct run *run)
+static void set_last_target(struct store_lives *lives)
 {
 	bool is_in[SIM_STORE_DRIVES_MAX] = {0};
 	unsigned in = 0;
-	if (sim_store_is_whole(&run->rig) && chance(run, 50))
+	if (sim_store_is_whole(&lives->rig) && store_lives_chance(lives, 50))
 		return;
-	unsigned in_max = chance(run, 60) ? SIM_STORE_DRIVES_MAX : 1 + below(run, 3);
-	for (unsigned i = 0; i < run->rig.options.drive_count && in < in_max; i++)
-		in += is_in[i] = !run->is_gone[i];
-	enum err err = propose_target(run, is_in, in);
-	ck_assert_msg(err == ERR_OK, "seed %lu: the last target: %s", (unsigned long)run->seed,
+	unsigned in_max = store_lives_chance(lives, 60) ? SIM_STORE_DRIVES_MAX
+							: 1 + store_lives_below(lives, 3);
+	for (unsigned i = 0; i < lives->rig.options.drive_count && in < in_max; i++)
+		in += is_in[i] = !lives->is_gone[i];
+	enum err err = propose_target(lives, is_in, in);
+	ck_assert_msg(err == ERR_OK, "seed %lu: the last target: %s", (unsigned long)lives->seed,
 		err_name(err));
 }
 
-static void check_ledger(struct run *run, bool has_records)
-{
-	bool is_excused[SIM_STORE_DRIVES_MAX] = {0};
-	struct ledger_counts counts;
-	sim_run_ms(run->rig.sim, 5000); /* doubts end, tables are committed */
-	memcpy(is_excused, run->is_gone, sizeof is_excused);
-	ledger_check(&run->rig, is_excused, has_records, &counts);
-	ck_assert_uint_eq(counts.missing, 0);
-}
-
 /* (O3) */
-static void become_whole(struct run *run)
+static void check_codes(struct store_lives *lives)
 {
-	mender_set(&run->rig.life->mender, false, 0);
-	ck_assert_msg(sim_run_until(run->rig.sim, is_whole, run, ENDS_MS),
-		"seed %lu: it does not become whole", (unsigned long)run->seed);
-	ck_assert_msg(sim_run_until(run->rig.sim, is_collected, run, ENDS_MS),
-		"seed %lu: the garbage stays", (unsigned long)run->seed);
-	check_ledger(run, run->seed % 4 == 0);
-}
-
-static void be_quiet(struct run *run)
-{
-	struct index_status before, after;
-	uint64_t bytes = store_drive_bytes(&run->rig);
-	index_status(run->rig.index, &before);
-	sim_run_ms(run->rig.sim, QUIET_MS);
-	index_status(run->rig.index, &after);
-	ck_assert_uint_eq(store_drive_bytes(&run->rig), bytes);
-	ck_assert_uint_eq(after.applied, before.applied);
-}
-
-/* (O3) */
-static void check_codes(struct run *run)
-{
-	struct ring_snapshot *ring = index_ring(run->rig.index);
+	struct ring_snapshot *ring = index_ring(lives->rig.index);
 	struct ring_profile profile = ring_snapshot_ring(ring)->profile;
 	uint32_t slot_count = ring_snapshot_ring(ring)->slot_count;
 	ring_snapshot_unref(ring);
-	ck_assert_ok(index_view_begin(run->rig.reader));
+	ck_assert_ok(index_view_begin(lives->rig.reader));
 	for (uint32_t slot = 0; slot < slot_count; slot++) {
 		struct extent_id at = {0, 0};
 		struct row_extent row;
-		for (; index_extent_next(run->rig.reader, slot, at, &at, &row) == ERR_OK;
+		for (; index_extent_next(lives->rig.reader, slot, at, &at, &row) == ERR_OK;
 			at.counter++) {
 			unsigned k = row.len <= 128 << 10 ? 1 : profile.k;
 			ck_assert_msg(row.k == k && row.m == profile.m,
 				"seed %lu: an extent of %u bytes has the code %u+%u, not %u+%u",
-				(unsigned long)run->seed, row.len, row.k, row.m, k, profile.m);
+				(unsigned long)lives->seed, row.len, row.k, row.m, k, profile.m);
 		}
 	}
-	index_view_end(run->rig.reader);
+	index_view_end(lives->rig.reader);
 }
 
-/* (O4) Some m drives of those that are left. */
-static void lose_any(struct run *run)
+static void finish(struct store_lives *lives)
 {
-	unsigned lost = 0, m = profile_of(run).m;
-	for (unsigned tries = 0; tries < 20 && lost < m; tries++) {
-		unsigned i = below(run, run->rig.options.drive_count);
-		if (run->is_gone[i] || run->is_away[i])
-			continue;
-		run->is_away[i] = true;
-		lost++;
-		sim_disk_vanish(run->rig.drives[i].disk);
-	}
-	read_all(run);
-}
-
-static void finish(struct run *run)
-{
-	start(run);
-	set_last_target(run);
-	if (chance(run, 50))
-		read_all(run);
-	become_whole(run);
-	check_codes(run);
-	read_all(run);
-	for (unsigned key = 0; key < STORE_MODEL_KEYS; key++)
-		ck_assert_msg(store_model_is_linearizable(&run->model, key),
-			"seed %lu: key %u has no order", (unsigned long)run->seed, key);
-	be_quiet(run);
-	lose_any(run);
-	count_life(run);
-	totals->ends[END_STOP]++;
-	ck_assert_ok(sim_store_stop(&run->rig));
+	store_lives_start(lives);
+	set_last_target(lives);
+	if (store_lives_chance(lives, 50))
+		store_lives_read_all(lives);
+	store_lives_become_whole(lives); /* (O3) */
+	check_codes(lives);
+	store_lives_read_all(lives);
+	store_lives_check_order(lives); /* (O1) */
+	store_lives_be_quiet(lives); /* (O5) */
+	store_lives_end(lives); /* (O4) */
 }
 
 /* --- one seed --------------------------------------------------------------------------------- */
 
-static void set_up(struct run *run, uint64_t seed)
-{
-	memset(run, 0, sizeof *run);
-	run->seed = run->random = seed;
-	unsigned ring_count = 1 + below(run, 3);
-	struct sim_store_options options = {
-		.ring_count = ring_count,
-		.drive_count = 4 + below(run, SIM_STORE_DRIVES_MAX - 3),
-		.put_pool_len = 2 << 20,
-		.get_pool_len = 1 << 20,
-		.decode_pool_len = chance(run, 50) ? 1 << 20 : 3 << 20,
-		.extent_len_max = chance(run, 40) ? 96 << 10 : 0,
-		.has_mender = true,
-	};
-	sim_store_init(&run->rig, seed, &options);
-	store_model_init(&run->model, seed);
-	run->world = (struct client_world){.rig = &run->rig,
-		.model = &run->model,
-		.random = seed ^ 0x5eed,
-		.seed = seed,
-		.may_reads_fail = &run->may_reads_fail,
-		.stats = &totals->clients};
-}
-
 /* Runs a seed; returns the hash of its trace. */
 static uint64_t run_seed(uint64_t seed)
 {
-	static struct run run;
-	set_up(&run, seed);
-	for (uint64_t lives = 1 + below(&run, 4); lives > 0; lives--)
-		live(&run);
-	finish(&run);
-	totals->seeds++;
-	uint64_t hash = sim_trace_hash(run.rig.sim);
-	sim_store_fini(&run.rig);
-	return hash;
+	static struct store_lives lives;
+	lives = (struct store_lives){.seed = seed,
+		.random = seed,
+		.totals = &totals->lives,
+		.drives_min = 1,
+		.befall = befall,
+		.count = count};
+	unsigned ring_count = 1 + store_lives_below(&lives, 3);
+	struct sim_store_options options = {
+		.ring_count = ring_count,
+		.drive_count = 4 + store_lives_below(&lives, SIM_STORE_DRIVES_MAX - 3),
+		.put_pool_len = 2 << 20,
+		.get_pool_len = 1 << 20,
+		.decode_pool_len = store_lives_chance(&lives, 50) ? 1 << 20 : 3 << 20,
+		.extent_len_max = store_lives_chance(&lives, 40) ? 96 << 10 : 0,
+		.has_mender = true,
+	};
+	store_lives_init(&lives, &options);
+	for (uint64_t left = 1 + store_lives_below(&lives, 4); left > 0; left--)
+		store_lives_live(&lives);
+	finish(&lives);
+	return store_lives_fini(&lives);
 }
 
 static void check_totals(void)
 {
-	for (unsigned how = 0; how < END_WAYS; how++)
-		ck_assert_uint_gt(totals->ends[how], 0);
-	ck_assert(totals->vanished > 0 && totals->given_up > 0);
-	ck_assert(totals->grown > 0 && totals->shrunk > 0 && totals->retargets > 0);
+	store_lives_check_totals(&totals->lives);
+	ck_assert(totals->grown > 0 && totals->shrunk > 0);
 	ck_assert(totals->recoded > 0 && totals->refused > 0);
-	ck_assert(totals->moves > 0 && totals->narrowed > 0);
 }
 
 /* --- the program ------------------------------------------------------------------------------ */
 
 static void print_totals(void)
 {
-	printf("seeds %lu lives %lu ends stop %lu kill %lu power_cut %lu\n", totals->seeds,
-		totals->lives, totals->ends[END_STOP], totals->ends[END_KILL],
-		totals->ends[END_POWER_CUT]);
-	printf("vanished %lu given_up %lu targets %lu of them on the way %lu paused %lu\n",
-		totals->vanished, totals->given_up, totals->targets, totals->retargets,
-		totals->paused);
-	printf("grown %lu shrunk %lu\n", totals->grown, totals->shrunk);
-	printf("recoded %lu refused %lu failed %lu moves %lu repaired %lu\n", totals->recoded,
-		totals->refused, totals->failed, totals->moves, totals->repaired);
-	printf("degraded_reads %lu narrowed %lu\n", totals->degraded_reads, totals->narrowed);
+	store_lives_print_totals(&totals->lives);
+	printf("grown %lu shrunk %lu recoded %lu refused %lu failed %lu\n", totals->grown,
+		totals->shrunk, totals->recoded, totals->refused, totals->failed);
 }
 
 int main(int argc, char **argv)
@@ -520,8 +198,8 @@ int main(int argc, char **argv)
 		.name = "recode",
 		.run = run_seed,
 		.count = SEEDS,
-		.batch = BATCH,
-		.twice_every = TWICE_EVERY,
+		.batch = 5,
+		.twice_every = 25,
 		.timeout_s = 300,
 		.enough = 50,
 		.check = check_totals,
