@@ -144,7 +144,7 @@ static bool is_fulfilled(
 		return false;
 	}
 	if (!is_there)
-		return condition->if_exists || condition->is_not;
+		return condition->if_exists || (condition->is_not && !condition->is_any);
 	for (unsigned i = 0; i < condition->values.count; i++) {
 		enum match match = match_value(evaluation, condition, &items[i], text);
 		if (match == MATCH)

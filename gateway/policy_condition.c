@@ -87,13 +87,8 @@ static bool is_operator_for(const struct policy_operator_name *operator, enum po
 }
 
 static bool put_condition(struct policy_build *build, const struct policy_operator_name *operator,
-	bool if_exists, const char *key_name, const json_t *values)
+	struct policy_condition condition, const char *key_name, const json_t *values)
 {
-	struct policy_condition condition = {
-		.operator= operator->operator,
-		.is_not = operator->is_not,
-		.if_exists = if_exists,
-	};
 	enum policy_key key;
 	struct bytes name;
 
@@ -117,23 +112,46 @@ static bool put_condition(struct policy_build *build, const struct policy_operat
 	return true;
 }
 
+static bool take_prefix(struct bytes *name, const char *prefix)
+{
+	if (!bytes_has_prefix(*name, bytes_of(prefix)))
+		return false;
+	*name = bytes_from(*name, strlen(prefix));
+	return true;
+}
+
+static bool take_suffix(struct bytes *name, const char *text)
+{
+	struct bytes suffix = bytes_of(text);
+	if (name->len <= suffix.len ||
+		!bytes_is_equal(bytes_from(*name, name->len - suffix.len), suffix))
+		return false;
+	name->len -= suffix.len;
+	return true;
+}
+
+/* All keys that there are have one value or none: so ForAllValues is fulfilled without one, and
+ * ForAnyValue is not. */
 static bool put_operator(struct policy_build *build, const char *text, const json_t *keys)
 {
-	struct bytes name = bytes_of(text), suffix = bytes_of("IfExists");
-	bool if_exists = name.len > suffix.len &&
-		bytes_is_equal(bytes_from(name, name.len - suffix.len), suffix);
+	struct bytes name = bytes_of(text);
+	struct policy_condition condition = {.is_any = take_prefix(&name, "ForAnyValue:")};
+	bool is_all = !condition.is_any && take_prefix(&name, "ForAllValues:");
+	bool if_exists = take_suffix(&name, "IfExists");
 	const char *key;
 	json_t *values;
 
-	if (if_exists)
-		name.len -= suffix.len;
+	condition.if_exists = is_all || if_exists;
 	const struct policy_operator_name *operator= policy_find_operator(name);
-	if (!operator||(if_exists &&operator->operator== POLICY_NULL))
+	if (!operator||(
+		    (condition.if_exists || condition.is_any) &&operator->operator== POLICY_NULL))
 		return policy_build_refuse(build, "Invalid Condition type");
 	if (!json_is_object(keys) || json_object_size(keys) == 0)
 		return policy_build_refuse(build, "Invalid policy syntax.");
+	condition.operator= operator->operator;
+	condition.is_not = operator->is_not;
 	json_object_foreach((json_t *)(uintptr_t)keys, key,
-		values) if (!put_condition(build, operator, if_exists, key, values)) return false;
+		values) if (!put_condition(build, operator, condition, key, values)) return false;
 	return true;
 }
 

@@ -76,6 +76,7 @@ struct policy_range {
 struct policy_condition {
 	uint8_t operator; /* enum policy_operator */
 	bool is_not, if_exists;
+	bool is_any; /* ForAnyValue: of a request without the key it holds for none */
 	uint8_t key; /* enum policy_key */
 	struct policy_item name; /* behind the key's slash */
 	struct policy_range values;
