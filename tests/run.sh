@@ -28,6 +28,7 @@
 #   notifications of buckets, told to webhooks that are away and by nodes that are killed
 #   advisories
 #             what went wrong in other servers, class by class
+#   errors    the documents of errors, element by element
 #   hostile   broken and malicious requests
 #   aws, s3cmd, rclone, restic, registry
 #             clients, over HTTP and TLS, on one drive, on four of which one is lost, and on three
@@ -108,6 +109,7 @@ boto        900 shared tests/s3/boto.py $release
 edges       300 shared tests/s3/edges.py $release
 matrix      300 shared tests/s3/matrix.py $release
 signed      300 shared tests/s3/signed.py $release
+errors      300 shared tests/s3/errors.py $release
 framing_s3  300 shared tests/s3/framing_s3.py $release
 advisories  300 shared tests/s3/advisories.py $release
 bitflip    1200 shared tests/crash/bitflip.py $release

@@ -15,6 +15,7 @@ it; those that are to be refused have a body, too, in the form that they claim. 
 (M4) A stranger's signed payload is a contradiction: 400.
 (M5) What was refused has changed nothing.
 """
+import datetime
 import hashlib
 import json
 import os
@@ -33,6 +34,7 @@ from wire import Signer, canonical_query
 BUCKET, KEY = "matrix", "dir/key"
 TRAILER = b"x-amz-checksum-crc32:"
 SIGNED = "signed"
+GRANTED = (("s3:GetObject", "/*"), ("s3:ListBucket", ""))  # to those who may read
 MODES = (SIGNED, UNSIGNED, SIGNED_CHUNKS, SIGNED_TRAILER, UNSIGNED_TRAILER)
 # A document that no operation takes, and an object's bytes.
 BODY = b"hello"
@@ -56,6 +58,20 @@ def senders_of(e):
     spare = node.rubus("key", "create", "--owner", "admin-to-be")
     node.rubus("key", "disable", spare["id"])
     disabled = Signer(spare["id"], spare["secret"])
+    end = now() + datetime.timedelta(seconds=2)
+    short = node.rubus("key", "create", "--owner", "short-lived", "--expires", end.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    expired = Signer(short["id"], short["secret"])
+    user = node.rubus("user", "create", "--id", "sent-away")
+    node.rubus("user", "disable", "sent-away")
+    gone = Signer(user["access_key"], user["secret_key"])
+    inner = node.rubus("user", "create", "--id", "inner")
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": action, "Resource": f"arn:aws:s3:::{BUCKET}{r}"} for action, r in GRANTED]}, file)
+        file.flush()
+        node.rubus("user", "policy", "set", "inner", file.name)
+    while now() < end:
+        time.sleep(0.05)
     forged = Signer(node.key, "x" * 40)
     unknown = Signer("AKNOSUCHKEY000000000", "x" * 40)
     return [
@@ -64,6 +80,9 @@ def senders_of(e):
         Sender("a signature with one bit changed", e.signer, "SignatureDoesNotMatch", spoil=True),
         Sender("an unknown key", unknown, "InvalidAccessKeyId"),
         Sender("a disabled key", disabled, "InvalidAccessKeyId"),
+        Sender("an expired key", expired, "InvalidAccessKeyId"),
+        Sender("a key of a disabled user", gone, "InvalidAccessKeyId"),
+        Sender("a URL of an expired key", expired, "InvalidAccessKeyId", is_presigned=True),
         Sender("a forged URL", forged, "SignatureDoesNotMatch", is_presigned=True),
         Sender("a URL with one bit changed", e.signer, "SignatureDoesNotMatch", is_presigned=True, spoil=True),
         Sender("a URL of a disabled key", disabled, "InvalidAccessKeyId", is_presigned=True),
@@ -71,6 +90,7 @@ def senders_of(e):
         Sender("another user", e.other("mallory")),
         Sender("a URL of another user", e.other("mallory"), is_presigned=True),
         Sender("a user who may read", e.other("reader")),
+        Sender("a user who may read by a policy of the own", Signer(inner["access_key"], inner["secret_key"])),
         Sender("a URL of the owner", e.signer, is_presigned=True),
         Sender("the owner", e.signer),
     ]
@@ -177,7 +197,7 @@ def is_form(route):
 def may(sender, route):
     if not route["needs_bucket"] or is_form(route):
         return True
-    if sender.name == "a user who may read":
+    if sender.name.startswith("a user who may read"):
         return route["action"] in READS or route["operation"] in BY_KEY
     if "another user" in sender.name:
         return route["operation"] in BY_KEY
@@ -252,7 +272,7 @@ def prepare(e):
     fine(e.call("PUT"))
     fine(e.put(KEY, b"content", [("x-amz-tagging", "a=1")]))
     rows = [{"Effect": "Allow", "Principal": {"AWS": "reader"}, "Action": action, "Resource": f"arn:aws:s3:::{BUCKET}{r}"}
-            for action, r in (("s3:GetObject", "/*"), ("s3:ListBucket", ""))]
+            for action, r in GRANTED]
     fine(e.document("policy", json.dumps({"Version": "2012-10-17", "Statement": rows})), 204)
 
 
