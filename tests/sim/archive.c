@@ -31,11 +31,7 @@ enum {
 	BATCH = 10,
 };
 
-#ifdef __SANITIZE_ADDRESS__
-enum { SEEDS = 6 };
-#else
 enum { SEEDS = 30 };
-#endif
 
 static uint64_t seed_first = 1, seed_count = SEEDS;
 static const uint8_t table = 3; /* any but LOCAL */

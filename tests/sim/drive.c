@@ -22,11 +22,7 @@
 #include "tests/lib/sim_drive.h"
 #include "tests/lib/test.h"
 
-#ifdef __SANITIZE_ADDRESS__
-enum { SEEDS = 6 };
-#else
 enum { SEEDS = 12 };
-#endif
 enum { SEEDS_FOR_ALL_FAULTS = 100, LIVES = 5, JOBS_MAX = 10, SHARDS_MAX = 400 };
 
 enum mode {

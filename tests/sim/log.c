@@ -10,11 +10,7 @@
 enum { LIVES = 6 };
 
 /* --seed=N runs that one; SEEDS in the environment, how many from 1 on. */
-#ifdef __SANITIZE_ADDRESS__
-enum { SEEDS = 10 };
-#else
 enum { SEEDS = 30 };
-#endif
 static uint64_t seed_first = 1, seed_count = SEEDS;
 
 /* --- crashes and errors ----------------------------------------------------------------------- */

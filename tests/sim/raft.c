@@ -7,11 +7,7 @@
 #include "tests/lib/test.h"
 
 /* Groups of three to five members under faults; --seed=N runs that one, --seeds=N so many. */
-#ifdef __SANITIZE_ADDRESS__
-enum { SEEDS = 8 };
-#else
 enum { SEEDS = 50 };
-#endif
 static uint64_t seed_first = 1, seed_count = SEEDS;
 static struct raft_rig rig;
 

@@ -7,11 +7,7 @@
 
 /* The rules of consensus_raft.c, one at a time; what needs chance is tried with some seeds. (R1)
  * and (R2) are looked at in every note of every test, by the rig. */
-#ifdef __SANITIZE_ADDRESS__
-enum { SEEDS = 8 };
-#else
 enum { SEEDS = 20 };
-#endif
 
 static struct raft_rig rig;
 

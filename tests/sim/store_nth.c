@@ -15,11 +15,7 @@ enum { ENDS_MS = 240000, BATCH = 100, BATCHES_MAX = 8, DRIVES = 3 };
 
 enum what { FAILS_DRIVE, FAILS_STATE, FAILS_MEMORY, FAILS_LOG_DRIVE, FAILS_OWN_DISK };
 
-#ifdef __SANITIZE_ADDRESS__
-enum { STEP = 31 }; /* every n takes half a minute */
-#else
 enum { STEP = 1 };
-#endif
 
 struct run {
 	struct sim_store rig;

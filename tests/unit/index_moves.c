@@ -14,11 +14,7 @@
 #include "tests/lib/index_make.h"
 #include "tests/lib/test.h"
 
-#ifdef __SANITIZE_ADDRESS__
-enum { SEEDS = 2 };
-#else
 enum { SEEDS = 6 };
-#endif
 enum { DRIVES = 7, SLOTS = 4, WIDTH = 3, EXTENTS = 120, STEPS = 700 };
 
 struct thing {

@@ -14,11 +14,7 @@
 #include "tests/lib/test.h"
 
 #define MAP_LEN (64u << 20)
-#ifdef __SANITIZE_ADDRESS__
-enum { FLIPS = 30 };
-#else
 enum { FLIPS = 60 };
-#endif
 
 static char dir[PATH_MAX];
 static struct kv *kv;
