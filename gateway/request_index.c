@@ -52,12 +52,16 @@ static void add_origin(struct request *request, struct command *command)
 	switch (command->type) {
 	case COMMAND_OBJECT_PUT:
 		command->object_put.origin = bytes;
+		command->object_put.is_form = request->route->flags & ROUTE_FORM;
 		break;
 	case COMMAND_OBJECT_DELETE:
 		command->object_delete.origin = bytes;
 		break;
 	case COMMAND_OBJECT_COPY:
 		command->object_copy.origin = bytes;
+		break;
+	case COMMAND_OBJECT_RENAME:
+		command->object_rename.origin = bytes;
 		break;
 	case COMMAND_OBJECT_UPDATE:
 		command->object_update.origin = bytes;

@@ -11,6 +11,7 @@
 #include "gateway/op_object_tags.h"
 #include "gateway/op_post.h"
 #include "gateway/op_put.h"
+#include "gateway/op_rename.h"
 #include "gateway/op_stub.h"
 #include "gateway/op_upload.h"
 #include "gateway/route.h"
@@ -265,7 +266,8 @@ const struct route route_table[] = {
 	REFUSED_PARAM("GetObjectTorrent", "GetObjectTorrent", GET, OBJECT, "torrent"),
 	REFUSED_PARAM("RestoreObject", "RestoreObject", POST, OBJECT, "restore"),
 	REFUSED_PARAM("SelectObjectContent", "GetObject", POST, OBJECT, "select", "select-type=2"),
-	REFUSED_PARAM("RenameObject", "PutObject", PUT, OBJECT, "renameObject"),
+	SERVED("RenameObject", "PutObject", PUT, OBJECT, .params = {"renameObject"}, .flags = EDIT,
+		.start = op_rename_start, .note = "in buckets without versions"),
 	REFUSED_PARAM(
 		"UpdateObjectEncryption", "UpdateObjectEncryption", PUT, OBJECT, "encryption"),
 	REFUSED_PARAM("PutObjectAnnotation", "PutObjectAnnotation", PUT, OBJECT, "annotation"),

@@ -25,6 +25,7 @@
 #   matrix    every operation by every kind of sender in every form of payload
 #   signed    requests that botocore signed, and the same ones with one bit or header changed
 #   website   buckets as websites
+#   rename    of objects, by many at once
 #   notifications of buckets, told to webhooks that are away and by nodes that are killed
 #   advisories
 #             what went wrong in other servers, class by class
@@ -115,6 +116,7 @@ advisories  300 shared tests/s3/advisories.py $release
 bitflip    1200 shared tests/crash/bitflip.py $release
 forms       300 shared tests/s3/forms.py $release
 lifecycle   600 shared tests/s3/lifecycle.py $release
+rename      600 shared tests/s3/rename.py $release
 website     600 shared tests/s3/website.py $release
 notifications 600 shared tests/s3/notifications.py $release
 pause       600 shared tests/crash/pause.py $release

@@ -63,6 +63,7 @@ static apply_function *const functions[COMMAND_TYPE_COUNT] = {
 	[COMMAND_USER_DELETE] = apply_user_delete,
 	[COMMAND_BUCKET_NOTIFY] = apply_bucket_notify,
 	[COMMAND_NOTICE_DONE] = apply_notice_done,
+	[COMMAND_OBJECT_RENAME] = apply_object_rename,
 };
 
 /* --- what is kept beside the tables ----------------------------------------------------------- */

@@ -118,6 +118,53 @@ void apply_object_copy(
 	apply_notice_put(apply, &object, NOTICE_CREATED_COPY, copy->origin);
 }
 
+/* --- rename ----------------------------------------------------------------------------------- */
+
+static void tell_of_rename(struct apply *apply, const struct command_object_rename *rename,
+	const struct apply_object *object)
+{
+	apply_notice_put(apply, object, NOTICE_CREATED_COPY, rename->origin);
+	apply_notice_add(apply, &object->bucket, NOTICE_REMOVED_DELETE, 1,
+		&(struct apply_notice){.key = rename->source_key, .origin = rename->origin});
+}
+
+void apply_object_rename(
+	struct apply *apply, const struct command *command, struct command_result *result)
+{
+	const struct command_object_rename *rename = &command->object_rename;
+	struct apply_object object, source;
+	struct row_body body;
+	if (!apply_object_find(apply, rename->bucket, rename->source_key, &source) ||
+		!apply_object_find(apply, rename->bucket, rename->key, &object)) {
+		result->code = COMMAND_NO_BUCKET;
+		return;
+	}
+	if (object.bucket.versioning != BUCKET_UNVERSIONED) {
+		result->code = COMMAND_LOCKED;
+		return;
+	}
+	if (!source.is_current || !version_id_is_equal(source.newest_id, rename->source_version)) {
+		result->code = COMMAND_NO_VERSION;
+		return;
+	}
+	if (!apply_conditions_hold(&object, &rename->conditions, NULL, 0, result))
+		return;
+	struct row_version row = source.newest;
+	struct row_overflow overflow = {.metadata = row.metadata, .tags = row.tags};
+	struct row_key key;
+	row_key_overflow(&key, source.newest_id);
+	/* The reference first: the source gives its own back. */
+	if ((row.has_overflow && !apply_get_overflow(apply, &key, &overflow)) ||
+		!apply_body_ref(apply, row.body, &body)) {
+		apply_fail(apply, ERR_CORRUPT);
+		return;
+	}
+	apply_version_remove(apply, &source, source.newest_id, &source.newest);
+	apply_version_insert(apply, &object, 0, &row, overflow.metadata, overflow.tags);
+	tell_version(result, &object);
+	tell_of_rename(apply, rename, &object);
+}
+
 /* --- delete ----------------------------------------------------------------------------------- */
 
 enum command_delete_code apply_object_remove(

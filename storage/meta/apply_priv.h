@@ -269,7 +269,7 @@ apply_function apply_move_emptied, apply_span_begin;
 apply_function apply_key_put, apply_key_delete, apply_setting_put, apply_task_put;
 apply_function apply_user_put, apply_user_delete;
 apply_function apply_bucket_watch, apply_event_fill, apply_event_done, apply_expire;
-apply_function apply_bucket_notify, apply_notice_done;
+apply_function apply_bucket_notify, apply_notice_done, apply_object_rename;
 apply_function apply_node_put, apply_node_remove, apply_token_put, apply_token_delete;
 
 /* Closes all sessions of a node. */

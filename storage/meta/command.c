@@ -85,6 +85,7 @@ const char *command_type_name(enum command_type type)
 		[COMMAND_USER_DELETE] = "user_delete",
 		[COMMAND_BUCKET_NOTIFY] = "bucket_notify",
 		[COMMAND_NOTICE_DONE] = "notice_done",
+		[COMMAND_OBJECT_RENAME] = "object_rename",
 	};
 	return type < COMMAND_TYPE_COUNT && names[type] ? names[type] : "?";
 }

@@ -4,8 +4,10 @@
 
 #include "storage/err.h"
 #include "storage/meta/command_code.h"
+#include "storage/meta/command_conditions.h"
 #include "storage/meta/command_event.h"
 #include "storage/meta/command_notice.h"
+#include "storage/meta/command_rename.h"
 #include "storage/meta/command_ring.h"
 #include "storage/meta/command_user.h"
 #include "storage/meta/fields.h"
@@ -82,6 +84,7 @@ enum command_type { /* kept on disk */
 	COMMAND_USER_DELETE = 51,
 	COMMAND_BUCKET_NOTIFY = 58,
 	COMMAND_NOTICE_DONE = 59,
+	COMMAND_OBJECT_RENAME = 60,
 	COMMAND_TYPE_COUNT
 };
 
@@ -138,19 +141,6 @@ static inline enum command_delete_code command_result_delete(
 
 /* --- parts of commands ---------------------------------------------------------------------------
  */
-
-/* Conditions, judged at apply against the current version; a delete marker counts as none. */
-struct command_conditions {
-	bool if_none_match_any; /* If-None-Match: * */
-	bool if_match_any; /* If-Match: * */
-	bool has_if_match;
-	bool has_if_none_match;
-	struct etag if_match;
-	struct etag if_none_match;
-	uint64_t if_match_time_ms; /* x-amz-if-match-last-modified-time, whole seconds; 0: none */
-	bool has_if_match_len;
-	uint64_t if_match_len; /* x-amz-if-match-size */
-};
 
 /* One extent as it was written. Its session is the proposer's. */
 struct command_extent {
@@ -558,6 +548,7 @@ struct command {
 		struct command_user_delete user_delete;
 		struct command_bucket_notify bucket_notify;
 		struct command_notice_done notice_done;
+		struct command_object_rename object_rename;
 	};
 };
 

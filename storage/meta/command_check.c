@@ -174,6 +174,12 @@ static bool is_bucket_notify(const struct command_bucket_notify *notify)
 		(notify->config.len == 0 || notice_events_of(notify->config) != 0);
 }
 
+static bool is_object_rename(const struct command_object_rename *rename)
+{
+	return is_key(rename->source_key) && is_key(rename->key) &&
+		!bytes_is_equal(rename->source_key, rename->key);
+}
+
 static bool is_object_update(const struct command_object_update *update)
 {
 	return is_key(update->key) && update->retention <= RETENTION_COMPLIANCE &&
@@ -376,6 +382,8 @@ bool command_is_valid(const struct command *command)
 		return is_expire(&command->expire);
 	case COMMAND_BUCKET_NOTIFY:
 		return is_bucket_notify(&command->bucket_notify);
+	case COMMAND_OBJECT_RENAME:
+		return is_object_rename(&command->object_rename);
 	case COMMAND_NOTICE_DONE:
 		return command->notice_done.target.len > 0;
 	default:

@@ -481,6 +481,17 @@ static const struct field bucket_notify_list[] = {
 };
 static FIELDS(bucket_notify_fields, struct command_bucket_notify, bucket_notify_list);
 
+static const struct field object_rename_list[] = {
+	FIELD(1, FIELD_U64, struct command_object_rename, bucket, 0),
+	FIELD(2, FIELD_BYTES, struct command_object_rename, source_key, ROW_KEY_LEN_MAX),
+	FIELD_OF(3, FIELD_STRUCT, struct command_object_rename, source_version, 0,
+		&row_version_id_fields),
+	FIELD(4, FIELD_BYTES, struct command_object_rename, key, ROW_KEY_LEN_MAX),
+	FIELD_OF(5, FIELD_STRUCT, struct command_object_rename, conditions, 0, &conditions_fields),
+	FIELD(6, FIELD_BYTES, struct command_object_rename, origin, NOTICE_ORIGIN_LEN_MAX),
+};
+static FIELDS(object_rename_fields, struct command_object_rename, object_rename_list);
+
 static const struct field notice_done_list[] = {
 	FIELD(1, FIELD_BYTES, struct command_notice_done, target, NOTICE_TARGET_LEN_MAX),
 	FIELD_OF(2, FIELD_STRUCT, struct command_notice_done, place, 0, &row_version_id_fields),
@@ -534,4 +545,5 @@ const struct fields *const command_type_fields[COMMAND_TYPE_COUNT] = {
 	[COMMAND_USER_DELETE] = &user_delete_fields,
 	[COMMAND_BUCKET_NOTIFY] = &bucket_notify_fields,
 	[COMMAND_NOTICE_DONE] = &notice_done_fields,
+	[COMMAND_OBJECT_RENAME] = &object_rename_fields,
 };

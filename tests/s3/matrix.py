@@ -218,8 +218,8 @@ def of_operation(sender, route):
     if operation in ("UploadPart", "UploadPartCopy", "CompleteMultipartUpload", "AbortMultipartUpload",
                      "ListParts"):
         return {404}
-    if operation == "CopyObject":
-        return {400}  # onto itself
+    if operation in ("CopyObject", "RenameObject"):
+        return {400}  # onto itself; from nowhere
     if operation == "DeleteBucket":
         return {409}
     if operation in ("GetObjectRetention", "GetObjectLegalHold"):
