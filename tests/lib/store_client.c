@@ -98,6 +98,11 @@ void client_end_event(struct client *client, enum err err)
 	assert(client->has_event);
 	struct store_model *model = client->world->model;
 	client->has_event = false;
+	bool is_made = client->kind != CLIENT_DELETE ||
+		command_result_delete(&client->result, 0) == DELETE_MARKER_MADE;
+	if (err == ERR_OK && client->world->versions && is_made)
+		store_versions_add(client->world->versions, client->key, client->result.version,
+			model->keys[client->key].events[client->event].value);
 	if (err == ERR_OK)
 		store_model_happened(model, client->key, client->event);
 	else if (err == ERR_PRECONDITION)
@@ -339,6 +344,31 @@ static void on_got(struct get *get, enum err err)
 	client_end(client, err);
 }
 
+void client_read(struct client *client, const struct object_info *info)
+{
+	client->content = store_content_of(client->world->model, &info->row.etag);
+	bool is_whole = client->is_whole || client_chance(client, 40);
+	client->read_at = is_whole ? 0 : client_below(client, info->row.len);
+	client->read_end = is_whole
+		? info->row.len
+		: client->read_at + 1 + client_below(client, info->row.len - client->read_at);
+	struct get_setup setup = {
+		.store = client->store,
+		.body = info->row.body,
+		.start = client->read_at,
+		.len = client->read_end - client->read_at,
+		.request_id = 2,
+		.piece = on_piece,
+		.done = on_got,
+	};
+	get_start(&client->get, &setup);
+	index_view_end(client->store->reader);
+	if (!client->is_whole && client_chance(client, 5)) {
+		client->cancel_at = 0;
+		later(client, client_below(client, 5));
+	}
+}
+
 static void begin_get(struct client *client)
 {
 	enum err err = index_view_begin(client->store->reader);
@@ -356,37 +386,18 @@ static void begin_get(struct client *client)
 		client_end(client, err == ERR_NOT_FOUND ? ERR_OK : err);
 		return;
 	}
-	client->content = store_content_of(client->world->model, &info.row.etag);
-	bool is_whole = client->is_whole || client_chance(client, 40);
-	client->read_at = is_whole ? 0 : client_below(client, info.row.len);
-	client->read_end = is_whole
-		? info.row.len
-		: client->read_at + 1 + client_below(client, info.row.len - client->read_at);
-	struct get_setup setup = {
-		.store = client->store,
-		.body = info.row.body,
-		.start = client->read_at,
-		.len = client->read_end - client->read_at,
-		.request_id = 2,
-		.piece = on_piece,
-		.done = on_got,
-	};
-	get_start(&client->get, &setup);
-	index_view_end(client->store->reader);
-	if (!client->is_whole && client_chance(client, 5)) {
-		client->cancel_at = 0;
-		later(client, client_below(client, 5));
-	}
+	client_read(client, &info);
 }
 
 static void timer_fired(struct timer *timer)
 {
 	struct client *client = CONTAINER_OF(timer, struct client, timer);
-	if (client->kind == CLIENT_GET && client->cancel_at == 0) {
+	bool is_get = client->kind == CLIENT_GET || client->kind == CLIENT_OLD_GET;
+	if (is_get && client->cancel_at == 0) {
 		client->cancel_at = UINT64_MAX;
 		client->has_piece = false;
 		get_cancel(&client->get);
-	} else if (client->kind == CLIENT_GET) {
+	} else if (is_get) {
 		if (client->has_piece) {
 			client->has_piece = false;
 			get_sent(&client->get);
@@ -492,7 +503,7 @@ static void begin_list(struct client *client)
 
 static void begin_kind(struct client *client)
 {
-	static void (*const begins[CLIENT_KINDS])(struct client *) = {
+	static void (*const begins[CLIENT_KINDS_ALL])(struct client *) = {
 		[CLIENT_PUT] = begin_put,
 		[CLIENT_CREATE] = begin_put,
 		[CLIENT_GET] = begin_get,
@@ -500,6 +511,8 @@ static void begin_kind(struct client *client)
 		[CLIENT_COPY] = begin_copy,
 		[CLIENT_UPLOAD] = client_begin_upload,
 		[CLIENT_LIST] = begin_list,
+		[CLIENT_OLD_GET] = client_begin_old_get,
+		[CLIENT_OLD_DELETE] = client_begin_old_delete,
 	};
 	begins[client->kind](client);
 }
@@ -511,6 +524,8 @@ static void barrier_done(struct index_barrier *barrier, enum err err)
 		begin_kind(client);
 		return;
 	}
+	if (client->kind == CLIENT_OLD_DELETE && client->version)
+		client->version->state = VERSION_THERE; /* nobody was asked */
 	client_check_failure(client, "barrier", err);
 	client_end(client, err);
 }
@@ -519,6 +534,8 @@ static void begin(void *arg)
 {
 	struct client *client = arg;
 	client->since = store_model_now(client->world->model);
+	if (client->kind >= CLIENT_KINDS)
+		client_choose_version(client);
 	client->barrier.loop = client->store->loop;
 	client->barrier.done = barrier_done;
 	enum err err = index_read_barrier(client->world->rig->index, &client->barrier);

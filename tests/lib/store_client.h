@@ -6,6 +6,7 @@
 #include "storage/object/put.h"
 #include "tests/lib/sim_store.h"
 #include "tests/lib/store_model.h"
+#include "tests/lib/store_versions.h"
 
 /* Clients of a simulated store: what a gateway does with it, one operation each, entered into a
  * model. Everything that a client chooses comes from its own stream of chance. */
@@ -18,10 +19,14 @@ enum client_kind {
 	CLIENT_UPLOAD, /* of parts, with copies among them; completed, or aborted */
 	CLIENT_LIST,
 	CLIENT_KINDS,
+	/* Where the bucket has versions: */
+	CLIENT_OLD_GET = CLIENT_KINDS, /* of some version, by its id */
+	CLIENT_OLD_DELETE, /* of a version, or a delete marker, that is not the newest */
+	CLIENT_KINDS_ALL,
 };
 
 struct client_stats {
-	uint64_t ops[CLIENT_KINDS], done[CLIENT_KINDS];
+	uint64_t ops[CLIENT_KINDS_ALL], done[CLIENT_KINDS_ALL];
 	uint64_t refused, failed, unknown, canceled, slow, get_errors;
 };
 
@@ -29,6 +34,7 @@ struct client_stats {
 struct client_world {
 	struct sim_store *rig;
 	struct store_model *model;
+	struct store_versions *versions; /* NULL: the bucket has none, or nobody asks */
 	uint64_t bucket;
 	uint64_t random;
 	uint64_t seed;
@@ -68,6 +74,8 @@ struct client {
 	uint8_t bytes[20 * 1024];
 	struct command_result result;
 	void (*answered)(struct client *client);
+	struct store_version *version; /* by whose id it asks; NULL: there was none */
+	bool was_gone; /* it, when the client began */
 	/* Of an upload. */
 	uint64_t upload, change_count;
 	unsigned part, part_count;

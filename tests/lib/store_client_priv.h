@@ -4,7 +4,7 @@
 
 #include "tests/lib/store_client.h"
 
-/* Shared by store_client.c and store_client_upload.c. */
+/* Shared by the files of store_client. */
 
 uint64_t client_below(struct client *client, uint64_t n);
 bool client_chance(struct client *client, unsigned percent);
@@ -36,6 +36,14 @@ void client_start_body(struct client *client, uint64_t len);
 /* After a proposal with the body: true if the index took it, or if that is not known; otherwise the
  * put is discarded, and ends with that error. */
 bool client_keep_or_discard(struct client *client, enum err err);
+
+/* Reads the object, or some of it, and ends the view it was found under. */
+void client_read(struct client *client, const struct object_info *info);
+
+/* store_client_version.c */
+void client_choose_version(struct client *client);
+void client_begin_old_get(struct client *client);
+void client_begin_old_delete(struct client *client);
 
 /* store_client_upload.c */
 void client_begin_upload(struct client *client);

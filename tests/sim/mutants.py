@@ -136,6 +136,10 @@ MUTANTS = [
     (['cluster --seeds=100'], 'sessions of the silent stay open', 'storage/meta/steward.c', '	close_silent(steward, nodes, count, now_ms);\n', '	(void)close_silent;\n'),
     (['cluster --seeds=100'], 'nobody is promoted', 'storage/meta/steward_plan.c', '		return choose(change, CONSENSUS_PROMOTE, learner);\n	if (table->voter_count == wanted', '		return ERR_END;\n	if (table->voter_count == wanted'),
     (['cluster --seeds=100'], 'a log that is gone stays a member', 'storage/meta/steward_plan.c', '		err = plan_removal(&table, ret_change);\n', '		(void)plan_removal;\n'),
+    (['store'], 'a version that was deleted by its id stays', 'storage/meta/apply_object.c', '	apply_version_remove(apply, object, version, &row);\n	apply_notice_add', '	apply_notice_add'),
+    (['store'], 'a delete takes the newest version, and makes no marker', 'storage/meta/apply_object.c', '	if (object->bucket.versioning == BUCKET_UNVERSIONED) {\n		if (object->has_newest)', '	if (object->bucket.versioning <= BUCKET_ENABLED) {\n		if (object->has_newest)'),
+    (['store'], 'a put in a versioned bucket takes the place of the version before', 'storage/meta/apply_object.c', '	apply_lock_set(apply, &object->bucket, attributes, row);\n', '	apply_lock_set(apply, &object->bucket, attributes, row);\n	if (object->has_newest && object->bucket.versioning == BUCKET_ENABLED)\n		apply_version_remove(apply, object, object->newest_id, &object->newest);\n'),
+    (['repair --seed=408', 'repair --seed=912'], 'what is yet to come from a gone drive is missed by a scrub', 'storage/repair/scrub_match.c', '	return move && !ring_moving_has_passed(move, scrub->place.extent);\n', '	(void)move;\n	return false;\n'),
 ]
 
 

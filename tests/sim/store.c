@@ -6,6 +6,8 @@
  * cut, with operations in flight or without. Then all faults end, the node starts once more, and:
  *
  * (O1) every key has a history that is linearizable, and reads as its last value, all bytes of it;
+ *      and where the bucket has versions, every one that was made reads so too, until it is deleted
+ *      by its id, and never again after that;
  * (O2) every get that ended well got the bytes of the version it began on (tests/lib/store_client);
  * (O3) what is put is done, what is deleted is collected: the ledger is right (tests/lib/ledger.h);
  * (O4) nothing is lent any more, and the node stops in order;
@@ -54,6 +56,7 @@ struct run {
 	uint64_t seed, random;
 	struct sim_store rig;
 	struct store_model model;
+	struct store_versions versions;
 	struct client_world world;
 	struct store_clients clients;
 	struct store_faults faults;
@@ -104,10 +107,13 @@ static void start_client(struct run *run)
 {
 	static const enum client_kind kinds[] = {CLIENT_PUT, CLIENT_PUT, CLIENT_PUT, CLIENT_PUT,
 		CLIENT_CREATE, CLIENT_GET, CLIENT_GET, CLIENT_GET, CLIENT_GET, CLIENT_DELETE,
-		CLIENT_DELETE, CLIENT_COPY, CLIENT_UPLOAD, CLIENT_LIST};
+		CLIENT_DELETE, CLIENT_COPY, CLIENT_UPLOAD, CLIENT_LIST,
+		/* Where there are versions: */
+		CLIENT_OLD_GET, CLIENT_OLD_GET, CLIENT_OLD_DELETE, CLIENT_OLD_DELETE};
 	if (run->clients.count == CLIENTS_MAX || !store_clients_have_room(&run->model))
 		return;
-	enum client_kind kind = kinds[below(run, ARRAY_COUNT(kinds))];
+	enum client_kind kind =
+		kinds[below(run, ARRAY_COUNT(kinds) - (run->world.versions ? 0 : 4))];
 	/* Few keys, so that operations meet. */
 	unsigned key = below(run, chance(run, 70) ? 3 : STORE_MODEL_KEYS);
 	store_clients_start(&run->clients, &run->world, kind, key, choose_len(run), false);
@@ -146,7 +152,8 @@ static enum err make_bucket(struct run *run)
 	struct command command = {.type = COMMAND_BUCKET_CREATE};
 	command.bucket_create.name = bytes_of("bucket");
 	command.bucket_create.owner = bytes_of("owner");
-	command.bucket_create.versioning = run->seed % 4 == 0 ? BUCKET_ENABLED : BUCKET_UNVERSIONED;
+	command.bucket_create.versioning = run->world.versions ? BUCKET_ENABLED
+							       : BUCKET_UNVERSIONED;
 	struct command_result result;
 	enum err err = sim_store_propose(&run->rig, &command, &result);
 	if (err == ERR_OK || err == ERR_EXISTS)
@@ -257,6 +264,8 @@ static void read_all(struct run *run)
 	do_one(run, CLIENT_LIST, 0, 0);
 	for (unsigned key = 0; key < STORE_MODEL_KEYS; key++)
 		do_one(run, CLIENT_GET, key, 0);
+	for (unsigned i = 0; i < run->versions.count; i++)
+		do_one(run, CLIENT_OLD_GET, 0, 0);
 }
 
 /* Are there drives enough for a put to be durable? */
@@ -315,6 +324,7 @@ static void set_up(struct run *run, uint64_t seed)
 	store_model_init(&run->model, seed);
 	run->world = (struct client_world){.rig = &run->rig,
 		.model = &run->model,
+		.versions = seed % 4 == 0 ? &run->versions : NULL,
 		.random = seed ^ 0x5eed,
 		.seed = seed,
 		.stats = &totals->clients};
@@ -365,7 +375,7 @@ static void check_totals(void)
 	}
 	for (unsigned how = 0; how < END_WAYS; how++)
 		ck_assert_uint_gt(totals->ends[how], 0);
-	for (unsigned kind = 0; kind < CLIENT_KINDS; kind++)
+	for (unsigned kind = 0; kind < CLIENT_KINDS_ALL; kind++)
 		ck_assert_uint_gt(totals->clients.done[kind], 0);
 	ck_assert_uint_gt(totals->state_faults, 0);
 	ck_assert_uint_gt(totals->failed_indexes, 0);
@@ -395,9 +405,9 @@ static void print_totals(void)
 		printf(" %lu+%lu", totals->kv_faults[KV_INDEX][fault],
 			totals->kv_faults[KV_LOCATIONS][fault]);
 	printf("\nclients");
-	static const char *const names[CLIENT_KINDS] = {
-		"put", "create", "get", "delete", "copy", "upload", "list"};
-	for (unsigned kind = 0; kind < CLIENT_KINDS; kind++)
+	static const char *const names[CLIENT_KINDS_ALL] = {"put", "create", "get", "delete",
+		"copy", "upload", "list", "old_get", "old_delete"};
+	for (unsigned kind = 0; kind < CLIENT_KINDS_ALL; kind++)
 		printf(" %s %lu/%lu", names[kind], totals->clients.done[kind],
 			totals->clients.ops[kind]);
 	printf(" refused %lu failed %lu unknown %lu canceled %lu slow %lu get_errors %lu\n",
