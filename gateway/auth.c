@@ -122,6 +122,7 @@ MUST_USE static enum err make_principal(struct auth_keys *keys, struct bytes key
 		.is_admin = found->key.role == AUTH_ROLE_ADMIN,
 		.owner_len = owner.len,
 		.key_id_len = key_id.len,
+		.is_user = found->key.has_user,
 		.is_session = found->session.key_id.len > 0,
 		.session_name_len = found->session.name.len,
 	};

@@ -30,6 +30,7 @@ enum { AUTH_LIMITS_MAX = 2 };
 struct auth_principal {
 	bool is_anonymous;
 	bool is_admin;
+	bool is_user; /* the owner has a row_user */
 	bool is_session; /* temporary: of session_token.h */
 	size_t owner_len, key_id_len, session_name_len;
 	uint8_t owner[ROW_OWNER_LEN_MAX];

@@ -51,6 +51,7 @@ struct gateway_counters {
 	uint64_t requests[GATEWAY_ROUTES_MAX]; /* by route_index() */
 	uint64_t unrouted; /* refused before a route was found */
 	uint64_t errors_4xx, errors_5xx;
+	uint64_t over_quota; /* of them, refused by a quota */
 	uint64_t bytes_in, bytes_out; /* of bodies, as clients mean them */
 	uint64_t in_progress;
 };

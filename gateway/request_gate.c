@@ -2,6 +2,7 @@
 /* The gate: what a request asks for, who it is from, and whether they may. */
 #include "gateway/authorize.h"
 #include "gateway/op_sts.h"
+#include "gateway/quota.h"
 #include "gateway/request_priv.h"
 #include "gateway/sigv2.h"
 #include "gateway/website.h"
@@ -208,7 +209,12 @@ enum s3_code request_admit(struct request *request)
 	code = find_bucket(request);
 	if (code != S3_OK)
 		return code;
-	return request->route->flags & ROUTE_FORM ? S3_OK : check_rights(request);
+	if (request->route->flags & ROUTE_FORM)
+		return S3_OK;
+	code = check_rights(request);
+	if (code == S3_OK && quota_is_exceeded(request))
+		return S3_QUOTA_EXCEEDED;
+	return code;
 }
 
 enum s3_code request_admit_form(struct request *request, const struct sigv4_form *form)

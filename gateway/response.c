@@ -254,6 +254,12 @@ static void explain(struct request *request, enum s3_code code)
 	case S3_INVALID_PART:
 		add_once(request, "UploadId", request_param(request, "uploadId"));
 		break;
+	case S3_QUOTA_EXCEEDED:
+		request->loop->counters.over_quota++;
+		trace_event(request->loop->gateway->trace, TRACE_DEBUG,
+			request->exchange->request_id, "refused by a quota: bucket %.*s",
+			(int)request->bucket.name.len, (const char *)request->bucket.name.data);
+		break;
 	case S3_SLOW_DOWN:
 	case S3_SERVICE_UNAVAILABLE:
 		trace_event(request->loop->gateway->trace, TRACE_DEBUG,

@@ -51,6 +51,15 @@ static void write_store(const struct node *node, struct metrics_text *text)
 		METRICS_COUNTER, sum.narrowed);
 }
 
+static void write_gateway(const struct node *node, struct metrics_text *text)
+{
+	uint64_t over_quota = 0;
+	for (unsigned i = 0; i < node->gateway_loop_count; i++)
+		over_quota += node->gateway_loops[i].counters.over_quota;
+	write_one(text, "rubus_quota_refusals_total",
+		"Requests that were answered with QuotaExceeded.", METRICS_COUNTER, over_quota);
+}
+
 static void write_pools(const struct node *node, struct metrics_text *text)
 {
 	size_t lent[3] = {0}, limit[3] = {0};
@@ -347,6 +356,7 @@ void node_metrics_collect(void *arg, struct metrics_text *text)
 	struct node *node = arg;
 	write_store(node, text);
 	write_background(node, text);
+	write_gateway(node, text);
 	write_pools(node, text);
 	write_index(node, text);
 	node_archive_metrics(node, text);

@@ -197,6 +197,7 @@ def quotas_bound_buckets_and_users(c):
     equal((shown["versions"], shown["bytes"], shown["quota_objects"]), (3, 3, 3))
     rubus(c, "user", "set", user, "quota-bytes=1M", "soft-quota-bytes=1K")
     s3.put_object(Bucket=two, Key="k", Body=bytes(1 << 19))
+    equal(s3.put_object(Bucket=two, Key="k", Body=bytes(1 << 19))["ResponseMetadata"]["HTTPStatusCode"], 200)
     refused(403, "QuotaExceeded", s3.put_object, Bucket=two, Key="l", Body=bytes(1 << 19))
     found = rubus_refuses(c, "health")
     assert "QUOTA_SOFT" in found and f"user {user}" in found, found

@@ -233,6 +233,61 @@ START_TEST(list_buckets_shows_what_is_granted_and_nothing_else)
 }
 END_TEST
 
+/* --- quotas ----------------------------------------------------------------------------------- */
+
+static void set_quota(uint64_t bucket, struct row_quota quota)
+{
+	struct command command = {.type = COMMAND_BUCKET_UPDATE};
+	command.bucket_update.bucket = bucket;
+	command.bucket_update.set = BUCKET_SET_QUOTA;
+	command.bucket_update.quota = quota;
+	ck_assert_uint_eq(rig_code(&rig.rig, &command), COMMAND_OK);
+}
+
+/* Is a PUT refused by a quota at the gate? Else it is refused for its storage class, as the rig has
+ * no place for bodies. */
+static bool is_refused_early(const char *target, const char *body)
+{
+	gateway_rig_be(&rig, "alice");
+	gateway_rig_make(&rig, "PUT", target);
+	fake_exchange_body(&rig.fake, body, strlen(body));
+	fake_exchange_header(&rig.fake, "x-amz-storage-class", "NO_SUCH");
+	sign_request(&rig.fake, &rig.sign, NULL);
+	gateway_rig_run(&rig);
+	bool is_quota = strcmp(gateway_rig_code(&rig), "QuotaExceeded") == 0;
+	ck_assert_uint_eq(rig.fake.response.status, is_quota ? 403 : 400);
+	return is_quota;
+}
+
+START_TEST(a_body_that_cannot_fit_is_not_read)
+{
+	uint64_t id = gateway_rig_bucket(&rig, "garden");
+	gateway_rig_put(&rig, id, "k", "12345678");
+	ck_assert(!is_refused_early("/garden/n", "123"));
+	set_quota(id, (struct row_quota){.len = 10});
+	ck_assert(is_refused_early("/garden/m", "12345678"));
+	ck_assert(!is_refused_early("/garden/k", "12345678")); /* it replaces as much */
+	set_quota(id, (struct row_quota){.versions = 1});
+	ck_assert(is_refused_early("/garden/m", "1"));
+	set_quota(id, (struct row_quota){.soft_len = 1, .soft_versions = 1});
+	ck_assert(!is_refused_early("/garden/m", "1"));
+}
+END_TEST
+
+START_TEST(a_users_quota_is_asked_before_the_body_too)
+{
+	struct command command = {.type = COMMAND_USER_PUT};
+	gateway_rig_bucket(&rig, "garden");
+	make_user("alice", "", USER_ENABLED);
+	ck_assert(!is_refused_early("/garden/n", "12345678"));
+	command.user_put.id = bytes_of("alice");
+	command.user_put.set = USER_SET_QUOTA;
+	command.user_put.quota.len = 7;
+	ck_assert_uint_eq(rig_code(&rig.rig, &command), COMMAND_OK);
+	ck_assert(is_refused_early("/garden/m", "12345678"));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("authorize_user");
@@ -245,6 +300,8 @@ int main(void)
 	tcase_add_test(tc, a_policy_that_does_not_compile_denies);
 	tcase_add_test(tc, all_keys_of_a_disabled_user_are_refused);
 	tcase_add_test(tc, list_buckets_shows_what_is_granted_and_nothing_else);
+	tcase_add_test(tc, a_body_that_cannot_fit_is_not_read);
+	tcase_add_test(tc, a_users_quota_is_asked_before_the_body_too);
 	suite_add_tcase(suite, tc);
 	return test_run(suite);
 }
