@@ -33,13 +33,14 @@ CLIENTS = {
 
 
 class Place:
-    """Where a client plays: a node, and cases that bear the client's name."""
+    """Where a client plays: a node, another that will live, and cases that bear the client's name."""
 
-    def __init__(self, cases, client, node, tls, nodes):
+    def __init__(self, cases, client, nodes, tls):
         self.play, self.name, self.can_http = CLIENTS[client]
-        self.cases, self.node, self.tls = cases, node, tls
+        self.cases, self.tls = cases, tls
+        self.node, self.other = nodes[0], nodes[-2]
         self.bucket = f"{client}-{'tls' if tls else 'http'}"
-        self.full = tls and nodes == 1
+        self.full = tls and nodes[0] is nodes[-1]
 
     def case(self, name):
         return self.cases.case(f"replayed {self.name}: {name}")
@@ -57,22 +58,22 @@ class Place:
 @contextlib.contextmanager
 def one_node(build, parent):
     with Node(build, parent) as node:
-        yield node, node.restart
+        yield [node, node], node.restart
 
 
 @contextlib.contextmanager
 def three_nodes(build, parent):
     with Cluster(build, parent) as cluster:
-        yield cluster.nodes[0], cluster.nodes[-1].kill
+        yield cluster.nodes, cluster.nodes[-1].kill
 
 
-def run(clients, start, suffix, nodes, ways, build):
-    with tempfile.TemporaryDirectory(prefix="replayed-") as parent, start(build, parent) as (node, lose):
+def run(clients, start, suffix, ways, build):
+    with tempfile.TemporaryDirectory(prefix="replayed-") as parent, start(build, parent) as (nodes, lose):
         all_cases, plays = [], []
         for tls in ways:
             cases = Cases(f" ({'TLS' if tls else 'HTTP'}, {suffix})")
             all_cases.append(cases)
-            places = [Place(cases, client, node, tls, nodes) for client in clients]
+            places = [Place(cases, client, nodes, tls) for client in clients]
             plays += [place.play(place) for place in places if tls or place.can_http]
         for play in plays:
             next(play)
@@ -86,8 +87,8 @@ def run(clients, start, suffix, nodes, ways, build):
 def main():
     build, *clients = sys.argv[1:]
     clients = clients or list(CLIENTS)
-    fine = [run(clients, one_node, "1 node, restarted", 1, (True, False), build),
-            run(clients, three_nodes, "3 nodes, 1 killed", 3, (True,), build)]
+    fine = [run(clients, one_node, "1 node, restarted", (True, False), build),
+            run(clients, three_nodes, "3 nodes, 1 killed", (True,), build)]
     sys.exit(0 if all(fine) else 1)
 
 

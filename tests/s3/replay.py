@@ -14,8 +14,8 @@ class Replay(Wire):
     """One client of one node, over one connection. agent, separator and unsigned are how it spells its
     Authorization: Proxmox puts no space behind commas, Go does; few sign everything they send."""
 
-    def __init__(self, place, agent, separator=", ", unsigned=("user-agent", "content-length", "expect")):
-        super().__init__(place.node, place.tls)
+    def __init__(self, place, agent, separator=", ", unsigned=("user-agent", "content-length", "expect"), node=None):
+        super().__init__(node or place.node, place.tls)
         self.place, self.agent = place, agent
         self.separator, self.unsigned = separator, unsigned
 

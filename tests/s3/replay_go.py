@@ -17,8 +17,9 @@ class GoV2(Replay):
     """aws-sdk-go-v2: it signs what proxies like to change, and over TLS a body is one chunk with its
     checksum behind it."""
 
-    def __init__(self, place, agent):
-        super().__init__(place, agent + " aws-sdk-go-v2/1.41.0 lang/go#1.25 api/s3#1.97.0", unsigned=("user-agent", "expect"))
+    def __init__(self, place, agent, node=None):
+        super().__init__(place, agent + " aws-sdk-go-v2/1.41.0 lang/go#1.25 api/s3#1.97.0",
+                         unsigned=("user-agent", "expect"), node=node)
 
     def api(self, method, target, headers=None, body=b"", **more):
         return self.ask(method, target, {
@@ -90,8 +91,8 @@ def sha256_of(body):
 class Terraform(GoV2):
     state, lock = "env/prod/terraform.tfstate", "env/prod/terraform.tfstate.tflock"
 
-    def __init__(self, place):
-        super().__init__(place, "APN/1.0 HashiCorp/1.0 Terraform/1.14.0")
+    def __init__(self, place, node=None):
+        super().__init__(place, "APN/1.0 HashiCorp/1.0 Terraform/1.14.0", node)
 
     def put_sha256(self, key, body, **headers):
         return self.put_object(key, body, {"Content-Type": "application/json", **headers}, "SHA256", sha256_of)
@@ -119,16 +120,16 @@ class Terraform(GoV2):
 
 
 def contest(place, rounds):
-    """Two that want the lock at once."""
+    """Two that want the lock at once, each of another node if there are several."""
     refusals, errors = [], []
 
-    def write():
+    def write(node):
         try:
-            terraform = Terraform(place)
+            terraform = Terraform(place, node)
             refusals.extend(terraform.apply() for _ in range(rounds))
         except Exception as error:
             errors.append(error)
-    threads = [threading.Thread(target=write) for _ in range(2)]
+    threads = [threading.Thread(target=write, args=[node]) for node in (place.node, place.other)]
     for thread in threads:
         thread.start()
     for thread in threads:
