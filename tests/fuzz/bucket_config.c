@@ -12,6 +12,8 @@ static const enum bucket_config kinds[] = {
 	BUCKET_CONFIG_CORS,
 	BUCKET_CONFIG_OWNERSHIP,
 	BUCKET_CONFIG_PUBLIC_ACCESS,
+	BUCKET_CONFIG_NOTIFICATION,
+	BUCKET_CONFIG_WEBSITE,
 };
 
 static void check(bool holds)
@@ -27,6 +29,8 @@ static enum s3_code run(
 	enum bucket_config kind, struct bytes document, size_t piece_len, struct bytes *ret_blob)
 {
 	check(bucket_config_parse_init(&parse, kind, bytes_of("garden")) == S3_OK);
+	if (kind == BUCKET_CONFIG_NOTIFICATION)
+		parse.xml.notification.takes_any = true;
 	enum s3_code code = S3_OK;
 	while (document.len > 0 && code == S3_OK) {
 		size_t len = document.len < piece_len ? document.len : piece_len;
