@@ -44,7 +44,7 @@ static void discard(struct body *body)
 	if (!body->is_put_active || body->is_discarding)
 		return;
 	body->is_discarding = true;
-	put_discard(&body->put);
+	pack_discard(&body->pack);
 }
 
 static void fail(struct body *body, enum s3_code code)
@@ -58,9 +58,9 @@ static void fail(struct body *body, enum s3_code code)
 
 /* --- what the put tells ----------------------------------------------------------------------- */
 
-static struct body *body_of_put(struct put *put)
+static struct body *body_of_pack(struct pack *pack)
 {
-	return CONTAINER_OF(put, struct body, put);
+	return CONTAINER_OF(pack, struct body, pack);
 }
 
 static void submit_frame(struct body *body)
@@ -83,12 +83,12 @@ static void digest_done(struct digest_job *job)
 			leave_lanes(body);
 		request_advance_soon(body->request);
 	}
-	put_frame_done(&body->put, frame);
+	pack_frame_done(&body->pack, frame);
 }
 
-static void frame_came(struct put *put, struct put_frame *frame)
+static void frame_came(struct pack *pack, struct put_frame *frame)
 {
-	struct body *body = body_of_put(put);
+	struct body *body = body_of_pack(pack);
 	frame->owner_data = NULL;
 	if (body->first) {
 		body->last->owner_data = frame;
@@ -100,16 +100,16 @@ static void frame_came(struct put *put, struct put_frame *frame)
 }
 
 /* The client was not asked for anything while there was no memory: its time begins now. */
-static void room_came(struct put *put)
+static void room_came(struct pack *pack)
 {
-	struct body *body = body_of_put(put);
+	struct body *body = body_of_pack(pack);
 	body->received_ms = loop_now_ms(body->request->loop->loop);
 	request_advance_soon(body->request);
 }
 
-static void put_ended(struct put *put, enum err err)
+static void pack_ended(struct pack *pack, enum err err)
 {
-	struct body *body = body_of_put(put);
+	struct body *body = body_of_pack(pack);
 	request_advance_soon(body->request);
 	if (err == ERR_OK) {
 		body->is_durable = true;
@@ -121,23 +121,18 @@ static void put_ended(struct put *put, enum err err)
 	over(body);
 }
 
-static void put_discarded(struct put *put)
+static void pack_discarded(struct pack *pack)
 {
-	over(body_of_put(put));
+	over(body_of_pack(pack));
 }
 
 /* --- waiting for the client ------------------------------------------------------------------- */
 
-static bool has_memory(const struct put *put)
-{
-	return put->inline_buf || put->stripes[0].is_used || put->stripes[1].is_used;
-}
-
 /* Is the next step the client's? */
 static bool waits_for_client(const struct body *body)
 {
-	return body->progress == BODY_GOING && !body->is_received && !body->put.wants_room &&
-		!body->first;
+	return body->progress == BODY_GOING && !body->is_received &&
+		!pack_waits_for_room(&body->pack) && !body->first;
 }
 
 static void timer_fired(struct timer *timer)
@@ -145,9 +140,8 @@ static void timer_fired(struct timer *timer)
 	struct body *body = CONTAINER_OF(timer, struct body, timer);
 	struct loop *loop = body->request->loop->loop;
 	uint64_t idle_ms = loop_now_ms(loop) - body->received_ms;
-	bool do_others_wait = body->request->loop->store->put_pool.first != NULL;
-	if (idle_ms >= STALL_MS && do_others_wait && waits_for_client(body) &&
-		has_memory(&body->put)) {
+	if (idle_ms >= STALL_MS && waits_for_client(body) &&
+		pack_keeps_others_waiting(&body->pack)) {
 		fail(body, S3_REQUEST_TIMEOUT);
 		request_advance_soon(body->request);
 		return;
@@ -162,8 +156,10 @@ static enum s3_code read_promises(struct body *body, const struct body_setup *se
 	struct request *request = body->request;
 	struct request_body *source = &body->source;
 	const struct gateway_settings *settings = &request->loop->gateway->settings;
-	enum s3_code code = request_body_init(
-		source, request, setup->kinds | DIGEST_MD5, settings->object_len_max);
+	/* (E4) of sse.h: where the ETag is none, MD5 is not asked for. */
+	unsigned wanted = setup->kinds |
+		(sse_mode_of(sse_row_bytes(&body->encryption)) == SSE_C ? 0 : DIGEST_MD5);
+	enum s3_code code = request_body_init(source, request, wanted, settings->object_len_max);
 	if (code != S3_OK)
 		return code;
 	/* Empty is said with a length of 0; who says nothing at all may have lost a body. */
@@ -184,40 +180,83 @@ void body_make_hint(
 	text_put_bytes(ret_hint, request->resource.key);
 }
 
-enum s3_code body_start(struct body *body, struct request *request, const struct body_setup *setup)
+/* The key of an encrypted body. is_sealed: there is one. */
+static enum s3_code make_key(struct body *body, const struct body_setup *setup,
+	struct frame_key *ret_key, bool *ret_is_sealed)
 {
-	memset(body, 0, offsetof(struct body, put));
-	body->put.magic = 0;
-	body->request = request;
-	body->job.done = digest_done;
-	body->timer.fire = timer_fired;
-	enum s3_code code = read_promises(body, setup);
-	if (code != S3_OK) {
-		request_body_fini(&body->source);
-		return code;
-	}
+	struct gateway *gateway = body->request->loop->gateway;
+	*ret_is_sealed = setup->sse && setup->sse->mode != SSE_NONE;
+	if (!*ret_is_sealed)
+		return S3_OK;
+	if (!body_may_have_frames(body->request))
+		return S3_SERVICE_UNAVAILABLE;
+	enum err err = sse_make_key(gateway, setup->sse, ret_key, &body->encryption);
+	return s3_error_from_err(err, S3_INTERNAL_ERROR);
+}
 
+bool body_may_have_frames(const struct request *request)
+{
+	const struct index *index = request->loop->store->store->index;
+	return index_known_command_version(index) >= COMMAND_VERSION_FRAMES;
+}
+
+bool body_is_zipped(const struct request *request)
+{
+	return request->rules && request->rules->compression == FRAME_ZSTD &&
+		body_may_have_frames(request);
+}
+
+static enum err start_pack(
+	struct body *body, const struct body_setup *setup, const struct frame_key *key)
+{
+	struct request *request = body->request;
 	uint8_t hint_buf[BODY_HINT_LEN_MAX];
 	struct text_out hint;
 	body_make_hint(request, hint_buf, &hint);
-	struct put_setup put_setup = {
-		.store = request->loop->store,
-		.hint = text_out_bytes(&hint),
-		.upload = setup->upload,
-		.part = setup->part,
-		.len = body->source.len,
-		.is_open = request->form_file && !request->form_file->is_end_known,
-		.storage_class = setup->storage_class,
-		.request_id = request->exchange->request_id,
+	struct pack_setup pack_setup = {
+		.put =
+			{
+				.store = request->loop->store,
+				.hint = text_out_bytes(&hint),
+				.upload = setup->upload,
+				.part = setup->part,
+				.len = body->source.len,
+				.storage_class = setup->storage_class,
+				.request_id = request->exchange->request_id,
+				.is_open = request->form_file && !request->form_file->is_end_known,
+			},
+		.is_zipped = body_is_zipped(request),
+		.key = key,
 		.room = room_came,
 		.frame = frame_came,
-		.durable = put_ended,
-		.discarded = put_discarded,
+		.durable = pack_ended,
+		.discarded = pack_discarded,
 	};
-	enum err err = put_start(&body->put, &put_setup);
-	if (err) {
+	return pack_start(&body->pack, &pack_setup);
+}
+
+enum s3_code body_start(struct body *body, struct request *request, const struct body_setup *setup)
+{
+	memset(body, 0, offsetof(struct body, pack));
+	body->pack.magic = 0;
+	body->request = request;
+	body->job.done = digest_done;
+	body->timer.fire = timer_fired;
+	struct frame_key key;
+	bool is_sealed;
+	enum s3_code code = make_key(body, setup, &key, &is_sealed);
+	if (code != S3_OK)
+		return code;
+	code = read_promises(body, setup);
+	if (code == S3_OK) {
+		enum err err = start_pack(body, setup, is_sealed ? &key : NULL);
+		code = s3_error_from_err(err, S3_INTERNAL_ERROR);
+	}
+	if (is_sealed)
+		frame_key_wipe(&key);
+	if (code != S3_OK) {
 		request_body_fini(&body->source);
-		return s3_error_from_err(err, S3_INTERNAL_ERROR);
+		return code;
 	}
 	body->is_put_active = true;
 	body->is_in_lanes = true;
@@ -236,7 +275,7 @@ static enum err extend(struct body *body)
 	enum s3_code code = S3_INTERNAL_ERROR;
 	enum err err = form_file_end(file, &body->request->error, &code);
 	if (err == ERR_OK)
-		put_extend(&body->put, file->len - file->sure_len);
+		pack_extend(&body->pack, file->len - file->sure_len);
 	else if (err != ERR_BUSY)
 		fail(body, code);
 	return err;
@@ -249,9 +288,9 @@ static bool receive(struct body *body)
 	uint8_t *buf, none;
 	size_t cap, len;
 	enum s3_code code = S3_INTERNAL_ERROR;
-	enum err err = put_buffer(&body->put, &buf, &cap);
+	enum err err = pack_buffer(&body->pack, &buf, &cap);
 	bool is_payload = err == ERR_OK;
-	if (err == ERR_END && body->put.setup.is_open)
+	if (err == ERR_END && pack_is_open(&body->pack))
 		return extend(body) == ERR_OK;
 	if (err == ERR_END) {
 		buf = &none;
@@ -278,7 +317,7 @@ static bool receive(struct body *body)
 	}
 	body->received_ms = loop_now_ms(body->request->loop->loop);
 	body->request->loop->counters.bytes_in += len;
-	put_filled(&body->put, len);
+	pack_filled(&body->pack, len);
 	return true;
 }
 
@@ -306,8 +345,13 @@ void body_describe(const struct body *body, struct command_body *ret_body)
 {
 	assert(body->progress == BODY_READY);
 	struct checksum *checksum = &ret_body->checksums[0];
-	put_body(&body->put, ret_body);
-	memcpy(ret_body->etag.md5, body->values.md5, sizeof ret_body->etag.md5);
+	pack_body(&body->pack, ret_body);
+	ret_body->encryption = sse_row_bytes(&body->encryption);
+	if (sse_mode_of(ret_body->encryption) == SSE_C)
+		random_fill(body->request->loop->store->store->random, ret_body->etag.md5,
+			sizeof ret_body->etag.md5);
+	else
+		memcpy(ret_body->etag.md5, body->values.md5, sizeof ret_body->etag.md5);
 	ret_body->etag.part_count = 0;
 	request_body_checksum(&body->source, checksum);
 	if (checksum->algorithm == CHECKSUM_NONE && body->values.kinds & DIGEST_CRC64NVME)
@@ -341,7 +385,7 @@ void body_take(struct body *body)
 {
 	assert(body->progress == BODY_READY);
 	body->progress = BODY_OVER;
-	put_fini(&body->put);
+	pack_fini(&body->pack);
 	over(body);
 }
 

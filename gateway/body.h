@@ -5,8 +5,10 @@
 #include "gateway/checksum_s3.h"
 #include "gateway/digest/digest_lanes.h"
 #include "gateway/request_body.h"
+#include "gateway/sse.h"
 #include "gateway/text_out.h"
 #include "gateway/uri.h"
+#include "storage/object/pack.h"
 
 /* The bytes of an object or part on their way from the client to the drives; body.c has the
  * invariants.
@@ -27,6 +29,7 @@ struct body_setup {
 	unsigned kinds; /* digests that are wanted in any case; MD5 is among them */
 	bool wants_crc64; /* compute a CRC64NVME where the client asks for no checksum */
 	uint8_t storage_class;
+	const struct sse *sse; /* borrowed for the call; NULL: not encrypted */
 	uint64_t upload; /* that it is a part of; 0: none */
 	uint16_t part;
 };
@@ -41,6 +44,7 @@ struct body {
 	bool is_received; /* the source is at its end */
 	bool is_durable;
 	bool is_in_lanes; /* entered the digest lanes and has not left */
+	struct sse_row encryption; /* of the body */
 	uint64_t received_ms; /* when bytes came last */
 	struct timer timer;
 
@@ -50,7 +54,7 @@ struct body {
 	struct digest_job job;
 	struct digest_values values; /* when it is ready */
 
-	struct put put; /* put_start() zeroes what it needs */
+	struct pack pack; /* pack_start() zeroes what it needs */
 };
 
 /* Whom a body is written for, as records of its shards say it: bucket, '/', key. */
@@ -62,6 +66,16 @@ void body_make_hint(
  * answer; nothing was begun then. Holds the request from here until the body is over. */
 enum s3_code body_start(
 	struct body *body, struct request *request, const struct body_setup *setup) MUST_USE;
+
+/* Do all nodes know how to read bodies with frames? Are new ones in the bucket to be zipped? */
+bool body_may_have_frames(const struct request *request);
+bool body_is_zipped(const struct request *request);
+
+/* The session that its extents are of, which their proposal needs; 0: it has none. */
+static inline uint64_t body_session(const struct body *body)
+{
+	return pack_session(&body->pack);
+}
 
 /* Goes as far as it can; in the handler's advance(). */
 enum body_progress body_advance(struct body *body);

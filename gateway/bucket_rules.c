@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "gateway/sse.h"
+
 void bucket_rules_init(struct bucket_rules_cache *cache)
 {
 	memset(cache, 0, sizeof *cache);
@@ -98,6 +100,34 @@ static enum err load_flags(struct index_reader *reader, const struct row_bucket 
 	return err;
 }
 
+/* How new bodies are stored. */
+struct storing {
+	uint8_t encryption, compression;
+};
+
+static enum err load_byte(struct index_reader *reader, uint64_t bucket, enum bucket_config kind,
+	uint8_t max, uint8_t *ret_value)
+{
+	struct bytes rest;
+	enum err err = read_config(reader, bucket, kind, &rest);
+	if (err == ERR_OK && rest.len > 0 && rest.data[0] > max)
+		err = ERR_VERSION;
+	if (err == ERR_OK)
+		*ret_value = rest.len > 0 ? rest.data[0] : 0;
+	return err;
+}
+
+/* Who cannot read that bodies are to be encrypted writes none. */
+static enum err load_storing(struct index_reader *reader, uint64_t bucket, struct storing *storing)
+{
+	enum err err = load_byte(
+		reader, bucket, BUCKET_CONFIG_ENCRYPTION, SSE_S3, &storing->encryption);
+	if (err == ERR_OK)
+		err = load_byte(reader, bucket, BUCKET_CONFIG_COMPRESSION, FRAME_ZSTD,
+			&storing->compression);
+	return err;
+}
+
 /* *ret_rules NULL: the bucket has none. */
 static enum err load(struct index_reader *reader, const struct row_bucket *bucket,
 	struct bucket_rules **ret_rules)
@@ -107,6 +137,7 @@ static enum err load(struct index_reader *reader, const struct row_bucket *bucke
 	uint8_t public_access = 0;
 	struct bytes cors = {0}, grants = {0};
 	bool has_lifecycle = false, has_retention = false;
+	struct storing storing = {0};
 
 	enum err err = load_policy(reader, bucket, &policy, &is_unreadable);
 	if (err == ERR_OK)
@@ -121,8 +152,11 @@ static enum err load(struct index_reader *reader, const struct row_bucket *bucke
 		err = ERR_OK;
 	if (err == ERR_OK)
 		err = load_flags(reader, bucket, &has_lifecycle, &has_retention);
+	if (err == ERR_OK)
+		err = load_storing(reader, bucket->id, &storing);
 	bool is_none = !policy && !is_unreadable && public_access == 0 && cors.len == 0 &&
-		grants.len == 0 && !has_lifecycle && !has_retention;
+		grants.len == 0 && !has_lifecycle && !has_retention && storing.encryption == 0 &&
+		storing.compression == 0;
 	if (err != ERR_OK || is_none) {
 		policy_free(policy);
 		*ret_rules = NULL;
@@ -142,6 +176,8 @@ static enum err load(struct index_reader *reader, const struct row_bucket *bucke
 		.has_lifecycle = has_lifecycle,
 		.has_retention = has_retention,
 		.public_access = public_access,
+		.encryption = storing.encryption,
+		.compression = storing.compression,
 		.cors_len = cors.len,
 		.grants_len = grants.len,
 	};

@@ -29,6 +29,8 @@ struct bucket_rules {
 	bool has_lifecycle; /* the index has the rules */
 	bool has_retention; /* new versions are kept, if they do not say otherwise */
 	uint8_t public_access; /* set of enum bucket_public_access */
+	uint8_t encryption; /* enum sse_mode, of objects that ask for none */
+	uint8_t compression; /* enum frame_compression, of new bodies */
 	size_t cors_len, grants_len; /* 0: none */
 	uint8_t blobs[]; /* what bucket_config_cors_next() takes, and grants_next() */
 };

@@ -250,10 +250,7 @@ enum s3_code metadata_refuse_headers(struct request *request)
 			s3_error_add(&request->error, "StorageClassRequested", header->value);
 			code = S3_INVALID_STORAGE_CLASS;
 		}
-		if (bytes_has_prefix(header->name, bytes_of("x-amz-server-side-encryption")) ||
-			bytes_has_prefix(header->name,
-				bytes_of("x-amz-copy-source-server-side-encryption")) ||
-			bytes_is_text(header->name, "x-amz-write-offset-bytes")) {
+		if (bytes_is_text(header->name, "x-amz-write-offset-bytes")) {
 			s3_error_add(&request->error, "Header", header->name);
 			code = S3_NOT_IMPLEMENTED;
 		}

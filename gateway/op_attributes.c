@@ -113,6 +113,22 @@ static enum s3_code read_page(struct request *request, struct op_attributes *op)
 
 /* --- the version ------------------------------------------------------------------------------ */
 
+/* As for the object itself. */
+static enum s3_code check_encryption(
+	struct request *request, uint64_t id, const struct row_body *body)
+{
+	struct sse_customer customer;
+	struct bytes encryption;
+	enum s3_code code = sse_read_customer(request, SSE_OF_OBJECT, &customer);
+	if (code != S3_OK)
+		return code;
+	enum err err = sse_find(request_reader(request), id, body, &encryption);
+	code = err ? s3_error_from_err(err, S3_INTERNAL_ERROR)
+		   : sse_check(request, &customer, encryption);
+	sse_wipe(&customer);
+	return code;
+}
+
 /* Under a view. */
 static enum s3_code find(struct request *request, struct op_attributes *op)
 {
@@ -126,6 +142,9 @@ static enum s3_code find(struct request *request, struct op_attributes *op)
 	enum err err = index_body_get(reader, object.row.body, &body);
 	if (err != ERR_OK)
 		return s3_error_from_err(err, S3_INTERNAL_ERROR);
+	code = check_encryption(request, object.row.body, &body);
+	if (code != S3_OK)
+		return code;
 	op->row = object.row;
 	op->row.owner = op->row.metadata = op->row.tags = (struct bytes){0};
 	op->checksum = body.checksums[0];

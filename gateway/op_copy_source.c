@@ -50,7 +50,7 @@ enum s3_code op_copy_source_parse(struct request *request, struct op_copy_source
 		source->key.len == 0 || source->key.len > URI_KEY_LEN_MAX ||
 		!uri_is_utf8(source->key))
 		return invalid(request, value);
-	return S3_OK;
+	return sse_read_customer(request, SSE_OF_SOURCE, &source->customer);
 }
 
 /* May they read it? What is not there is told to who may list the bucket. */
@@ -141,6 +141,14 @@ enum s3_code op_copy_source_find(
 	enum err err = index_body_get(request_reader(request), ret_object->row.body, &body);
 	if (err)
 		return s3_error_from_err(err, S3_INTERNAL_ERROR);
+	struct bytes encryption;
+	err = sse_find(request_reader(request), ret_object->row.body, &body, &encryption);
+	if (err)
+		return s3_error_from_err(err, S3_INTERNAL_ERROR);
+	code = sse_check(request, &source->customer, encryption);
+	if (code != S3_OK)
+		return code;
+	source->mode = sse_mode_of(encryption);
 	source->version = ret_object->version;
 	source->is_null = ret_object->row.is_null;
 	source->body = ret_object->row.body;

@@ -2,7 +2,7 @@
 #ifndef GATEWAY_OP_COPY_SOURCE_H
 #define GATEWAY_OP_COPY_SOURCE_H
 
-#include "gateway/response.h"
+#include "gateway/sse.h"
 
 /* What a copy is made of: x-amz-copy-source, "bucket/key" or "/bucket/key", percent-encoded, with
  * "?versionId=" behind it or not. */
@@ -24,11 +24,13 @@ struct op_copy_source {
 	uint64_t len;
 	struct etag etag;
 	struct checksum checksum; /* of the body */
+	enum sse_mode mode; /* in which it is encrypted, */
+	struct sse_customer customer; /* and the key for it; to be wiped */
 
 	uint8_t buf[OP_COPY_SOURCE_LEN_MAX];
 };
 
-/* Reads the header. Returns S3_OK or S3_INVALID_ARGUMENT. */
+/* Reads the headers. Returns S3_OK, S3_INVALID_ARGUMENT or S3_INVALID_REQUEST. */
 enum s3_code op_copy_source_parse(struct request *request, struct op_copy_source *source) MUST_USE;
 
 /* Finds the version, sees that the sender may read it and that the x-amz-copy-source-if-* hold.

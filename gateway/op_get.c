@@ -2,6 +2,7 @@
 #include "gateway/op_get.h"
 
 #include "gateway/op_get_plan.h"
+#include "storage/object/unpack.h"
 
 /* GetObject and HeadObject: one view of the index finds the version, plans the answer and starts
  * the get; from there on the get keeps what the version's body refers to.
@@ -9,7 +10,7 @@
  * The head is stated with the first piece, so that a body that cannot be read is still answered
  * with an error; after that the connection is cut. One piece at a time is with the exchange. */
 struct op_get {
-	struct get get;
+	struct unpack get;
 	struct op_get_plan plan;
 	uint64_t sent_len; /* given to request_send() */
 	const uint8_t *piece; /* that came last */
@@ -19,7 +20,13 @@ struct op_get {
 	enum err err; /* the get's */
 };
 
-static void piece_came(struct get *get, const uint8_t *data, size_t len)
+static enum err open_key(struct unpack *get, struct bytes encryption, struct frame_key *ret_key)
+{
+	struct op_get *op = CONTAINER_OF(get, struct op_get, get);
+	return sse_open(REQUEST_OF_OP(op)->loop->gateway, &op->plan.customer, encryption, ret_key);
+}
+
+static void piece_came(struct unpack *get, const uint8_t *data, size_t len)
 {
 	struct op_get *op = CONTAINER_OF(get, struct op_get, get);
 	assert(op->piece_len == 0 && !op->is_out && len > 0);
@@ -28,12 +35,13 @@ static void piece_came(struct get *get, const uint8_t *data, size_t len)
 	request_advance_soon(REQUEST_OF_OP(op));
 }
 
-static void get_ended(struct get *get, enum err err)
+static void get_ended(struct unpack *get, enum err err)
 {
 	struct op_get *op = CONTAINER_OF(get, struct op_get, get);
 	struct request *request = REQUEST_OF_OP(op);
 	op->is_active = false;
 	op->err = err;
+	sse_wipe(&op->plan.customer);
 	if (err)
 		request_advance_soon(request);
 	request_release(request);
@@ -42,7 +50,7 @@ static void get_ended(struct get *get, enum err err)
 static void piece_sent(struct op_get *op)
 {
 	op->is_out = false;
-	get_sent(&op->get);
+	unpack_sent(&op->get);
 }
 
 /* The last piece is on its way to the client, and its memory may go. */
@@ -74,7 +82,7 @@ static void advance(struct request *request)
 		return;
 	if (request->is_gone) {
 		if (op->is_active)
-			get_cancel(&op->get);
+			unpack_cancel(&op->get);
 		request_abandon(request);
 		return;
 	}
@@ -91,12 +99,13 @@ static void advance(struct request *request)
 /* Under the view in which the body was found. */
 static void start_get(struct request *request, struct op_get *op)
 {
-	struct get_setup setup = {
+	struct unpack_setup setup = {
 		.store = request->loop->store,
 		.body = op->plan.body,
 		.start = op->plan.start,
 		.len = op->plan.len,
 		.request_id = request->exchange->request_id,
+		.open = open_key,
 		.piece = piece_came,
 		.done = get_ended,
 	};
@@ -108,7 +117,7 @@ static void start_get(struct request *request, struct op_get *op)
 	op->get.magic = 0;
 	request->advance = advance;
 	request_hold(request);
-	get_start(&op->get, &setup);
+	unpack_start(&op->get, &setup);
 }
 
 void op_get_start(struct request *request)
@@ -126,6 +135,8 @@ void op_get_start(struct request *request)
 	if (is_streamed)
 		start_get(request, op);
 	index_view_end(reader);
+	if (!is_streamed)
+		sse_wipe(&op->plan.customer);
 	if (code != S3_OK)
 		request_fail_with(request, code, op->plan.headers.list, op->plan.headers.count);
 	else if (!is_streamed)

@@ -187,6 +187,20 @@ static enum s3_code plan_part(struct request *request, struct op_get_plan *plan,
 	return S3_OK;
 }
 
+/* Who has not the key is told nothing of the bytes. */
+static enum s3_code plan_encryption(
+	struct request *request, struct op_get_plan *plan, const struct row_body *body)
+{
+	struct bytes encryption;
+	enum err err = sse_find(request_reader(request), plan->body, body, &encryption);
+	if (err)
+		return s3_error_from_err(err, S3_INTERNAL_ERROR);
+	enum s3_code code = sse_check(request, &plan->customer, encryption);
+	if (code == S3_OK)
+		sse_add_headers(request, &plan->headers, sse_mode_of(encryption), &plan->customer);
+	return code;
+}
+
 static enum s3_code plan_bytes(struct request *request, struct op_get_plan *plan,
 	const struct object_info *object, uint64_t part_number)
 {
@@ -196,7 +210,9 @@ static enum s3_code plan_bytes(struct request *request, struct op_get_plan *plan
 	if (err)
 		return s3_error_from_err(err, S3_INTERNAL_ERROR);
 	struct checksum checksum = body.checksums[0];
-	enum s3_code code = S3_OK;
+	enum s3_code code = plan_encryption(request, plan, &body);
+	if (code != S3_OK)
+		return code;
 	if (part_number > 0)
 		code = plan_part(request, plan, &body, part_number, &checksum);
 	else if (request_header(request, "range", &range))
@@ -315,6 +331,10 @@ enum s3_code op_get_plan(struct request *request, struct op_get_plan *plan)
 	uint64_t part_number;
 	plan->headers.count = 0;
 	enum s3_code code = read_part_number(request, &part_number);
+	if (code == S3_OK)
+		code = sse_refuse_on_read(request);
+	if (code == S3_OK)
+		code = sse_read_customer(request, SSE_OF_OBJECT, &plan->customer);
 	if (code == S3_OK)
 		code = op_get_find_object(request, &plan->headers, &object);
 	if (code != S3_OK)

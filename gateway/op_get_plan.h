@@ -2,13 +2,14 @@
 #ifndef GATEWAY_OP_GET_PLAN_H
 #define GATEWAY_OP_GET_PLAN_H
 
-#include "gateway/response.h"
+#include "gateway/sse.h"
 
 /* What GetObject and HeadObject are to answer: which version, which bytes of it, which headers. */
 struct op_get_plan {
 	unsigned status; /* 200 or 206 */
 	uint64_t body; /* id */
 	uint64_t start, len; /* of the body */
+	struct sse_customer customer; /* the key that came; to be wiped */
 	struct response_headers headers; /* borrow from here, the request and its notes */
 	uint8_t pairs[ROW_META_LEN_MAX]; /* of metadata, copied out of the view */
 };

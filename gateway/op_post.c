@@ -53,6 +53,7 @@ struct op_post {
 	struct op_object_lock lock;
 	struct form_file file;
 	struct checksum checksum;
+	struct sse sse;
 	size_t len; /* of what was read into text */
 	unsigned status; /* success_action_status */
 	struct bytes redirect; /* in target_buf, as the key is */
@@ -325,6 +326,8 @@ static enum s3_code read_fields(struct request *request, struct op_post *op)
 		code = take_tagging(&fields_of(request)->form, &op->metadata);
 	if (code == S3_OK)
 		code = op_object_lock_read_headers(request, &op->lock);
+	if (code == S3_OK)
+		code = sse_read(request, &op->sse);
 	take_success(request, op);
 	return code;
 }
@@ -369,9 +372,13 @@ static enum s3_code judge(struct request *request, struct op_post *op)
 
 static enum s3_code start_body(struct request *request, struct op_post *op)
 {
-	struct body_setup setup = {.wants_crc64 = true, .storage_class = request->bucket.class};
+	struct body_setup setup = {.wants_crc64 = true,
+		.storage_class = request->bucket.class,
+		.sse = &op->sse};
 	request->form_file = &op->file;
-	return body_start(&op->body, request, &setup);
+	enum s3_code code = body_start(&op->body, request, &setup);
+	explicit_bzero(op->sse.customer.key, sizeof op->sse.customer.key);
+	return code;
 }
 
 /* More of the fields. ERR_BUSY; ERR_OK, the file begins; any other: *ret_code. */
@@ -483,6 +490,7 @@ static void answer(struct request *request, struct op_post *op)
 	op_put_add_etag(request, &headers, &result->etag);
 	op_put_add_version(request, &headers, result->version, result->is_null);
 	op_put_add_checksum(request, &headers, &op->checksum, 0, true);
+	sse_add_headers(request, &headers, op->sse.mode, &op->sse.customer);
 	request_note_begin(request, &out);
 	if (op->redirect.len > 0)
 		post_reply_put_redirect(request, op->redirect, &result->etag, &out);
@@ -527,7 +535,7 @@ static enum err propose(struct request *request)
 	put->attributes.owner = request->bucket.owner;
 	op_object_lock_describe(&op->lock, &put->attributes);
 	body_describe(&op->body, &put->body);
-	command.session = put_session(&op->body.put);
+	command.session = body_session(&op->body);
 	op->checksum = put->body.checksums[0];
 	return request_propose(request, &command);
 }

@@ -22,6 +22,7 @@ struct op_put {
 	struct conditional_write condition;
 	uint64_t invocation;
 	struct checksum checksum; /* of the body, for the answer */
+	struct sse sse;
 };
 
 /* --- headers of answers ----------------------------------------------------------------------- */
@@ -106,6 +107,7 @@ static void finish(struct request *request, struct op_put *op)
 	op_put_add_version(request, &headers, result->version, result->is_null);
 	expiration_add_written(request, &headers, result->version);
 	op_put_add_checksum(request, &headers, &op->checksum, 0, true);
+	sse_add_headers(request, &headers, op->sse.mode, &op->sse.customer);
 	request_answer(request, 200, headers.list, headers.count);
 }
 
@@ -124,7 +126,7 @@ static enum err propose(struct request *request)
 	op_object_lock_describe(&op->lock, &put->attributes);
 	put->invocation = op->invocation;
 	body_describe(&op->body, &put->body);
-	command.session = put_session(&op->body.put);
+	command.session = body_session(&op->body);
 	op->checksum = put->body.checksums[0];
 	return request_propose(request, &command);
 }
@@ -158,9 +160,13 @@ static enum s3_code prepare(struct request *request, struct op_put *op)
 	op->invocation = op_put_conditions_invocation(request);
 	if (code == S3_OK)
 		code = op_put_conditions_check_early(request, &op->condition, op->invocation);
-	struct body_setup setup = {.wants_crc64 = true, .storage_class = request->bucket.class};
+	if (code == S3_OK)
+		code = sse_read(request, &op->sse);
+	struct body_setup setup = {
+		.wants_crc64 = true, .storage_class = request->bucket.class, .sse = &op->sse};
 	if (code == S3_OK)
 		code = body_start(&op->body, request, &setup);
+	explicit_bzero(op->sse.customer.key, sizeof op->sse.customer.key);
 	return code;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/op_upload.h"
 
+#include "gateway/body.h"
 #include "gateway/checksum_s3.h"
 #include "gateway/conditional.h"
 #include "gateway/metadata_headers.h"
@@ -56,6 +57,36 @@ void op_upload_explain_part(struct request *request, uint16_t number, const stru
 	s3_error_add_copy(&request->error, "ETag", conditional_bare_etag(text_out_bytes(&out)));
 }
 
+enum s3_code op_upload_read_encryption(
+	struct request *request, const struct row_upload *upload, struct sse *ret_sse)
+{
+	struct sse_customer *customer = &ret_sse->customer;
+	ret_sse->mode = sse_mode_of(upload->encryption);
+	enum s3_code code = sse_read_customer(request, SSE_OF_OBJECT, customer);
+	if (code != S3_OK)
+		return code;
+	if (customer->is_given != (ret_sse->mode == SSE_C)) {
+		request->error.message = customer->is_given
+			? "The multipart upload was not initiated with encryption by a key of the "
+			  "customer."
+			: "The multipart upload initiate requested encryption. Subsequent part "
+			  "requests must include the appropriate encryption parameters.";
+		return S3_INVALID_REQUEST;
+	}
+	if (ret_sse->mode != SSE_C)
+		return S3_OK;
+	struct frame_key key;
+	enum err err = sse_open(request->loop->gateway, customer, upload->encryption, &key);
+	if (err == ERR_OK)
+		frame_key_wipe(&key);
+	if (err == ERR_DENIED) {
+		request->error.message = "The provided encryption parameters did not match the "
+					 "ones used originally.";
+		return S3_INVALID_REQUEST;
+	}
+	return s3_error_from_err(err, S3_INTERNAL_ERROR);
+}
+
 void op_upload_put_checksum(
 	struct text_out *out, const struct checksum *checksum, uint32_t part_count)
 {
@@ -73,6 +104,8 @@ struct op_upload_create {
 	struct op_object_lock lock;
 	enum checksum_algorithm algorithm;
 	enum checksum_type type;
+	struct sse sse;
+	struct sse_row encryption;
 };
 
 static enum s3_code refuse_checksum(struct request *request, const char *message)
@@ -123,8 +156,26 @@ static enum err propose_create(struct request *request, struct op_upload_create 
 	create->attributes.owner = request->bucket.owner;
 	op_object_lock_describe(&op->lock, &create->attributes);
 	create->checksum_algorithm = op->algorithm;
+	create->encryption = sse_row_bytes(&op->encryption);
 	create->checksum_type = op->type;
 	return request_propose(request, &command);
+}
+
+/* How parts are to be encrypted, and by whose key: that of the upload's row has no other use. */
+static enum s3_code read_encryption(struct request *request, struct op_upload_create *op)
+{
+	struct frame_key key;
+	op->encryption.len = 0;
+	enum s3_code code = sse_read(request, &op->sse);
+	if (code != S3_OK || op->sse.mode == SSE_NONE)
+		return code;
+	if (!body_may_have_frames(request))
+		return S3_SERVICE_UNAVAILABLE;
+	enum err err = sse_make_key(request->loop->gateway, &op->sse, &key, &op->encryption);
+	explicit_bzero(op->sse.customer.key, sizeof op->sse.customer.key);
+	if (err == ERR_OK)
+		frame_key_wipe(&key);
+	return s3_error_from_err(err, S3_INTERNAL_ERROR);
 }
 
 static void answer_create(struct request *request, const struct op_upload_create *op)
@@ -136,6 +187,7 @@ static void answer_create(struct request *request, const struct op_upload_create
 		response_add(
 			&headers, "x-amz-checksum-type", bytes_of(checksum_s3_type_name(op->type)));
 	}
+	sse_add_headers(request, &headers, op->sse.mode, &op->sse.customer);
 	enum err err = request_take_text(request); /* it has one, and starts anew */
 	assert(err == ERR_OK);
 	struct text_out *out = &request->out;
@@ -182,6 +234,8 @@ void op_upload_create(struct request *request)
 		code = op_object_lock_read_headers(request, &op->lock);
 	if (code == S3_OK)
 		code = read_checksum(request, op);
+	if (code == S3_OK)
+		code = read_encryption(request, op);
 	if (code != S3_OK) {
 		request_fail(request, code);
 		return;

@@ -3,6 +3,7 @@
 #define GATEWAY_OP_UPLOAD_H
 
 #include "gateway/request.h"
+#include "gateway/sse.h"
 
 /* Uploads in parts: start() of their routes. */
 void op_upload_create(struct request *request);
@@ -39,5 +40,10 @@ void op_upload_explain_part(struct request *request, uint16_t number, const stru
 /* <ChecksumCRC32>...</ChecksumCRC32>. */
 void op_upload_put_checksum(
 	struct text_out *out, const struct checksum *checksum, uint32_t part_count);
+
+/* How the parts of an upload are encrypted, and the key for it that came with the request. S3_OK,
+ * S3_INVALID_REQUEST, S3_ACCESS_DENIED, or what sse_read_customer() returns. */
+enum s3_code op_upload_read_encryption(
+	struct request *request, const struct row_upload *upload, struct sse *ret_sse) MUST_USE;
 
 #endif

@@ -52,6 +52,7 @@ struct op_complete {
 	struct conditional_write condition;
 	uint64_t invocation;
 	unsigned tries;
+	enum sse_mode mode;
 	bool has_len;
 	uint64_t len; /* x-amz-mp-object-size */
 	enum checksum_algorithm algorithm; /* of the checksum that the client gave, or NONE */
@@ -232,6 +233,8 @@ static enum err look(struct op_complete *op, struct row_upload *upload)
 	enum err err = index_upload_get(request_reader(request), request->bucket.id,
 		request->resource.key, op->upload, upload);
 	op->is_open = err == ERR_OK && upload->state == UPLOAD_OPEN;
+	if (op->is_open && sse_mode_of(upload->encryption) == SSE_S3)
+		op->mode = SSE_S3; /* what a customer's key seals is not told of here */
 	op->is_completed = err == ERR_OK && upload->state == UPLOAD_COMPLETED;
 	return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
@@ -418,25 +421,6 @@ static void find_earlier_checksum(struct request *request, struct op_complete *o
 	index_view_end(reader);
 }
 
-static void put_location(struct text_out *out, const struct request *request)
-{
-	struct bytes host = {0};
-	uint8_t path[3 * (1 + ROW_BUCKET_NAME_LEN_MAX + 1 + URI_KEY_LEN_MAX)];
-	struct text_out encoded;
-	request_header(request, "host", &host);
-	text_out_init(&encoded, path, sizeof path);
-	if (!request->resource.is_virtual_host) {
-		text_put_char(&encoded, '/');
-		text_put_bytes(&encoded, request->bucket.name);
-	}
-	text_put_char(&encoded, '/');
-	uri_encode(&encoded, request->resource.key, true);
-	text_put_text(out, request->exchange->is_tls ? "<Location>https://" : "<Location>http://");
-	xml_put_any(out, host);
-	xml_put(out, text_out_bytes(&encoded));
-	text_put_text(out, "</Location>");
-}
-
 static void answer(struct request *request, struct op_complete *op)
 {
 	const struct command_result *result = &request->proposal.result;
@@ -445,11 +429,12 @@ static void answer(struct request *request, struct op_complete *op)
 		find_earlier_checksum(request, op);
 	op_put_add_version(request, &headers, result->version, result->is_null);
 	expiration_add_written(request, &headers, result->version);
+	sse_add_headers(request, &headers, op->mode, NULL);
 	enum err err = request_take_text(request); /* it has one, and starts anew */
 	assert(err == ERR_OK);
 	struct text_out *out = &request->out;
 	text_put_text(out, XML_DECLARATION "<CompleteMultipartUploadResult" XML_NAMESPACE ">");
-	put_location(out, request);
+	response_put_location(out, request);
 	xml_element(out, "Bucket", request->bucket.name);
 	xml_element(out, "Key", request->resource.key);
 	text_put_text(out, "<ETag>");
@@ -583,6 +568,7 @@ void op_upload_complete(struct request *request)
 	request->fini = fini;
 	op->invocation = op_put_conditions_invocation(request);
 	op->tries = 0;
+	op->mode = SSE_NONE;
 	op->part_count = 0;
 	memset(op->has_checksum, 0, sizeof op->has_checksum);
 	memset(&op->sum, 0, sizeof op->sum);

@@ -14,6 +14,7 @@ struct op_upload_part {
 	enum checksum_algorithm algorithm; /* of the upload's parts */
 	uint8_t class; /* storage class */
 	bool is_named; /* the client named it at the start */
+	struct sse sse; /* as the upload was begun */
 };
 
 static enum err propose(struct request *request)
@@ -26,7 +27,7 @@ static enum err propose(struct request *request)
 	part->upload = op->upload;
 	part->part = op->number;
 	body_describe(&op->body, &part->body);
-	command.session = put_session(&op->body.put);
+	command.session = body_session(&op->body);
 	body_checksum(&op->body, op->algorithm, &part->body.checksums[0]);
 	return request_propose(request, &command);
 }
@@ -40,6 +41,7 @@ static void answer(struct request *request, struct op_upload_part *op)
 	if (op->is_named)
 		body_checksum(&op->body, op->algorithm, &checksum);
 	op_put_add_checksum(request, &headers, &checksum, 0, false);
+	sse_add_headers(request, &headers, op->sse.mode, &op->sse.customer);
 	request_answer(request, 200, headers.list, headers.count);
 }
 
@@ -75,6 +77,7 @@ static enum s3_code look(struct request *request, struct op_upload_part *op)
 		op->algorithm = op_upload_algorithm(&upload);
 		op->class = upload.class;
 		op->is_named = upload.checksum_algorithm != CHECKSUM_NONE;
+		code = op_upload_read_encryption(request, &upload, &op->sse);
 	}
 	index_view_end(request_reader(request));
 	return code;
@@ -106,8 +109,10 @@ void op_upload_part(struct request *request)
 		struct body_setup setup = {.kinds = checksum_s3_digest(op->algorithm),
 			.storage_class = op->class,
 			.upload = op->upload,
-			.part = op->number};
+			.part = op->number,
+			.sse = &op->sse};
 		code = body_start(&op->body, request, &setup);
+		explicit_bzero(op->sse.customer.key, sizeof op->sse.customer.key);
 		if (code == S3_OK) {
 			code = check_algorithm(request, op);
 			if (code != S3_OK)

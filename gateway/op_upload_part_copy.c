@@ -31,9 +31,10 @@ struct op_part_copy {
 	struct checksum checksum;
 	uint64_t known_body; /* 0: none */
 	uint8_t class; /* storage class of the upload */
+	struct sse sse; /* how it is encrypted */
 
 	/* READING and COPYING */
-	struct get get;
+	struct unpack get;
 	bool is_get_active;
 	bool is_piece_here; /* it is with the digest */
 	enum err get_err;
@@ -42,6 +43,7 @@ struct op_part_copy {
 
 	/* COPYING */
 	bool must_copy;
+	bool is_recoded; /* because source and upload are encrypted differently (E3) */
 	struct op_upload_bytes *bytes; /* in a text buffer; NULL: not in use */
 };
 
@@ -53,10 +55,17 @@ static void digest_done(struct digest_job *job)
 {
 	struct op_part_copy *op = CONTAINER_OF(job, struct op_part_copy, job);
 	op->is_piece_here = false;
-	get_sent(&op->get);
+	unpack_sent(&op->get);
 }
 
-static void piece_came(struct get *get, const uint8_t *data, size_t len)
+static enum err open_key(struct unpack *get, struct bytes encryption, struct frame_key *ret_key)
+{
+	struct op_part_copy *op = CONTAINER_OF(get, struct op_part_copy, get);
+	return sse_open(
+		REQUEST_OF_OP(op)->loop->gateway, &op->source.customer, encryption, ret_key);
+}
+
+static void piece_came(struct unpack *get, const uint8_t *data, size_t len)
 {
 	struct op_part_copy *op = CONTAINER_OF(get, struct op_part_copy, get);
 	if (op->must_copy) {
@@ -71,7 +80,7 @@ static void piece_came(struct get *get, const uint8_t *data, size_t len)
 	digest_lanes_submit(&REQUEST_OF_OP(op)->loop->lanes, &op->job);
 }
 
-static void get_ended(struct get *get, enum err err)
+static void get_ended(struct unpack *get, enum err err)
 {
 	struct op_part_copy *op = CONTAINER_OF(get, struct op_part_copy, get);
 	struct request *request = REQUEST_OF_OP(op);
@@ -84,12 +93,13 @@ static void get_ended(struct get *get, enum err err)
 /* Under the view in which the source was found. */
 static void start_get(struct request *request, struct op_part_copy *op)
 {
-	struct get_setup setup = {
+	struct unpack_setup setup = {
 		.store = request->loop->store,
 		.body = op->source.body,
 		.start = op->range.offset,
 		.len = op->range.len,
 		.request_id = request->exchange->request_id,
+		.open = open_key,
 		.piece = piece_came,
 		.done = get_ended,
 	};
@@ -99,14 +109,18 @@ static void start_get(struct request *request, struct op_part_copy *op)
 	op->get_err = ERR_OK;
 	memset(&op->job, 0, sizeof op->job);
 	request_hold(request);
-	get_start(&op->get, &setup);
+	unpack_start(&op->get, &setup);
 }
 
-static void take_digests(struct op_part_copy *op)
+static void take_digests(
+	struct request *request, struct op_part_copy *op, struct digest_stream *stream)
 {
 	struct digest_values values;
-	digest_stream_final(&op->stream, &values);
-	memcpy(op->etag.md5, values.md5, sizeof op->etag.md5);
+	digest_stream_final(stream, &values);
+	if (op->sse.mode == SSE_C) /* (E4) of sse.h */
+		random_fill(request->loop->store->store->random, op->etag.md5, sizeof op->etag.md5);
+	else
+		memcpy(op->etag.md5, values.md5, sizeof op->etag.md5);
 	op->etag.part_count = 0;
 	struct bytes value = digest_value(&values, checksum_s3_digest(op->algorithm));
 	op->checksum = (struct checksum){.algorithm = op->algorithm, .len = value.len};
@@ -135,21 +149,20 @@ static enum s3_code start_copying(struct request *request, struct op_part_copy *
 	if (!op->bytes)
 		op->bytes = memset(buffer, 0, sizeof *op->bytes);
 	op->bytes->owner = request;
-	uint8_t hint_buf[BODY_HINT_LEN_MAX];
-	struct text_out hint;
-	body_make_hint(request, hint_buf, &hint);
-	struct put_setup setup = {
-		.store = request->loop->store,
-		.hint = text_out_bytes(&hint),
+	struct op_upload_bytes_setup setup = {
+		.request = request,
 		.upload = op->upload,
 		.part = op->number,
 		.len = op->range.len,
 		.storage_class = op->class,
-		.request_id = request->exchange->request_id,
+		.sse = &op->sse,
+		.kinds = op->is_recoded ? DIGEST_MD5 | checksum_s3_digest(op->algorithm) : 0,
+		.get = &op->get,
+		.changed = bytes_changed,
 	};
-	enum err err = op_upload_bytes_start(op->bytes, &setup, &op->get, bytes_changed);
-	if (err)
-		return s3_error_from_err(err, S3_INTERNAL_ERROR);
+	enum s3_code code = op_upload_bytes_start(op->bytes, &setup);
+	if (code != S3_OK)
+		return code;
 	request_hold(request);
 	request->step = COPYING;
 	start_get(request, op);
@@ -162,10 +175,10 @@ static bool advance_copying(struct request *request, struct op_part_copy *op)
 	struct op_upload_bytes *bytes = op->bytes;
 	enum err err = op->get_err ? op->get_err : bytes->err;
 	if (!err && !request->is_gone)
-		return !op->is_get_active && bytes->is_durable;
+		return !op->is_get_active && op_upload_bytes_is_ready(bytes);
 	op_upload_bytes_drop(bytes);
 	if (op->is_get_active)
-		get_cancel(&op->get);
+		unpack_cancel(&op->get);
 	if (err)
 		request_fail_err(request, err, S3_INTERNAL_ERROR);
 	else
@@ -176,23 +189,17 @@ static bool advance_copying(struct request *request, struct op_part_copy *op)
 /* After the proposal, before its result is cleared. */
 static void settle_bytes(struct request *request, struct op_part_copy *op)
 {
-	const struct index_proposal *proposal = &request->proposal;
-	uint16_t code = proposal->result.code;
-	if (!op->bytes || !op->bytes->is_put_active)
-		return;
-	if ((proposal->err == ERR_OK && (code == COMMAND_OK || code == COMMAND_NO_RESULT)) ||
-		proposal->err == ERR_UNKNOWN) {
-		op_upload_bytes_take(op->bytes);
+	if (op->bytes && op->bytes->is_put_active && !op->bytes->is_discarding &&
+		op_upload_bytes_settle(op->bytes, &request->proposal))
 		request_release(request);
-	} else {
-		op_upload_bytes_drop(op->bytes);
-	}
 }
 
 static void fini(struct request *request)
 {
 	struct op_part_copy *op = REQUEST_OP(request, struct op_part_copy);
 	pool_give(&request->loop->text_pool, (uint8_t *)op->bytes);
+	sse_wipe(&op->source.customer);
+	sse_wipe(&op->sse.customer);
 }
 
 /* --- looking ---------------------------------------------------------------------------------- */
@@ -232,11 +239,20 @@ static enum s3_code look(struct request *request, struct op_part_copy *op)
 	op->algorithm = op_upload_algorithm(&upload);
 	op->is_named = upload.checksum_algorithm != CHECKSUM_NONE;
 	op->class = upload.class;
+	code = op_upload_read_encryption(request, &upload, &op->sse);
+	if (code != S3_OK)
+		return code;
 	code = op_copy_source_find(request, &op->source, &object);
 	if (code == S3_OK)
 		code = read_range(request, op);
 	if (code != S3_OK)
 		return code;
+	op->is_recoded = op->range.len > 0 &&
+		(op->source.mode != op->sse.mode || op->sse.mode == SSE_C);
+	if (op->is_recoded) {
+		op->must_copy = true;
+		return start_copying(request, op);
+	}
 	if (op->must_copy && op->known_body == op->source.body && op->range.len > 0)
 		return start_copying(request, op);
 	op->must_copy = false;
@@ -253,7 +269,7 @@ static enum s3_code look(struct request *request, struct op_part_copy *op)
 		start_get(request, op);
 	} else {
 		request->step = PROPOSING;
-		take_digests(op);
+		take_digests(request, op, &op->stream);
 	}
 	return S3_OK;
 }
@@ -269,8 +285,8 @@ static enum err propose_bytes(struct request *request, struct op_part_copy *op)
 	part->key = request->resource.key;
 	part->upload = op->upload;
 	part->part = op->number;
-	put_body(&op->bytes->put, &part->body);
-	command.session = put_session(&op->bytes->put);
+	op_upload_bytes_describe(op->bytes, &part->body);
+	command.session = pack_session(&op->bytes->pack);
 	part->body.etag = op->etag;
 	part->body.checksums[0] = op->checksum;
 	return request_propose(request, &command);
@@ -360,7 +376,7 @@ static void advance(struct request *request)
 	}
 	if (request->step == READING && request->is_gone) {
 		if (op->is_get_active && !op->is_piece_here)
-			get_cancel(&op->get);
+			unpack_cancel(&op->get);
 		if (!op->is_piece_here)
 			request_abandon(request);
 		return;
@@ -381,12 +397,15 @@ static void advance(struct request *request)
 			request_fail_err(request, op->get_err, S3_INTERNAL_ERROR);
 			return;
 		}
-		take_digests(op);
+		take_digests(request, op, &op->stream);
 		request->step = PROPOSING;
 	}
 	if (request->step == COPYING && request->state == REQUEST_RUNNING &&
-		advance_copying(request, op))
+		advance_copying(request, op)) {
+		if (op->is_recoded)
+			take_digests(request, op, &op->bytes->stream);
 		request->step = PROPOSING;
+	}
 	if (request->step != PROPOSING || request->state != REQUEST_RUNNING)
 		return;
 	err = propose(request, op);

@@ -30,7 +30,7 @@
  * (Q6) A view never lasts across a send or a wait.
  */
 #define REQUEST_TEXT_LEN (64u << 10) /* of an answer that is made in memory, or of a command */
-#define REQUEST_OP_LEN (72u << 10) /* of what a handler keeps */
+#define REQUEST_OP_LEN (76u << 10) /* of what a handler keeps */
 
 enum request_state {
 	REQUEST_FREE,

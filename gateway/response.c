@@ -424,3 +424,22 @@ void request_abandon(struct request *request)
 	assert(request->state == REQUEST_STARTING || request->state == REQUEST_RUNNING);
 	conclude(request);
 }
+
+void response_put_location(struct text_out *out, const struct request *request)
+{
+	struct bytes host = {0};
+	uint8_t path[3 * (1 + ROW_BUCKET_NAME_LEN_MAX + 1 + URI_KEY_LEN_MAX)];
+	struct text_out encoded;
+	request_header(request, "host", &host);
+	text_out_init(&encoded, path, sizeof path);
+	if (!request->resource.is_virtual_host) {
+		text_put_char(&encoded, '/');
+		text_put_bytes(&encoded, request->bucket.name);
+	}
+	text_put_char(&encoded, '/');
+	uri_encode(&encoded, request->resource.key, true);
+	text_put_text(out, request->exchange->is_tls ? "<Location>https://" : "<Location>http://");
+	xml_put_any(out, host);
+	xml_put(out, text_out_bytes(&encoded));
+	text_put_text(out, "</Location>");
+}

@@ -41,4 +41,7 @@ MUST_USE enum err response_parse_version(
 enum s3_code response_read_version(struct request *request, struct bytes text,
 	struct version_id *ret_version, bool *ret_is_null) MUST_USE;
 
+/* <Location>: the object's URL, as the client would write it. */
+void response_put_location(struct text_out *out, const struct request *request);
+
 #endif

@@ -406,6 +406,9 @@ static void close_loop(struct node *node, unsigned i)
 		pool_fini(&store->put_pool);
 		pool_fini(&store->get_pool);
 		pool_fini(&store->decode_pool);
+		pool_fini(&store->unpack_pool);
+		pool_fini(&store->pack_pool);
+		frame_zip_fini(&store->zip);
 		store->store = NULL;
 	}
 }

@@ -7,7 +7,7 @@
 #include "server/http_conn_priv.h"
 #include "storage/buffer.h"
 
-#define LIMITS_MAX 14
+#define LIMITS_MAX 15
 #define TLS_SESSION_LEN (20u << 10) /* of OpenSSL, as measured */
 #define MIB(len) ((double)(len) / (1u << 20))
 
@@ -47,6 +47,9 @@ static size_t list_limits(const struct node *node, struct limit *limits)
 		"stripes of bodies that come in"};
 	limits[count++] = (struct limit){"download", (uint64_t)config->download_memory_mib << 20,
 		"units of bodies that go out; a third of it to rebuild them"};
+	limits[count++] = (struct limit){"frames",
+		((uint64_t)(config->upload_memory_mib + 2 * config->download_memory_mib) << 20) / 4,
+		"of bodies that are compressed or encrypted, on their way"};
 	limits[count++] = (struct limit){"text", gateway->text_len_max * config->loops,
 		"answers and commands that are made in memory"};
 	limits[count++] = (struct limit){"rules", (uint64_t)BUCKET_RULES_MEMORY_MAX * config->loops,

@@ -35,6 +35,8 @@ enum err node_open_store(struct node *node)
 		pool_init(&store->put_pool, store->loop, "upload", upload_len);
 		pool_init(&store->get_pool, store->loop, "download", download_len * 2 / 3);
 		pool_init(&store->decode_pool, store->loop, "decode", download_len / 3);
+		pool_init(&store->unpack_pool, store->loop, "unpack", download_len / 2);
+		pool_init(&store->pack_pool, store->loop, "pack", upload_len / 4);
 		node->store_loop_count++;
 	}
 	return ERR_OK;

@@ -92,6 +92,7 @@ const char *command_type_name(enum command_type type);
 
 /* (C1) Which version of commands a type belongs to, from 1. Members say in their rows which they
  * know; index_command_version() is what all of them do. */
+#define COMMAND_VERSION_FRAMES 4 /* who knows it reads bodies that have frames */
 #define COMMAND_VERSION (4 + RUBUS_TEST_VERSION_BUMP) /* the newest that this program knows */
 uint16_t command_type_version(enum command_type type);
 

@@ -251,6 +251,22 @@ MUST_USE enum err index_body_get(
 MUST_USE enum err index_inline_get(
 	struct index_reader *reader, uint64_t body, struct bytes *ret_data);
 
+/* The body that has the bytes of another one at an offset: the same, or what its slices lead to. */
+struct index_leaf {
+	uint64_t id;
+	uint64_t offset; /* in the leaf, of bytes as clients see them */
+	uint64_t len; /* from there on, that follow each other in both */
+	struct row_body body; /* the leaf's; not a BODY_SLICES */
+};
+
+/* Errors: ERR_NOT_FOUND, offset is at or behind the end, or the body is gone. */
+MUST_USE enum err index_leaf_find(
+	struct index_reader *reader, uint64_t body, uint64_t offset, struct index_leaf *ret_leaf);
+
+/* The lengths of the frames of a zipped body that has extents (storage/object/frame.h). */
+MUST_USE enum err index_frames_get(
+	struct index_reader *reader, uint64_t body, struct bytes *ret_table);
+
 /* A run of a body that is in one place. */
 struct index_piece {
 	uint64_t start; /* in the body asked about */

@@ -135,6 +135,38 @@ enum err index_piece_find(
 	return ERR_CORRUPT;
 }
 
+enum err index_leaf_find(
+	struct index_reader *reader, uint64_t body, uint64_t offset, struct index_leaf *ret_leaf)
+{
+	uint64_t limit = UINT64_MAX; /* what the slices on the way leave of the run */
+	for (int depth = 0; depth <= ROW_DEPTH_MAX; depth++) {
+		struct row_body row;
+		struct found_piece found;
+		enum err err = index_body_get(reader, body, &row);
+		if (err != ERR_OK)
+			return err == ERR_NOT_FOUND && depth > 0 ? ERR_CORRUPT : err;
+		if (row.kind != BODY_SLICES) {
+			if (offset >= row.len)
+				return depth > 0 ? ERR_CORRUPT : ERR_NOT_FOUND;
+			uint64_t left = row.len - offset;
+			*ret_leaf = (struct index_leaf){
+				body, offset, left < limit ? left : limit, row};
+			return ERR_OK;
+		}
+		err = find_piece(reader, body, offset, &found);
+		if (err == ERR_OK && found.start > offset)
+			err = ERR_CORRUPT;
+		if (err != ERR_OK)
+			return err;
+		uint64_t in_piece = offset - found.start;
+		if (found.piece.len - in_piece < limit)
+			limit = found.piece.len - in_piece;
+		body = found.piece.body;
+		offset = found.piece.offset + in_piece;
+	}
+	return ERR_CORRUPT;
+}
+
 enum err index_body_part(
 	struct index_reader *reader, uint64_t body, uint32_t part, struct index_part *ret_part)
 {

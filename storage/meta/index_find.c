@@ -171,6 +171,13 @@ enum err index_body_get(struct index_reader *reader, uint64_t body, struct row_b
 	GET_ROW(reader, &key, body, ret_body);
 }
 
+enum err index_frames_get(struct index_reader *reader, uint64_t body, struct bytes *ret_table)
+{
+	struct row_key key;
+	row_key_id(&key, TABLE_FRAMES, body);
+	return index_get(reader, &key, ret_table);
+}
+
 enum err index_inline_get(struct index_reader *reader, uint64_t body, struct bytes *ret_data)
 {
 	struct row_key key;

@@ -5,7 +5,8 @@
  *	                         ↓ too few shards  ↑
  *	                      RESCUING ────────────┘
  *
- * and, where the length is not known yet, by ASKING before the next extent or DURABLE,
+ * (after the last extent that was announced WAITING, until more is or nothing (U6))
+ *
  * and from each of these to UNWINDING, when too few shards are left or the owner does not want the
  * body any more: what is in flight is awaited, open shards are aborted, sealed ones freed.
  *
@@ -18,15 +19,13 @@
 
 #include "storage/object/put_priv.h"
 
-#define PUT_MAGIC 0x70757421u
-
 static const char *const state_names[] = {
 	[PUT_IDLE] = "idle",
 	[PUT_OPENING] = "opening",
 	[PUT_STREAMING] = "streaming",
 	[PUT_SEALING] = "sealing",
-	[PUT_ASKING] = "asking",
 	[PUT_RESCUING] = "rescuing",
+	[PUT_WAITING] = "waiting",
 	[PUT_DURABLE] = "durable",
 	[PUT_UNWINDING] = "unwinding",
 	[PUT_OVER] = "over",
@@ -37,10 +36,11 @@ static const unsigned allowed_moves[] = {
 	[PUT_OPENING] = 1 << PUT_STREAMING | 1 << PUT_UNWINDING,
 	[PUT_STREAMING] = 1 << PUT_OPENING | 1 << PUT_SEALING | 1 << PUT_DURABLE |
 		1 << PUT_UNWINDING,
-	[PUT_SEALING] = 1 << PUT_OPENING | 1 << PUT_DURABLE | 1 << PUT_RESCUING | 1 << PUT_ASKING |
+	[PUT_SEALING] = 1 << PUT_OPENING | 1 << PUT_DURABLE | 1 << PUT_RESCUING | 1 << PUT_WAITING |
 		1 << PUT_UNWINDING,
-	[PUT_ASKING] = 1 << PUT_OPENING | 1 << PUT_DURABLE | 1 << PUT_UNWINDING,
-	[PUT_RESCUING] = 1 << PUT_OPENING | 1 << PUT_DURABLE | 1 << PUT_ASKING | 1 << PUT_UNWINDING,
+	[PUT_RESCUING] = 1 << PUT_OPENING | 1 << PUT_DURABLE | 1 << PUT_WAITING |
+		1 << PUT_UNWINDING,
+	[PUT_WAITING] = 1 << PUT_OPENING | 1 << PUT_DURABLE | 1 << PUT_UNWINDING,
 	[PUT_DURABLE] = 1 << PUT_UNWINDING | 1 << PUT_OVER,
 	[PUT_UNWINDING] = 1 << PUT_OVER,
 	[PUT_OVER] = 0,
@@ -70,7 +70,7 @@ void put_advance_soon(struct put *put)
 	loop_post(put->setup.store->loop, &put->advance_task);
 }
 
-static void fail(struct put *put, enum err err)
+void put_fail(struct put *put, enum err err)
 {
 	if (put->err == ERR_OK)
 		put->err = err;
@@ -106,7 +106,7 @@ void put_fail_shard(struct put *put, struct put_shard *shard, enum err err)
 	else if (may_be_rescued(put))
 		put->is_weak = true;
 	else
-		fail(put, put->was_full ? ERR_NO_SPACE : ERR_QUORUM);
+		put_fail(put, put->was_full ? ERR_NO_SPACE : ERR_QUORUM);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
@@ -202,18 +202,12 @@ static bool is_extent_streamed(const struct put *put)
 	return put->stripes_written == put->stripe_count && !put_stripe_is_writing(put);
 }
 
-/* No extent is being written: the next one, or the end of the body. */
-static void begin_next(struct put *put)
+static void begin_extent(struct put *put)
 {
-	if (put->extent_start == put->setup.len) {
-		move(put, PUT_DURABLE);
-		put->setup.durable(put, ERR_OK);
-		return;
-	}
 	move(put, PUT_OPENING);
 	enum err err = put_extent_begin(put);
 	if (err)
-		fail(put, err);
+		put_fail(put, err);
 	put_advance_soon(put);
 }
 
@@ -224,10 +218,14 @@ static void extent_ended(struct put *put)
 	put->tries = 0;
 	put->kept = NULL;
 	put_stripe_settle(put);
-	if (put->setup.is_open && put->extent_start == put->setup.len)
-		move(put, PUT_ASKING);
-	else
-		begin_next(put);
+	if (put->extent_start < put->setup.len) {
+		begin_extent(put);
+	} else if (put->setup.is_open) {
+		move(put, PUT_WAITING);
+	} else {
+		move(put, PUT_DURABLE);
+		put->setup.durable(put, ERR_OK);
+	}
 }
 
 /* All shards that are left are durable: enough, or it has to be rescued. */
@@ -243,7 +241,7 @@ static void extent_sealed(struct put *put)
 	move(put, PUT_RESCUING);
 	enum err err = put_rescue_begin(put);
 	if (err)
-		fail(put, err);
+		put_fail(put, err);
 }
 
 /* What was written first is freed when the new extent is there. */
@@ -274,7 +272,7 @@ static void try_again(struct put *put)
 		move(put, PUT_OPENING);
 	enum err err = put_extent_begin(put);
 	if (err)
-		fail(put, err);
+		put_fail(put, err);
 	put_advance_soon(put);
 }
 
@@ -288,7 +286,7 @@ static void extent_opened(struct put *put)
 	} else if (put_may_try_again(put)) {
 		try_again(put);
 	} else {
-		fail(put, put->was_full ? ERR_NO_SPACE : ERR_QUORUM);
+		put_fail(put, put->was_full ? ERR_NO_SPACE : ERR_QUORUM);
 		put_advance_soon(put);
 	}
 }
@@ -347,15 +345,17 @@ void put_advance(struct put *put)
 		if (put->err)
 			put_advance_soon(put);
 		return;
-	case PUT_ASKING:
-		if (!put->setup.is_open)
-			begin_next(put);
-		return;
 	case PUT_RESCUING:
 		advance_rescue(put);
 		return;
 	case PUT_UNWINDING:
 		advance_unwinding(put);
+		return;
+	case PUT_WAITING:
+		if (put->setup.is_open)
+			return;
+		move(put, PUT_DURABLE);
+		put->setup.durable(put, ERR_OK);
 		return;
 	case PUT_IDLE:
 	case PUT_DURABLE:
@@ -428,120 +428,21 @@ enum err put_start(struct put *put, const struct put_setup *setup)
 	return err;
 }
 
-/* No buffer now; when it is not because others have them, the put ends. */
-static enum err refuse_buffer(struct put *put, enum err err)
-{
-	if (err != ERR_BUSY) {
-		fail(put, err);
-		put_advance_soon(put);
-	}
-	return err;
-}
-
-static enum err inline_buffer(struct put *put, uint8_t **ret_buf, size_t *ret_cap)
-{
-	struct pool *pool = &put->setup.store->put_pool;
-	if (!put->inline_buf) {
-		enum err err = pool_take(pool, POOL_4K, 1, &put->inline_buf);
-		if (err == ERR_BUSY && !put->wait.is_waiting)
-			pool_wait_start(pool, &put->wait, 4096);
-		put->wants_room = err == ERR_BUSY;
-		if (err)
-			return refuse_buffer(put, err);
-	}
-	*ret_buf = put->inline_buf + put->taken_len;
-	*ret_cap = put->setup.len - put->taken_len;
-	return ERR_OK;
-}
-
-enum err put_buffer(struct put *put, uint8_t **ret_buf, size_t *ret_cap)
-{
-	assert(put->magic == PUT_MAGIC);
-	if (put->err)
-		return put->err;
-	if (put->taken_len == put->setup.len)
-		return ERR_END;
-	if (put->setup.len <= STORE_INLINE_LEN_MAX)
-		return inline_buffer(put, ret_buf, ret_cap);
-	put->wants_room = true;
-	if (put->state != PUT_STREAMING || put->wait.is_waiting)
-		return ERR_BUSY;
-	if (!put->filling) {
-		if (put->stripe_next == put->stripe_count)
-			return ERR_BUSY; /* the extent is to be sealed first */
-		enum err err = put_stripe_take(put);
-		if (err == ERR_BUSY && !put_stripe_is_any(put)) {
-			size_t len = pool_buffer_len(put_stripe_pool_size(
-					     stripe_unit_len(&put->geometry, put->stripe_next))) *
-				put_stripe_units(put);
-			pool_wait_start(&put->setup.store->put_pool, &put->wait, len);
-		}
-		if (err)
-			return refuse_buffer(put, err);
-	}
-	put->wants_room = false;
-	struct put_stripe *stripe = put->filling;
-	uint32_t offset = stripe->filled_len % stripe->unit_len;
-	uint32_t left = stripe->body_len - stripe->filled_len;
-	*ret_buf = stripe->units[stripe->filled_len / stripe->unit_len] + offset;
-	*ret_cap = left < stripe->unit_len - offset ? left : stripe->unit_len - offset;
-	return ERR_OK;
-}
-
 void put_extend(struct put *put, uint64_t len)
 {
 	assert(put->magic == PUT_MAGIC);
-	assert(put->setup.is_open && put->taken_len == put->setup.len);
-	put->setup.is_open = false;
+	assert(put->setup.is_open && len > 0);
 	put->setup.len += len;
+	if (put->state == PUT_WAITING && !put->err && !put->is_discarded)
+		begin_extent(put);
+}
+
+void put_close(struct put *put)
+{
+	assert(put->magic == PUT_MAGIC);
+	assert(put->setup.is_open);
+	put->setup.is_open = false;
 	put_advance_soon(put);
-}
-
-void put_filled(struct put *put, size_t len)
-{
-	assert(put->magic == PUT_MAGIC);
-	assert(len > 0 && len <= put->setup.len - put->taken_len);
-	put->taken_len += len;
-	put->setup.store->counters.put_bytes += len;
-	if (put->setup.len <= STORE_INLINE_LEN_MAX) {
-		if (put->taken_len < put->setup.len)
-			return;
-		put->inline_frame = (struct put_frame){put->inline_buf, put->taken_len, NULL};
-		put->inline_frame_out = true;
-		put->setup.frame(put, &put->inline_frame);
-		return;
-	}
-	struct put_stripe *stripe = put->filling;
-	assert(stripe && len <= stripe->body_len - stripe->filled_len);
-	unsigned unit = stripe->filled_len / stripe->unit_len;
-	stripe->filled_len += len;
-	if (put_stripe_is_full(stripe)) {
-		put_stripe_pad(stripe);
-		put->filling = NULL;
-		put_advance_soon(put);
-	}
-	if (put_stripe_is_full(stripe) || stripe->filled_len % stripe->unit_len == 0)
-		put_stripe_show(stripe, unit);
-}
-
-void put_frame_done(struct put *put, struct put_frame *frame)
-{
-	assert(put->magic == PUT_MAGIC);
-	if (frame == &put->inline_frame) {
-		assert(put->inline_frame_out);
-		put->inline_frame_out = false;
-		put_advance_soon(put);
-		return;
-	}
-	struct put_stripe *stripe = &put->stripes[frame >= put->stripes[1].frames];
-	assert(stripe->is_used && stripe->frames_out > 0);
-	stripe->frames_out--;
-	if (stripe->frames_out > 0)
-		return;
-	if (put->state == PUT_DURABLE && !put->is_discarded)
-		put_stripe_settle(put); /* put_fini() may be next */
-	else
-		put_advance_soon(put);
 }
 
 void put_discard(struct put *put)

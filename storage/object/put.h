@@ -30,6 +30,9 @@
  *      durable), those of other nodes that have not get PUT_LATE_FACTOR times what the others
  *      needed, at least PUT_LATE_MS_MIN; then they count as failed. What can be done anew does not
  *      wait for k+1: one is enough, except at the last try.
+ * (U6) The length of a body may come in pieces: a put that is_open has as many bytes as were
+ *      announced so far, at first len, then more by put_extend(), until put_close(). An extent
+ *      never has more than was announced when it began.
  */
 #define PUT_STRIPES_MAX 2
 #define PUT_LATE_MS_MIN 1000
@@ -43,8 +46,8 @@ enum put_state {
 	PUT_OPENING, /* an extent's shards are being opened */
 	PUT_STREAMING,
 	PUT_SEALING,
-	PUT_ASKING, /* all that was announced is durable, and more may be */
 	PUT_RESCUING, /* the extent has too few shards, and is written anew */
+	PUT_WAITING, /* all that was announced is durable; more may be (U6) */
 	PUT_DURABLE,
 	PUT_UNWINDING, /* failed or discarded: what was written is freed */
 	PUT_OVER,
@@ -66,12 +69,11 @@ struct put_setup {
 	struct bytes hint;
 	uint64_t upload;
 	uint16_t part;
-	uint64_t len; /* of the body */
-	/* So much at least, which is more than is kept inline; put_extend() says the rest. What is
-	 * written before knows no better length, in its records either. */
-	bool is_open;
+	uint64_t len; /* of the body; of its beginning, if is_open */
+	bool is_open; /* (U6); len is above STORE_INLINE_LEN_MAX */
 	uint8_t storage_class;
 	bool is_rescue; /* of what another put wrote, with its hint; it is not rescued itself */
+	bool is_packed; /* stored as frames: nobody could read it without its row (pack.h) */
 	bool must_fit; /* rather fail (ERR_QUORUM) than write a narrower code */
 	uint64_t request_id;
 	void (*room)(struct put *put); /* after put_buffer() said ERR_BUSY */
@@ -200,13 +202,15 @@ MUST_USE enum err put_start(struct put *put, const struct put_setup *setup);
  * that were announced are there; what went wrong otherwise, and durable() will say so too. */
 MUST_USE enum err put_buffer(struct put *put, uint8_t **ret_buf, size_t *ret_cap);
 
-/* The rest of a body that is_open, once all that was announced was taken: len bytes, perhaps none.
- */
-void put_extend(struct put *put, uint64_t len);
-
 /* len bytes, at most cap of them, were placed into the buffer. May call frame() (the one callback
  * that comes inside a call: it hands out what the call completed). */
 void put_filled(struct put *put, size_t len);
+
+/* (U6) So many bytes more will come, at least 1. */
+void put_extend(struct put *put, uint64_t len);
+
+/* (U6) What was announced is all. */
+void put_close(struct put *put);
 
 /* The owner is done with a frame. */
 void put_frame_done(struct put *put, struct put_frame *frame);

@@ -150,7 +150,8 @@ static void write_hint(struct put *put)
 		.upload = put->setup.upload,
 		.part = put->setup.part,
 	};
-	if (!put->setup.is_rescue && put->setup.hint.len <= sizeof put->hint)
+	if (!put->setup.is_rescue && !put->setup.is_packed &&
+		put->setup.hint.len <= sizeof put->hint)
 		put->hint_len = hint_add_place(
 			put->hint, put->setup.hint.len, sizeof put->hint, &place);
 }

@@ -4,6 +4,8 @@
 
 #include "storage/object/put.h"
 
+#define PUT_MAGIC 0x70757421u
+
 /* What the files of put share: put.c decides, put_extent.c opens shards and enters extents into the
  * list, put_stripe.c codes and writes stripes. Those two record facts and call put_advance(). */
 
@@ -15,6 +17,9 @@ static inline unsigned put_shard_count(const struct put *put)
 /* Looks at the facts and goes as far as they allow. */
 void put_advance(struct put *put);
 void put_advance_soon(struct put *put);
+
+/* It cannot be done; the first reason counts. */
+void put_fail(struct put *put, enum err err);
 
 /* How many shards make an extent durable (P1). */
 static inline unsigned put_shards_needed(const struct put *put)

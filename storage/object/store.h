@@ -8,6 +8,7 @@
 #include "erasure/code.h"
 #include "storage/drive/drive.h"
 #include "storage/meta/index.h"
+#include "storage/object/frame_zip.h"
 #include "storage/object/reach.h"
 #include "storage/pool.h"
 
@@ -69,6 +70,11 @@ struct store_loop {
 	struct pool get_pool; /* units on their way to clients */
 	struct pool
 		decode_pool; /* units read to rebuild others; who holds some waits for disks only */
+	/* Of bodies whose frames are made or read. Who holds some of the first may wait for the
+	 * others, who holds some of the second for those above. */
+	struct pool unpack_pool;
+	struct pool pack_pool;
+	struct frame_zip zip;
 	unsigned open_puts;
 	struct store_counters counters;
 };

@@ -25,7 +25,20 @@ static enum err open_secret(
 	return ERR_OK;
 }
 
-static const struct secrets_ops secrets_ops = {.open = open_secret};
+/* So is what is sealed. */
+static enum err seal_secret(
+	struct secrets *secrets, struct bytes secret, uint8_t *buf, size_t cap, size_t *ret_len)
+{
+	(void)secrets;
+	if (strlen(SEAL) + secret.len > cap)
+		return ERR_LIMIT;
+	memcpy(buf, SEAL, strlen(SEAL));
+	memcpy(buf + strlen(SEAL), secret.data, secret.len);
+	*ret_len = strlen(SEAL) + secret.len;
+	return ERR_OK;
+}
+
+static const struct secrets_ops secrets_ops = {open_secret, seal_secret};
 
 /* --- calls on a loop -------------------------------------------------------------------------- */
 
@@ -192,7 +205,7 @@ static void make_rows(struct object_rig *rig)
 	command = (struct command){.type = COMMAND_BUCKET_CREATE};
 	command.bucket_create.name = bytes_of("bkt");
 	command.bucket_create.owner = bytes_of("alice");
-	object_rig_propose(rig, &command);
+	rig->bucket = object_rig_propose(rig, &command).id;
 }
 
 static void init_loop(void *arg)
@@ -202,6 +215,8 @@ static void init_loop(void *arg)
 	pool_init(&store->put_pool, rig->client, "put", 32 << 20);
 	pool_init(&store->get_pool, rig->client, "get", 32 << 20);
 	pool_init(&store->decode_pool, rig->client, "decode", 32 << 20);
+	pool_init(&store->unpack_pool, rig->client, "unpack", 8 << 20);
+	pool_init(&store->pack_pool, rig->client, "pack", 8 << 20);
 	digest_hall_init(&rig->gateway.hall);
 	ck_assert_ok(gateway_loop_init(&rig->loop, &rig->gateway, rig->client, store));
 }
@@ -265,6 +280,8 @@ static void fini_loop(void *arg)
 	ck_assert_uint_eq(store->put_pool.lent_len, 0);
 	ck_assert_uint_eq(store->get_pool.lent_len, 0);
 	ck_assert_uint_eq(store->decode_pool.lent_len, 0);
+	ck_assert_uint_eq(store->unpack_pool.lent_len, 0);
+	ck_assert_uint_eq(store->pack_pool.lent_len, 0);
 	ck_assert_uint_eq(store->open_puts, 0);
 	ck_assert_uint_eq(rig->loop.counters.in_progress, 0);
 	gateway_loop_fini(&rig->loop);
@@ -272,6 +289,9 @@ static void fini_loop(void *arg)
 	pool_fini(&store->put_pool);
 	pool_fini(&store->get_pool);
 	pool_fini(&store->decode_pool);
+	pool_fini(&store->unpack_pool);
+	pool_fini(&store->pack_pool);
+	frame_zip_fini(&store->zip);
 }
 
 void object_rig_close(struct object_rig *rig)

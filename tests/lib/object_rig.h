@@ -30,6 +30,7 @@ struct object_rig {
 	struct sign sign;
 	struct fake_exchange fake; /* the last request */
 	bool has_fake, is_opened;
+	uint64_t bucket; /* the id of "bkt" */
 	uint8_t *bytes; /* of a command */
 };
 

@@ -313,7 +313,7 @@ END_TEST
 START_TEST(what_we_do_not_do_is_refused_and_not_ignored)
 {
 	static const char *const cases[][4] = {
-		{"x-amz-server-side-encryption", "AES256", "501", "NotImplemented"},
+		{"x-amz-server-side-encryption", "aws:kms", "501", "NotImplemented"},
 		{"x-amz-object-lock-mode", "GOVERNANCE", "400", "InvalidRequest"},
 		{"x-amz-write-offset-bytes", "0", "501", "NotImplemented"},
 		{"x-amz-acl", "public-read", "400", "AccessControlListNotSupported"},
