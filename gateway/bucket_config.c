@@ -14,6 +14,8 @@
  *	NOTIFICATION   a list of rules (storage/meta/notice.h)
  *	WEBSITE        of website_config.h
  *	OWNERSHIP      enum bucket_ownership, 1 byte
+ *	ENCRYPTION     what xml_encryption.h says, 2 bytes
+ *	COMPRESSION    enum frame_compression, 1 byte; no document says so
  *	PUBLIC_ACCESS  set of enum bucket_public_access, 1 byte
  *
  * (B1) A blob is only made of a document that was checked to its end, so that what is read later
@@ -417,6 +419,8 @@ static enum err init_xml(struct bucket_config_parse *parse)
 	case BUCKET_CONFIG_NOTIFICATION:
 		parse->rules = (struct fields_out){.data = parse->arena, .cap = ROW_CONFIG_LEN_MAX};
 		return xml_notification_init(&parse->xml.notification, &parse->rules);
+	case BUCKET_CONFIG_ENCRYPTION:
+		return xml_encryption_init(&parse->xml.encryption);
 	case BUCKET_CONFIG_CORS:
 		return xml_in_init(&parse->xml.in, cors_open, cors_close);
 	case BUCKET_CONFIG_OWNERSHIP:
@@ -433,7 +437,8 @@ enum s3_code bucket_config_parse_init(
 	static_assert(offsetof(struct xml_tagging, in) == 0 &&
 			offsetof(struct xml_lifecycle, in) == 0 &&
 			offsetof(struct xml_notification, in) == 0 &&
-			offsetof(struct xml_website, in) == 0,
+			offsetof(struct xml_website, in) == 0 &&
+			offsetof(struct xml_encryption, in) == 0,
 		"their parsers are the union's");
 	static_assert(sizeof parse->arena >= ROW_CONFIG_LEN_MAX, "room for any blob");
 	parse->kind = kind;
@@ -466,6 +471,8 @@ enum s3_code bucket_config_parse_feed(struct bucket_config_parse *parse, struct 
 	enum s3_code code = xml_in_feed(&parse->xml.in, piece);
 	if (parse->kind == BUCKET_CONFIG_LIFECYCLE)
 		parse->message = parse->xml.lifecycle.message;
+	if (parse->kind == BUCKET_CONFIG_ENCRYPTION)
+		parse->message = parse->xml.encryption.message;
 	if (parse->kind == BUCKET_CONFIG_NOTIFICATION)
 		parse->message = parse->xml.notification.message;
 	if (parse->kind == BUCKET_CONFIG_WEBSITE)
@@ -484,7 +491,10 @@ enum s3_code bucket_config_parse_finish(struct bucket_config_parse *parse, struc
 		return finish_tags(parse, ret_blob);
 	if (parse->kind == BUCKET_CONFIG_WEBSITE)
 		return finish_website(parse, ret_blob);
-	if (parse->kind == BUCKET_CONFIG_LIFECYCLE)
+	if (parse->kind == BUCKET_CONFIG_ENCRYPTION) {
+		memcpy(parse->arena + parse->len, parse->xml.encryption.config, XML_ENCRYPTION_LEN);
+		parse->len += XML_ENCRYPTION_LEN;
+	} else if (parse->kind == BUCKET_CONFIG_LIFECYCLE)
 		parse->len = parse->rules.len;
 	else if (parse->kind == BUCKET_CONFIG_NOTIFICATION) /* no rules are none */
 		parse->len = parse->xml.notification.rule_count > 0 ? parse->rules.len : 0;
@@ -529,6 +539,8 @@ enum err bucket_config_render(enum bucket_config kind, struct bytes blob, struct
 		return xml_website_render(blob, out);
 	case BUCKET_CONFIG_NOTIFICATION:
 		return xml_notification_render(rest, out);
+	case BUCKET_CONFIG_ENCRYPTION:
+		return xml_encryption_render(rest, out);
 	case BUCKET_CONFIG_CORS:
 		return render_cors(rest, out);
 	case BUCKET_CONFIG_OWNERSHIP:

@@ -3,6 +3,7 @@
 #define GATEWAY_BUCKET_CONFIG_H
 
 #include "gateway/xml_body.h"
+#include "gateway/xml_encryption.h"
 #include "gateway/xml_lifecycle.h"
 #include "gateway/xml_notification.h"
 #include "gateway/xml_website.h"
@@ -56,6 +57,7 @@ struct bucket_config_parse {
 		struct xml_tagging tagging;
 		struct xml_lifecycle lifecycle;
 		struct xml_website website;
+		struct xml_encryption encryption;
 		struct xml_notification notification; /* the caller says which webhooks */
 	} xml;
 	struct fields_out rules; /* of a lifecycle, in arena */

@@ -14,11 +14,6 @@ void op_stub_document(struct request *request)
 	request_answer_document(request, bytes_of(request->route->document));
 }
 
-void op_stub_delete_nothing(struct request *request)
-{
-	request_answer(request, 204, NULL, 0);
-}
-
 /* --- objects ---------------------------------------------------------------------------------- */
 
 /* Calls what writes the answer, under the view that has the object. */

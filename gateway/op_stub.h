@@ -9,9 +9,6 @@
 /* 200 with the route's document. */
 void op_stub_document(struct request *request);
 
-/* 204: what is to be deleted is not there. */
-void op_stub_delete_nothing(struct request *request);
-
 /* ACLs: the owner has FULL_CONTROL and nothing can be granted. */
 void op_stub_bucket_acl(struct request *request);
 void op_stub_object_acl(struct request *request);

@@ -42,11 +42,6 @@
 #define UNSET(name, right, s, param, code) \
 	STUB(name, right, GET, s, .params = {param}, .flags = LOOK, .refusal = S3_##code)
 
-/* What is deleted was never there. */
-#define UNSET_DELETE(name, right, param) \
-	STUB(name, right, DELETE, BUCKET, .params = {param}, .flags = FREES, \
-		.start = op_stub_delete_nothing)
-
 /* One that is refused with 501. */
 #define REFUSED(name, right, m, s, ...) \
 	{ \
@@ -119,11 +114,9 @@ const struct route route_table[] = {
 	SERVED("DeleteBucketLifecycle", "PutLifecycleConfiguration", DELETE, BUCKET,
 		.params = {"lifecycle"}, .flags = FREES, .start = op_bucket_config_delete,
 		.config = BUCKET_CONFIG_LIFECYCLE),
-	UNSET("GetBucketEncryption", "GetEncryptionConfiguration", BUCKET, "encryption",
+	CONFIG("BucketEncryption", "GetEncryptionConfiguration", "PutEncryptionConfiguration",
+		"PutEncryptionConfiguration", "encryption", ENCRYPTION,
 		ENCRYPTION_CONFIGURATION_NOT_FOUND),
-	REFUSED_PARAM(
-		"PutBucketEncryption", "PutEncryptionConfiguration", PUT, BUCKET, "encryption"),
-	UNSET_DELETE("DeleteBucketEncryption", "PutEncryptionConfiguration", "encryption"),
 	CONFIG("PublicAccessBlock", "GetBucketPublicAccessBlock", "PutBucketPublicAccessBlock",
 		"PutBucketPublicAccessBlock", "publicAccessBlock", PUBLIC_ACCESS,
 		NO_SUCH_PUBLIC_ACCESS_BLOCK),
@@ -235,7 +228,7 @@ const struct route route_table[] = {
 		.start = op_get_start),
 	SERVED("PutObject", "PutObject", PUT, OBJECT, .without_header = COPY,
 		.body = ROUTE_BODY_PAYLOAD, .flags = EDIT, .start = op_put_start,
-		.note = "encryption headers are refused"),
+		.note = "keys of a KMS are refused"),
 	SERVED("CopyObject", "PutObject", PUT, OBJECT, .header = COPY, .flags = EDIT,
 		.start = op_copy_start, .note = "by reference; ETag and checksum of the source"),
 	SERVED("DeleteObject", "DeleteObject", DELETE, OBJECT, .flags = FREES,

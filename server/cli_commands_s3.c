@@ -92,11 +92,13 @@ const struct cli_command cli_s3_commands[] = {
 		.run = cli_run_bucket_delete},
 	{.noun = "bucket",
 		.verb = "set",
-		.summary = "Set quotas and the owner of a bucket",
+		.summary = "Set quotas, compression and the owner of a bucket",
 		.details = "quota-bytes=500G and quota-objects=100000 refuse what would be more, "
 			   "with QuotaExceeded; soft-quota-bytes= and soft-quota-objects= only "
 			   "raise QUOTA_SOFT in rubus health. All versions count, and none takes "
-			   "a quota away. owner=ID gives the bucket to another user.",
+			   "a quota away. compression=zstd has what is put from now on stored "
+			   "compressed where that pays, compression=none as it is. owner=ID gives "
+			   "the bucket to another user.",
 		.arguments = {{"NAME", "The bucket.", false},
 			{"SETTING", "As quota-bytes=500G.", false, true}},
 		.options = {CLI_NODE_OPTIONS},

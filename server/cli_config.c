@@ -81,6 +81,7 @@ static const struct cli_column setting_columns[] = {
 	{"archive_seconds", "archive_seconds", CLI_KIND_COUNT},
 	{"lifecycle_day_seconds", "lifecycle_day_seconds", CLI_KIND_COUNT},
 	{"accept_damaged_index", "accept_damaged_index", CLI_KIND_TEXT},
+	{"sse_c_without_tls", "sse_c_without_tls", CLI_KIND_TEXT},
 	{"accept_older_index", "accept_older_index", CLI_KIND_TEXT},
 	{"log_format", "log_format", CLI_KIND_TEXT},
 	{"log_level", "log_level", CLI_KIND_TEXT},
@@ -145,7 +146,7 @@ static json_t *settings_json(const struct config *config)
 	json_t *settings = json_pack(
 		"{s:s, "
 		"s:i, s:i, s:i, s:b, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:s, s:s, s:i, s:i, s:i, "
-		"s:i, s:i, s:i, s:s, s:s, s:s, s:o, s:o}",
+		"s:i, s:i, s:i, s:s, s:s, s:s, s:o, s:o, s:b}",
 		"signature_v2", v2[config->signature_v2], "archive_seconds",
 		(int)config->archive_seconds, "lifecycle_day_seconds",
 		(int)config->lifecycle_day_seconds, "log_copies", (int)config->log_copies,
@@ -161,7 +162,7 @@ static json_t *settings_json(const struct config *config)
 		config->log_format == CONFIG_LOG_JSON ? "json" : "text", "log_level",
 		levels[config->log_level], "io", config->io == CONFIG_IO_PLAIN ? "plain" : "auto",
 		"domains", texts_json(config->domains, config->domains_count), "drives",
-		drives_json(config));
+		drives_json(config), "sse_c_without_tls", config->sse_c_without_tls);
 	json_t *cluster = cluster_json(config);
 	if (settings && json_object_update(settings, cluster) != 0) {
 		json_decref(settings);

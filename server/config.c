@@ -144,6 +144,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	NUMBER(archive_seconds),
 	NUMBER(lifecycle_day_seconds),
 	SWITCH(accept_damaged_index),
+	SWITCH(sse_c_without_tls),
 	SWITCH(accept_older_index),
 	CHOICE(log_format, log_format_names),
 	CHOICE(log_level, log_level_names),

@@ -85,6 +85,7 @@ struct config {
 	unsigned lifecycle_day_seconds; /* how long a day of lifecycle rules is; for tests */
 	unsigned archive_seconds; /* changes of the index are on the drives after so long */
 	bool accept_damaged_index; /* serve what is left of it */
+	bool sse_c_without_tls; /* a proxy in front has TLS */
 	bool accept_older_index; /* serve a copy that is not the newest known */
 	enum config_log_format log_format;
 	enum config_log_level log_level;

@@ -5,6 +5,7 @@
 
 #include "gateway/names.h"
 #include "server/control_user.h"
+#include "storage/object/frame.h"
 
 /* Under a view. */
 static enum err bucket_json(struct node *node, const struct row_bucket *row, json_t **ret_json)
@@ -23,6 +24,10 @@ static enum err bucket_json(struct node *node, const struct row_bucket *row, jso
 		(json_int_t)counts.versions, "bytes", (json_int_t)counts.len, "uploads",
 		(json_int_t)counts.uploads);
 	control_add_quota(*ret_json, &row->quota);
+	struct bytes blob;
+	err = index_bucket_config(node->reader, row->id, BUCKET_CONFIG_COMPRESSION, &blob);
+	bool is_zipped = err == ERR_OK && blob.len == 2 && blob.data[1] == FRAME_ZSTD;
+	json_object_set_new(*ret_json, "compression", json_string(is_zipped ? "zstd" : "none"));
 	return ERR_OK;
 }
 
@@ -167,6 +172,22 @@ enum err control_bucket_delete(
 
 /* --- settings --------------------------------------------------------------------------------- */
 
+/* A blob of gateway/bucket_config.c. */
+static enum err take_compression(
+	struct node *node, struct command_bucket_update *update, const char *value, char *message)
+{
+	static const uint8_t zstd[] = {1, FRAME_ZSTD};
+	bool is_zstd = strcmp(value, "zstd") == 0;
+	if (!is_zstd && strcmp(value, "none") != 0)
+		return node_refuse(message, ERR_INVALID, "compression is zstd or none");
+	if (index_known_command_version(node->index) < COMMAND_VERSION_FRAMES)
+		return node_refuse(message, ERR_VERSION, "not all nodes know how to do that yet");
+	update->set |= BUCKET_SET_CONFIG;
+	update->config_kind = BUCKET_CONFIG_COMPRESSION;
+	update->config = bytes_make(zstd, is_zstd ? sizeof zstd : 0);
+	return ERR_OK;
+}
+
 /* Puts a setting into the update. */
 static enum err take_setting(struct node *node, struct command_bucket_update *update,
 	const char *name, const char *value, char *message)
@@ -182,6 +203,8 @@ static enum err take_setting(struct node *node, struct command_bucket_update *up
 		update->owner = bytes_of(value);
 		return control_find_user(node, value, message);
 	}
+	if (strcmp(name, "compression") == 0)
+		return take_compression(node, update, value, message);
 	return node_refuse(
 		message, ERR_INVALID, "there is no setting %.32s; see rubus help bucket set", name);
 }

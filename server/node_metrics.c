@@ -19,6 +19,9 @@ static struct store_counters add_counters(const struct node *node)
 		sum.degraded_reads += one->degraded_reads;
 		sum.bad_blocks += one->bad_blocks;
 		sum.narrowed += one->narrowed;
+		sum.zipped_bytes += one->zipped_bytes;
+		sum.zipped_stored_bytes += one->zipped_stored_bytes;
+		sum.sealed_bytes += one->sealed_bytes;
 	}
 	return sum;
 }
@@ -49,6 +52,14 @@ static void write_store(const struct node *node, struct metrics_text *text)
 	write_one(text, "rubus_extents_narrowed_total",
 		"Extents written with a narrower code because drives were missing.",
 		METRICS_COUNTER, sum.narrowed);
+	write_one(text, "rubus_zipped_bytes_total",
+		"Bytes received for bodies in buckets with compression.", METRICS_COUNTER,
+		sum.zipped_bytes);
+	write_one(text, "rubus_zipped_stored_bytes_total",
+		"What these came to: the ratio is that of both.", METRICS_COUNTER,
+		sum.zipped_stored_bytes);
+	write_one(text, "rubus_sealed_bytes_total", "Bytes received for encrypted bodies.",
+		METRICS_COUNTER, sum.sealed_bytes);
 }
 
 static void write_gateway(const struct node *node, struct metrics_text *text)
@@ -62,23 +73,23 @@ static void write_gateway(const struct node *node, struct metrics_text *text)
 
 static void write_pools(const struct node *node, struct metrics_text *text)
 {
-	size_t lent[3] = {0}, limit[3] = {0};
+	size_t lent[5] = {0}, limit[5] = {0};
 	for (unsigned i = 0; i < node->store_loop_count; i++) {
 		const struct store_loop *store = &node->store_loops[i];
-		const struct pool *pools[3] = {
-			&store->put_pool, &store->get_pool, &store->decode_pool};
-		for (unsigned j = 0; j < 3; j++) {
+		const struct pool *pools[5] = {&store->put_pool, &store->get_pool,
+			&store->decode_pool, &store->pack_pool, &store->unpack_pool};
+		for (unsigned j = 0; j < 5; j++) {
 			lent[j] += pools[j]->lent_len;
 			limit[j] += pools[j]->limit_len;
 		}
 	}
-	static const char *const labels[3] = {
-		"pool=\"upload\"", "pool=\"download\"", "pool=\"decode\""};
+	static const char *const labels[5] = {"pool=\"upload\"", "pool=\"download\"",
+		"pool=\"decode\"", "pool=\"pack\"", "pool=\"unpack\""};
 	metrics_text_family(text, "rubus_pool_bytes", "Memory lent by a pool.", METRICS_GAUGE);
-	for (unsigned j = 0; j < 3; j++)
+	for (unsigned j = 0; j < 5; j++)
 		metrics_text_value(text, labels[j], lent[j]);
 	metrics_text_family(text, "rubus_pool_limit_bytes", "The bound of a pool.", METRICS_GAUGE);
-	for (unsigned j = 0; j < 3; j++)
+	for (unsigned j = 0; j < 5; j++)
 		metrics_text_value(text, labels[j], limit[j]);
 }
 

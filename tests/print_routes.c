@@ -64,8 +64,10 @@ static const char head[] =
 	"  Sessions end by themselves, and with their key; nothing is stored of them.\n"
 	"- A bucket may have CORS rules: `OPTIONS` is answered by them, and all other\n"
 	"  answers, errors too, carry `Access-Control-*` where a rule allows the origin.\n"
-	"- Nothing is encrypted on the drives: `PutBucketEncryption` and the headers that\n"
-	"  ask for it are refused.\n"
+	"- Objects are encrypted where a request or `PutBucketEncryption` says `AES256`, or with\n"
+	"  a key of the customer, taken over TLS only (setting `sse_c_without_tls`); then the\n"
+	"  ETag is random. Keys of a KMS are refused with 501. A copy that asks for nothing\n"
+	"  is encrypted as its source by the cluster's key, or not at all.\n"
 	"- `x-amz-expected-bucket-owner` is honoured.\n"
 	"- Sub-resources that are not in this table do not fall back to the plain operation.\n";
 

@@ -43,6 +43,10 @@ static enum err make_frame(struct pack *pack, struct pack_chunk *chunk)
 	} else if (!frame.is_zipped) {
 		memcpy(out, in, frame.len);
 	}
+	struct store_counters *counters = &pack_store(pack)->counters;
+	counters->zipped_bytes += pack->is_zipped ? frame.len : 0;
+	counters->zipped_stored_bytes += pack->is_zipped ? stored_len : 0;
+	counters->sealed_bytes += pack->is_sealed ? frame.len : 0;
 	if (pack->table)
 		frame_table_set(pack->table, frame.number, frame.payload_len);
 	pack->stage_len += stored_len;

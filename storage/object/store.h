@@ -52,6 +52,8 @@ struct owed;
 
 struct store_counters {
 	uint64_t puts, gets, put_bytes, get_bytes;
+	uint64_t zipped_bytes, zipped_stored_bytes; /* put into zipped bodies, and their frames */
+	uint64_t sealed_bytes; /* put into sealed bodies */
 	uint64_t degraded_reads; /* units that were decoded from others */
 	uint64_t bad_blocks; /* reads that found a damaged block */
 	uint64_t narrowed; /* extents written with a narrower code */

@@ -44,6 +44,10 @@ static void assert_refused(const char *target, const char *body, unsigned status
 #define OWNERSHIP(text) \
 	"<OwnershipControls" NS "><Rule><ObjectOwnership>" text \
 	"</ObjectOwnership></Rule></OwnershipControls>"
+#define ENCRYPTION(algorithm) \
+	"<ServerSideEncryptionConfiguration" NS "><Rule><ApplyServerSideEncryptionByDefault>" \
+	"<SSEAlgorithm>" algorithm "</SSEAlgorithm></ApplyServerSideEncryptionByDefault>" \
+	"<BucketKeyEnabled>false</BucketKeyEnabled></Rule></ServerSideEncryptionConfiguration>"
 #define BLOCK(items) \
 	"<PublicAccessBlockConfiguration" NS ">" items "</PublicAccessBlockConfiguration>"
 
@@ -54,6 +58,8 @@ static const struct kept {
 	unsigned status;
 	const char *missing;
 } kept[] = {
+	{"/garden?encryption", ENCRYPTION("AES256"), 200,
+		"ServerSideEncryptionConfigurationNotFoundError"},
 	{"/garden?tagging", TAGGING(TAG("a", "1") TAG("b&amp;", "")), 204, "NoSuchTagSet"},
 	{"/garden?cors",
 		CORS(RULE("<ID>one</ID>" ORIGIN("https://*.example.org") METHOD("GET")
@@ -200,7 +206,9 @@ static const struct refused {
 		BLOCK("<BlockPublicAcls>true</BlockPublicAcls>"
 		      "<BlockPublicAcls>false</BlockPublicAcls>"),
 		400, "MalformedXML"},
-	{"encryption", "<ServerSideEncryptionConfiguration/>", 501, "NotImplemented"},
+	{"encryption", "<ServerSideEncryptionConfiguration/>", 400, "MalformedXML"},
+	{"encryption", ENCRYPTION("aws:kms"), 501, "NotImplemented"},
+	{"encryption", ENCRYPTION("AES128"), 400, "MalformedXML"},
 };
 
 START_TEST(a_document_that_breaks_its_rules_is_refused)
