@@ -229,6 +229,97 @@ START_TEST(usage_goes_on_after_a_restart)
 }
 END_TEST
 
+/* What a recount of the buckets gives. */
+static struct row_user_usage recount(const char *id)
+{
+	struct row_user_usage sum = {.buckets = 0};
+	struct row_bucket row;
+	struct row_bucket_counts counts;
+	uint8_t from[ROW_BUCKET_NAME_LEN_MAX + 1];
+	size_t from_len = 0;
+	ck_assert_ok(index_view_begin(rig.reader));
+	while (index_bucket_next(rig.reader, bytes_make(from, from_len), bytes_of(id), &row) ==
+		ERR_OK) {
+		ck_assert_ok(index_bucket_counts(rig.reader, row.id, &counts));
+		sum.counts.objects += counts.objects;
+		sum.counts.versions += counts.versions;
+		sum.counts.len += counts.len;
+		sum.counts.uploads += counts.uploads;
+		sum.buckets++;
+		memcpy(from, row.name.data, row.name.len);
+		from_len = row.name.len;
+		from[from_len++] = 0;
+	}
+	index_view_end(rig.reader);
+	return sum;
+}
+
+/* One change of a bucket that may be there or not. */
+static void change_something(uint64_t *buckets, unsigned chance)
+{
+	static const char *const owners[] = {"ann", "bob", "carl"};
+	uint64_t *bucket = &buckets[chance % 5];
+	char name[16], key[16];
+	snprintf(name, sizeof name, "bucket-%u", chance % 5);
+	snprintf(key, sizeof key, "k%u", chance / 7 % 4);
+	if (*bucket == 0) {
+		*bucket = make_bucket(name, owners[chance % 3]);
+		return;
+	}
+	struct command command = {.type = COMMAND_BUCKET_DELETE};
+	switch (chance / 64 % 8) {
+	case 0:
+		update(*bucket, BUCKET_SET_OWNER, owners[chance / 512 % 3], (struct row_quota){0});
+		break;
+	case 1:
+		command.bucket_delete.bucket = *bucket;
+		if (rig_code(&rig, &command) == COMMAND_OK)
+			*bucket = 0;
+		break;
+	case 2:
+		command = (struct command){.type = COMMAND_UPLOAD_CREATE};
+		command.upload_create.bucket = *bucket;
+		command.upload_create.key = bytes_of(key);
+		command.upload_create.attributes.owner = bytes_of("someone");
+		ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_OK);
+		break;
+	case 3:
+		if (chance % 3 == 0)
+			update(*bucket, BUCKET_SET_VERSIONING, "", (struct row_quota){0});
+		break;
+	case 4:
+		ck_assert_uint_eq(remove_key(*bucket, key), COMMAND_OK);
+		break;
+	default:
+		ck_assert_uint_eq(put(*bucket, key, "1234567890" + chance % 10), COMMAND_OK);
+	}
+}
+
+START_TEST(usage_is_what_a_recount_gives_at_every_moment)
+{
+	static const char *const users[] = {"ann", "bob"};
+	uint64_t buckets[5] = {0};
+	uint64_t chance = 88172645463325252u;
+	ck_assert_uint_eq(new_user("ann"), COMMAND_OK);
+	for (unsigned i = 0; i < 1500; i++) {
+		chance ^= chance << 13;
+		chance ^= chance >> 7;
+		chance ^= chance << 17;
+		change_something(buckets, chance >> 40);
+		if (i == 500)
+			ck_assert_uint_eq(new_user("bob"), COMMAND_OK);
+		for (size_t j = 0; j < 1 + (i >= 500); j++) {
+			struct row_user_usage usage, sum = recount(users[j]);
+			ck_assert_ok(index_view_begin(rig.reader));
+			ck_assert_ok(index_user_usage_get(rig.reader, bytes_of(users[j]), &usage));
+			index_view_end(rig.reader);
+			ck_assert_mem_eq(&usage.counts, &sum.counts, sizeof sum.counts);
+			ck_assert_uint_eq(usage.buckets, sum.buckets);
+		}
+	}
+}
+END_TEST
+
 /* --- quotas ----------------------------------------------------------------------------------- */
 
 START_TEST(a_users_quota_is_for_all_buckets_together)
@@ -308,6 +399,7 @@ int main(void)
 	tcase_add_test(tc, a_user_goes_with_its_keys_and_not_with_its_buckets);
 	tcase_add_test(tc, a_user_with_too_many_keys_is_neither_made_nor_deleted);
 	tcase_add_test(tc, usage_is_the_sum_of_the_buckets_a_user_owns);
+	tcase_add_test(tc, usage_is_what_a_recount_gives_at_every_moment);
 	tcase_add_test(tc, usage_goes_on_after_a_restart);
 	tcase_add_test(tc, a_users_quota_is_for_all_buckets_together);
 	tcase_add_test(tc, a_quota_of_objects_counts_each_version);
