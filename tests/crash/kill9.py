@@ -12,9 +12,7 @@ a sample of the rest is read back byte by byte, what was deleted must be gone. A
 read back, everything is deleted, and a census of the drives finds nothing left over.
 """
 import argparse
-import multiprocessing
 import os
-import random
 import sys
 import tempfile
 import time
@@ -23,7 +21,7 @@ sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
 from cases import Cases, say
 from census import leftovers
-from ledger import ABSENT, BUCKET, CLIENTS, Client, Model, body_of, open_uploads
+from ledger import BUCKET, Client, Trial, open_uploads
 from node import Node
 from wire import Wire
 
@@ -33,34 +31,25 @@ def run_client(*arguments):
     Client(*arguments).run(lambda misses: misses == 3)
 
 
-class Run:
+class Run(Trial):
     def __init__(self, node, parent, seed):
-        self.node, self.parent, self.seed = node, parent, seed
-        self.rng = random.Random(seed)
-        self.model = Model()
-        self.paths = [os.path.join(parent, f"ledger-{i}") for i in range(CLIENTS)]
-        self.wrong = []
-        self.cycles = self.bodies_read = self.killed_starts = 0
+        super().__init__(parent, seed)
+        self.node = node
+        self.killed_starts = 0
 
     def cycle(self):
-        clients = [multiprocessing.Process(
-            target=run_client, args=([self.node], path, i, self.cycles, self.seed), daemon=True)
-            for i, path in enumerate(self.paths)]
-        for client in clients:
-            client.start()
+        clients = self.start_clients(run_client, [self.node])
         time.sleep(self.rng.uniform(0.2, 1.6))
         self.node.kill()
         for client in clients:
             client.join(60)
             if client.exitcode != 0:
-                self.wrong.append(f"cycle {self.cycles}: a client ended with {client.exitcode}")
+                self.say_wrong(f"a client ended with {client.exitcode}")
         self.cycles += 1
         while self.rng.random() < 0.25:
             self.kill_a_start()
         self.node.start()
-        keys = set().union(*(self.model.read(path) for path in self.paths))
-        self.wrong += [f"cycle {self.cycles}: {why}" for why in self.model.wrong]
-        self.model.wrong.clear()
+        keys = self.read_ledgers()
         others = self.model.present()
         self.rng.shuffle(others)
         self.verify(keys | set(others[:20]))
@@ -73,23 +62,8 @@ class Run:
         self.killed_starts += 1
 
     def verify(self, keys):
-        wire = Wire(self.node)
-        listed = {key: (size, etag) for key, size, etag in wire.list(BUCKET)}
-        for key in sorted(self.model.states.keys() | listed.keys()):
-            why = self.model.observe(key, *listed.get(key, (None, None)))
-            if why:
-                self.wrong.append(f"cycle {self.cycles}: {why}")
-        for key in sorted(keys):
-            state = self.model.states[key][-1]
-            answer = wire.get(BUCKET, key)
-            self.bodies_read += 1
-            if state is ABSENT:
-                is_fine = answer.status == 404
-            else:
-                is_fine = answer.status == 200 and answer.body == body_of(*state[:2])
-            if not is_fine:
-                self.wrong.append(f"cycle {self.cycles}: {key}: {answer}, not {state}")
-        wire.close()
+        self.check_listing(self.node)
+        self.check_bodies(self.node, keys)
 
     def delete_all(self):
         wire = Wire(self.node)
@@ -115,10 +89,7 @@ def test(cases, build, cycles, drives, seed):
                 run.verify(set(run.model.states))
                 assert not run.wrong, "\n".join(run.wrong[:20])
                 assert run.model.acknowledged > cycles, "the clients wrote almost nothing"
-            model = run.model
-            say(f"seed {seed}: {run.cycles} cycles, {run.killed_starts} killed starts, "
-                f"{model.acknowledged} writes acknowledged ({model.bytes >> 20} MiB), {model.unknown} "
-                f"unknown, {model.refused} refused, {run.bodies_read} read back, {len(run.wrong)} wrong")
+            say(f"seed {seed}: {run.cycles} cycles, {run.killed_starts} killed starts, {run.told()}")
             with cases.case(f"a census finds nothing left over after {name}"):
                 run.delete_all()
                 leftovers(node)

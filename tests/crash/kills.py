@@ -12,7 +12,6 @@ anything.
 """
 import argparse
 import multiprocessing
-import random
 import sys
 import tempfile
 import time
@@ -22,7 +21,7 @@ sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
 from cases import Cases, equal, say, wait_until
 from cluster import Cluster, used_bytes, wait_all_serve
-from ledger import ABSENT, BUCKET, CLIENTS, MIB, Client, Model, body_of, open_uploads
+from ledger import BUCKET, MIB, Client, Trial, open_uploads
 from wire import Wire
 
 KINDS = ("the leader", "a follower", "all at once", "two of them", "all in turn")
@@ -33,14 +32,10 @@ def run_client(over, *arguments):
     Client(*arguments, most=4 * MIB).run(lambda _: over.is_set())
 
 
-class Run:
+class Run(Trial):
     def __init__(self, cluster, parent, seed):
-        self.cluster, self.nodes, self.seed = cluster, cluster.nodes, seed
-        self.rng = random.Random(seed)
-        self.model = Model()
-        self.paths = [os.path.join(parent, f"ledger-{i}") for i in range(CLIENTS)]
-        self.wrong = []
-        self.cycles = self.bodies_read = 0
+        super().__init__(parent, seed)
+        self.cluster, self.nodes = cluster, cluster.nodes
         self.kills = dict.fromkeys(KINDS, 0)
 
     def victims(self, kind):
@@ -64,11 +59,7 @@ class Run:
 
     def cycle(self):
         over = multiprocessing.Event()
-        clients = [multiprocessing.Process(
-            target=run_client, args=(over, self.nodes, path, i, self.cycles, self.seed), daemon=True)
-            for i, path in enumerate(self.paths)]
-        for client in clients:
-            client.start()
+        clients = self.start_clients(run_client, over, self.nodes)
         try:
             self.kill(KINDS[self.cycles % len(KINDS)])
         finally:
@@ -78,35 +69,10 @@ class Run:
             equal(client.exitcode, 0)
         self.cycles += 1
         wait_all_serve(self.cluster, BUCKET, "alive")
-        keys = set().union(*(self.model.read(path) for path in self.paths))
-        self.wrong += [f"cycle {self.cycles}: {why}" for why in self.model.wrong]
-        self.model.wrong.clear()
+        keys = self.read_ledgers()
         for node in self.nodes:
-            self.check_listing(node)
+            self.check_listing(node, others=["alive"])
         self.check_bodies(self.rng.choice(self.nodes), keys)
-
-    def check_listing(self, node):
-        wire = Wire(node)
-        listed = {key: (size, etag) for key, size, etag in wire.list(BUCKET) if not key.startswith("alive")}
-        wire.close()
-        for key in sorted(self.model.states.keys() | listed.keys()):
-            why = self.model.observe(key, *listed.get(key, (None, None)))
-            if why:
-                self.wrong.append(f"cycle {self.cycles}, {node.name}: {why}")
-
-    def check_bodies(self, node, keys):
-        wire = Wire(node)
-        for key in sorted(keys):
-            state = self.model.states[key][-1]
-            answer = wire.get(BUCKET, key)
-            self.bodies_read += 1
-            if state is ABSENT:
-                is_fine = answer.status == 404
-            else:
-                is_fine = answer.status == 200 and answer.body == body_of(*state[:2])
-            if not is_fine:
-                self.wrong.append(f"cycle {self.cycles}, {node.name}: {key}: {answer}, not {state}")
-        wire.close()
 
     def delete_all(self):
         wires = [Wire(node) for node in self.nodes]
@@ -129,10 +95,7 @@ def test(cases, cluster, parent, options):
             run.check_bodies(node, set(run.model.states))
         assert not run.wrong, "\n".join(run.wrong[:20])
         assert run.model.acknowledged > 10 * options.cycles, "the clients wrote almost nothing"
-    model = run.model
-    say(f"seed {options.seed}: {run.cycles} cycles, killed {run.kills}, {model.acknowledged} writes "
-        f"acknowledged ({model.bytes >> 20} MiB), {model.unknown} unknown, {model.refused} refused, "
-        f"{run.bodies_read} read back, {len(run.wrong)} wrong")
+    say(f"seed {options.seed}: {run.cycles} cycles, killed {run.kills}, {run.told()}")
     with cases.case(f"no drive keeps anything when all is deleted after {name}"):
         run.delete_all()
         wait_until(lambda: used_bytes(cluster) == 0, 90, lambda: [

@@ -14,6 +14,7 @@ then observed must be one of them, and is the only one from there on.
 import hashlib
 import http.client
 import json
+import multiprocessing
 import os
 import random
 import re
@@ -223,6 +224,67 @@ class Client:
             self.wire.delete(BUCKET, key, query=[("uploadId", upload)])
             return
         self.asked(key, state, lambda: self.wire.complete_upload(BUCKET, key, upload, etags))
+
+
+class Trial:
+    """Cycles in which clients write and something befalls the nodes; then what nodes say is held against what
+    they had acknowledged."""
+
+    def __init__(self, parent, seed):
+        self.seed = seed
+        self.rng = random.Random(seed)
+        self.model = Model()
+        self.paths = [os.path.join(parent, f"ledger-{i}") for i in range(CLIENTS)]
+        self.wrong = []
+        self.cycles = self.bodies_read = 0
+
+    def start_clients(self, target, *arguments):
+        clients = [multiprocessing.Process(
+            target=target, args=(*arguments, path, i, self.cycles, self.seed), daemon=True)
+            for i, path in enumerate(self.paths)]
+        for client in clients:
+            client.start()
+        return clients
+
+    def say_wrong(self, why):
+        self.wrong.append(f"cycle {self.cycles}: {why}")
+
+    def read_ledgers(self):
+        """The keys that were written in this cycle."""
+        keys = set().union(*(self.model.read(path) for path in self.paths))
+        for why in self.model.wrong:
+            self.say_wrong(why)
+        self.model.wrong.clear()
+        return keys
+
+    def check_listing(self, node, others=()):
+        """others: the beginnings of keys that are nobody's."""
+        wire = Wire(node)
+        listed = {key: (size, etag) for key, size, etag in wire.list(BUCKET) if not key.startswith(tuple(others))}
+        wire.close()
+        for key in sorted(self.model.states.keys() | listed.keys()):
+            why = self.model.observe(key, *listed.get(key, (None, None)))
+            if why:
+                self.say_wrong(f"{node.name}: {why}")
+
+    def check_bodies(self, node, keys):
+        wire = Wire(node)
+        for key in sorted(keys):
+            state = self.model.states[key][-1]
+            answer = wire.get(BUCKET, key)
+            self.bodies_read += 1
+            if state is ABSENT:
+                is_fine = answer.status == 404
+            else:
+                is_fine = answer.status == 200 and answer.body == body_of(*state[:2])
+            if not is_fine:
+                self.say_wrong(f"{node.name}: {key}: {answer}, not {state}")
+        wire.close()
+
+    def told(self):
+        model = self.model
+        return (f"{model.acknowledged} writes acknowledged ({model.bytes >> 20} MiB), {model.unknown} unknown, "
+                f"{model.refused} refused, {self.bodies_read} read back, {len(self.wrong)} wrong")
 
 
 def open_uploads(wire, bucket):

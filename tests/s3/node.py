@@ -48,6 +48,7 @@ def read_key(directory):
 
 class Node:
     host = "127.0.0.1"
+    name = "the node"
 
     def __init__(self, build, parent=None, drives=1, environment=None):
         self.program = os.path.join(build, "rubus")
