@@ -3,16 +3,6 @@
 
 #include "tests/lib/test.h"
 
-static uint64_t make_bucket(struct sim_store *node)
-{
-	struct command command = {.type = COMMAND_BUCKET_CREATE};
-	command.bucket_create.name = bytes_of("bucket");
-	command.bucket_create.owner = bytes_of("owner");
-	struct command_result result;
-	ck_assert_ok(sim_store_propose(node, &command, &result));
-	return result.id;
-}
-
 void sim_nodes_start(struct sim_nodes *nodes, unsigned count)
 {
 	static const char *const names[SIM_NODES_MAX] = {"n0", "n1", "n2"};
@@ -36,7 +26,8 @@ void sim_nodes_start(struct sim_nodes *nodes, unsigned count)
 		ck_assert_ok(sim_store_start(all[i]));
 	}
 	ck_assert_ok(sim_store_propose_ring(all, count));
-	uint64_t bucket = make_bucket(all[0]);
+	uint64_t bucket;
+	ck_assert_ok(sim_store_make_bucket(all[0], BUCKET_UNVERSIONED, &bucket));
 	for (unsigned i = 0; i < count; i++)
 		nodes->worlds[i] = (struct client_world){.rig = all[i],
 			.model = &nodes->model,

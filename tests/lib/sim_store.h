@@ -188,6 +188,10 @@ MUST_USE enum err sim_store_propose_profile(
 MUST_USE enum err sim_store_propose(
 	struct sim_store *rig, const struct command *command, struct command_result *ret_result);
 
+/* Makes the bucket that clients use, unless it is there. Errors: those of the proposal. */
+MUST_USE enum err sim_store_make_bucket(
+	struct sim_store *rig, enum bucket_versioning versioning, uint64_t *ret_bucket);
+
 /* Is the drive with that number in service? */
 bool sim_store_has_drive(const struct sim_store *rig, uint16_t number);
 

@@ -189,3 +189,18 @@ bool sim_store_is_collected(struct sim_store *rig)
 	index_view_end(rig->reader);
 	return err == ERR_NOT_FOUND;
 }
+
+enum err sim_store_make_bucket(
+	struct sim_store *rig, enum bucket_versioning versioning, uint64_t *ret_bucket)
+{
+	struct command command = {.type = COMMAND_BUCKET_CREATE};
+	command.bucket_create.name = bytes_of("bucket");
+	command.bucket_create.owner = bytes_of("owner");
+	command.bucket_create.versioning = versioning;
+	struct command_result result;
+	enum err err = sim_store_propose(rig, &command, &result);
+	if (err != ERR_OK && err != ERR_EXISTS)
+		return err;
+	*ret_bucket = result.id;
+	return ERR_OK;
+}

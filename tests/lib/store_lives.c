@@ -203,13 +203,7 @@ void store_lives_start(struct store_lives *lives)
 	enum err err = sim_store_start(&lives->rig);
 	ck_assert_msg(err == ERR_OK, "seed %lu: the start failed: %s", (unsigned long)lives->seed,
 		err_name(err));
-	struct command command = {.type = COMMAND_BUCKET_CREATE};
-	command.bucket_create.name = bytes_of("bucket");
-	command.bucket_create.owner = bytes_of("owner");
-	struct command_result result;
-	err = sim_store_propose(&lives->rig, &command, &result);
-	ck_assert(err == ERR_OK || err == ERR_EXISTS);
-	lives->world.bucket = result.id;
+	ck_assert_ok(sim_store_make_bucket(&lives->rig, BUCKET_UNVERSIONED, &lives->world.bucket));
 	store_model_restart(&lives->model);
 	for (unsigned i = 0; i < lives->rig.options.drive_count; i++)
 		if (lives->is_gone[i])

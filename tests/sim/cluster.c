@@ -396,16 +396,13 @@ static void make_bucket(struct run *run)
 		founders += run->cluster.nodes[i].is_in_ring;
 	}
 	ck_assert_ok(sim_store_propose_ring(nodes, founders));
-	struct command command = {.type = COMMAND_BUCKET_CREATE};
-	command.bucket_create.name = bytes_of("bucket");
-	command.bucket_create.owner = bytes_of("owner");
-	command.bucket_create.versioning = run->seed % 4 == 0 ? BUCKET_ENABLED : BUCKET_UNVERSIONED;
-	struct command_result result;
-	ck_assert_ok(sim_store_propose(nodes[0], &command, &result));
+	uint64_t bucket;
+	ck_assert_ok(sim_store_make_bucket(
+		nodes[0], run->seed % 4 == 0 ? BUCKET_ENABLED : BUCKET_UNVERSIONED, &bucket));
 	for (unsigned i = 0; i < run->cluster.node_count; i++)
 		run->worlds[i] = (struct client_world){.rig = nodes[i],
 			.model = &run->model,
-			.bucket = result.id,
+			.bucket = bucket,
 			.random = run->seed ^ 0x5eed ^ i,
 			.seed = run->seed,
 			.may_reads_fail = &run->may_reads_fail,

@@ -2,7 +2,7 @@
 /* A node whose state disk runs full: what makes the index grow is refused, the rest goes on. */
 #include "storage/meta/index_space.h"
 
-#include "tests/lib/store_client.h"
+#include "tests/lib/store_clients.h"
 #include "tests/lib/test.h"
 
 static struct sim_store rig;
@@ -23,12 +23,7 @@ static void setup(void)
 		.stats = &stats,
 		.may_reads_fail = &may_reads_fail};
 	ck_assert_ok(sim_store_start(&rig));
-	struct command command = {.type = COMMAND_BUCKET_CREATE};
-	command.bucket_create.name = bytes_of("bucket");
-	command.bucket_create.owner = bytes_of("owner");
-	struct command_result result;
-	ck_assert_ok(sim_store_propose(&rig, &command, &result));
-	world.bucket = result.id;
+	ck_assert_ok(sim_store_make_bucket(&rig, BUCKET_UNVERSIONED, &world.bucket));
 }
 
 static void teardown(void)
@@ -37,18 +32,10 @@ static void teardown(void)
 	sim_store_fini(&rig);
 }
 
-static bool is_over(void *arg)
-{
-	return ((struct client *)arg)->is_done;
-}
-
 static enum err act(enum client_kind kind, unsigned key, uint64_t len)
 {
-	struct client *client = client_start(&world, kind, key, len, true);
-	ck_assert(sim_run_until(rig.sim, is_over, client, 60000));
-	enum err err = client->err;
-	client_free(client);
-	return err;
+	static struct store_clients clients;
+	return store_clients_do(&clients, &world, kind, key, len, 60000);
 }
 
 /* Leaves so much free on the state disk. */

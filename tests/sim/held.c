@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A node whose index may be older than its drives: nothing is freed until somebody has said that
  * the index counts. */
-#include "tests/lib/store_client.h"
+#include "tests/lib/store_clients.h"
 #include "tests/lib/test.h"
 
 #define LONG_MS 120000
@@ -12,18 +12,13 @@ static struct client_world world;
 static struct client_stats stats;
 static bool may_reads_fail;
 
-static void propose(struct command *command, struct command_result *result)
-{
-	ck_assert_ok(sim_store_propose(&rig, command, result));
-}
-
 static void hold(const char *value)
 {
 	struct command command = {.type = COMMAND_SETTING_PUT};
 	struct command_result result;
 	command.setting_put.name = bytes_of(COMMAND_SETTING_HELD);
 	command.setting_put.value = bytes_of(value);
-	propose(&command, &result);
+	ck_assert_ok(sim_store_propose(&rig, &command, &result));
 }
 
 static void setup(void)
@@ -38,12 +33,7 @@ static void setup(void)
 		.stats = &stats,
 		.may_reads_fail = &may_reads_fail};
 	ck_assert_ok(sim_store_start(&rig));
-	struct command command = {.type = COMMAND_BUCKET_CREATE};
-	command.bucket_create.name = bytes_of("bucket");
-	command.bucket_create.owner = bytes_of("owner");
-	struct command_result result;
-	propose(&command, &result);
-	world.bucket = result.id;
+	ck_assert_ok(sim_store_make_bucket(&rig, BUCKET_UNVERSIONED, &world.bucket));
 }
 
 static void teardown(void)
@@ -52,17 +42,10 @@ static void teardown(void)
 	sim_store_fini(&rig);
 }
 
-static bool is_over(void *arg)
-{
-	return ((struct client *)arg)->is_done;
-}
-
 static void act(enum client_kind kind, unsigned key, uint64_t len)
 {
-	struct client *client = client_start(&world, kind, key, len, true);
-	ck_assert(sim_run_until(rig.sim, is_over, client, 60000));
-	ck_assert_ok(client->err);
-	client_free(client);
+	static struct store_clients clients;
+	ck_assert_ok(store_clients_do(&clients, &world, kind, key, len, 60000));
 }
 
 static uint64_t used(unsigned drive)

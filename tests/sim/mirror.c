@@ -199,13 +199,7 @@ static void start(struct run *run)
 		ck_assert_mem_eq(replayed, &run->last, sizeof run->last);
 		totals->hashes += run->rig.is_restored;
 	}
-	struct command command = {.type = COMMAND_BUCKET_CREATE};
-	command.bucket_create.name = bytes_of("bucket");
-	command.bucket_create.owner = bytes_of("owner");
-	struct command_result result;
-	err = sim_store_propose(&run->rig, &command, &result);
-	ck_assert(err == ERR_OK || err == ERR_EXISTS);
-	run->world.bucket = result.id;
+	ck_assert_ok(sim_store_make_bucket(&run->rig, BUCKET_UNVERSIONED, &run->world.bucket));
 }
 
 /* (O3) */

@@ -324,16 +324,13 @@ static void make_nodes(struct run *run)
 
 static void make_bucket(struct run *run)
 {
-	struct command command = {.type = COMMAND_BUCKET_CREATE};
-	command.bucket_create.name = bytes_of("bucket");
-	command.bucket_create.owner = bytes_of("owner");
-	command.bucket_create.versioning = run->seed % 4 == 0 ? BUCKET_ENABLED : BUCKET_UNVERSIONED;
-	struct command_result result;
-	ck_assert_ok(sim_store_propose(run->nodes[0], &command, &result));
+	uint64_t bucket;
+	ck_assert_ok(sim_store_make_bucket(
+		run->nodes[0], run->seed % 4 == 0 ? BUCKET_ENABLED : BUCKET_UNVERSIONED, &bucket));
 	for (unsigned i = 0; i < run->node_count; i++)
 		run->worlds[i] = (struct client_world){.rig = run->nodes[i],
 			.model = &run->model,
-			.bucket = result.id,
+			.bucket = bucket,
 			.random = run->seed ^ 0x5eed ^ i,
 			.seed = run->seed,
 			.may_reads_fail = &may_reads_fail,

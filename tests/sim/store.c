@@ -149,16 +149,8 @@ static void die(struct run *run, bool is_power_cut)
 
 static enum err make_bucket(struct run *run)
 {
-	struct command command = {.type = COMMAND_BUCKET_CREATE};
-	command.bucket_create.name = bytes_of("bucket");
-	command.bucket_create.owner = bytes_of("owner");
-	command.bucket_create.versioning = run->world.versions ? BUCKET_ENABLED
-							       : BUCKET_UNVERSIONED;
-	struct command_result result;
-	enum err err = sim_store_propose(&run->rig, &command, &result);
-	if (err == ERR_OK || err == ERR_EXISTS)
-		run->world.bucket = result.id;
-	return err == ERR_EXISTS ? ERR_OK : err;
+	return sim_store_make_bucket(&run->rig,
+		run->world.versions ? BUCKET_ENABLED : BUCKET_UNVERSIONED, &run->world.bucket);
 }
 
 static enum err try_start(struct run *run)

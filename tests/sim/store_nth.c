@@ -47,14 +47,7 @@ static enum err start(struct run *run)
 	enum err err = sim_store_start(&run->rig);
 	if (err != ERR_OK)
 		return err;
-	struct command command = {.type = COMMAND_BUCKET_CREATE};
-	command.bucket_create.name = bytes_of("bucket");
-	command.bucket_create.owner = bytes_of("owner");
-	struct command_result result;
-	err = sim_store_propose(&run->rig, &command, &result);
-	if (err == ERR_OK || err == ERR_EXISTS)
-		run->world.bucket = result.id;
-	return err == ERR_EXISTS ? ERR_OK : err;
+	return sim_store_make_bucket(&run->rig, BUCKET_UNVERSIONED, &run->world.bucket);
 }
 
 static bool is_collected(void *arg)
