@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "server/webhook.h"
@@ -491,6 +492,17 @@ static enum err check_cluster(const struct config *config, const char *path, cha
 	return ERR_OK;
 }
 
+static enum err check_domains(const struct config *config, const char *path, char *message)
+{
+	for (unsigned i = 0; i < config->website_domains_count; i++)
+		for (unsigned j = 0; j < config->domains_count; j++)
+			if (strcasecmp(config->website_domains[i], config->domains[j]) == 0)
+				return refuse(path, "website_domains", message,
+					"has '%.100s', as domains has; a name is for one of them",
+					config->domains[j]);
+	return ERR_OK;
+}
+
 static enum err check_notify(const struct config *config, const char *path, char *message)
 {
 	struct webhook_url url;
@@ -536,6 +548,8 @@ static enum err check(const struct config *config, const char *path, char *messa
 		return refuse(path, "tls_certificate", message,
 			"and tls_key go together; set both or none");
 	enum err err = check_cluster(config, path, message);
+	if (!err)
+		err = check_domains(config, path, message);
 	if (!err)
 		err = check_notify(config, path, message);
 	if (!err)

@@ -94,6 +94,39 @@ START_TEST(the_cluster_is_told_where_a_node_is_found)
 }
 END_TEST
 
+#define NOTIFY(name, url) "notify:\n  - name: " name "\n    url: " url "\n"
+
+START_TEST(webhooks_have_names_and_addresses)
+{
+	ck_assert_ok(load(MINIMAL NOTIFY("a.b-c_1", "https://h:8443/x?y") "    token_file: /t\n"));
+	ck_assert_uint_eq(config->notify_count, 1);
+	ck_assert_str_eq(config->notify[0].token_file, "/t");
+	ck_assert_ptr_null(config->notify[0].certificate);
+	config_free(config);
+	config = NULL;
+	ck_assert_err(load(MINIMAL NOTIFY("a b", "http://h")), ERR_INVALID);
+	ck_assert_msg(strstr(message, "has the name 'a b'"), "%s", message);
+	ck_assert_err(load(MINIMAL NOTIFY("a", "ftp://h")), ERR_INVALID);
+	ck_assert_msg(strstr(message, "has the url 'ftp://h'"), "%s", message);
+	ck_assert_err(load(MINIMAL NOTIFY("a", "http://h") "  - name: a\n    url: http://i\n"),
+		ERR_INVALID);
+	ck_assert_msg(strstr(message, "twice"), "%s", message);
+	ck_assert_err(load(MINIMAL "notify:\n  - name: a\n"), ERR_INVALID);
+}
+END_TEST
+
+START_TEST(a_domain_is_for_buckets_or_for_websites)
+{
+	ck_assert_ok(load(MINIMAL "domains: [s3.test]\nwebsite_domains: [web.test]\n"));
+	ck_assert_str_eq(config->website_domains[0], "web.test");
+	config_free(config);
+	config = NULL;
+	ck_assert_err(
+		load(MINIMAL "domains: [s3.test]\nwebsite_domains: [S3.test]\n"), ERR_INVALID);
+	ck_assert_msg(strstr(message, "website_domains has 's3.test'"), "%s", message);
+}
+END_TEST
+
 START_TEST(a_witness_with_drives_is_refused)
 {
 	ck_assert_err(load(MINIMAL "role: witness\n"), ERR_INVALID);
@@ -178,6 +211,8 @@ int main(void)
 	tcase_add_test(tc, a_wrong_value_is_named_with_its_line);
 	tcase_add_test(tc, the_cluster_is_told_where_a_node_is_found);
 	tcase_add_test(tc, a_witness_with_drives_is_refused);
+	tcase_add_test(tc, webhooks_have_names_and_addresses);
+	tcase_add_test(tc, a_domain_is_for_buckets_or_for_websites);
 	tcase_add_test(tc, an_unknown_name_is_refused);
 	tcase_add_test(tc, what_is_not_yaml_is_refused);
 	tcase_add_test(tc, a_missing_file_is_told);
