@@ -121,6 +121,8 @@ struct node {
 	unsigned store_loop_count;
 	struct shard_service services[NODE_LOOPS_MAX]; /* for other nodes */
 	unsigned service_count;
+	struct owed owed[NODE_LOOPS_MAX]; /* of a node alone; else those of the services */
+	unsigned owed_count;
 	struct collector collector;
 	bool is_collecting;
 	struct expirer expirer;

@@ -44,9 +44,23 @@ enum err node_open_store(struct node *node)
 
 /* --- other nodes ------------------------------------------------------------------------------ */
 
-enum err node_open_services(struct node *node)
+/* What nobody waits for is owed by a node alone, too. */
+static enum err open_owed(struct node *node)
 {
 	enum err err = ERR_OK;
+	for (unsigned i = 0; !err && i < node->config->loops; i++) {
+		err = owed_open(&node->owed[i], &node->store_loops[i]);
+		if (err)
+			break;
+		node->store_loops[i].owed = &node->owed[i];
+		node->owed_count++;
+	}
+	return err;
+}
+
+enum err node_open_services(struct node *node)
+{
+	enum err err = node->cluster ? ERR_OK : open_owed(node);
 	for (unsigned i = 0; !err && node->cluster && i < node->config->loops; i++) {
 		node->store_loops[i].peers = node->cluster->loop_peers[i];
 		err = shard_service_open(&node->services[i], &node->store_loops[i],
@@ -79,10 +93,60 @@ static enum err begin_service_stop(void *arg)
 	return ERR_OK;
 }
 
+struct owed_stop {
+	struct owed *owed;
+	struct task task;
+	bool is_ended;
+	struct completion completion;
+};
+
+static struct owed_stop owed_stops[NODE_LOOPS_MAX]; /* by the main thread, then by each loop */
+
+/* Not inside of what ended the last one. */
+static void run_owed_end(struct task *task)
+{
+	struct owed_stop *stop = CONTAINER_OF(task, struct owed_stop, task);
+	completion_end(&stop->completion, ERR_OK);
+}
+
+static void owed_ended(struct owed *owed)
+{
+	struct owed_stop *stop = owed_stops;
+	while (stop->owed != owed)
+		stop++;
+	if (owed->count > 0 || stop->is_ended)
+		return;
+	stop->is_ended = true;
+	stop->task.run = run_owed_end;
+	loop_post(owed->store->loop, &stop->task);
+}
+
+static enum err begin_owed_stop(void *arg)
+{
+	struct owed_stop *stop = arg;
+	owed_stop(stop->owed, owed_ended);
+	owed_ended(stop->owed);
+	return ERR_OK;
+}
+
+static void stop_owed(struct node *node)
+{
+	for (unsigned i = 0; i < node->owed_count; i++) {
+		owed_stops[i] = (struct owed_stop){.owed = &node->owed[i]};
+		completion_init(&owed_stops[i].completion);
+	}
+	for (unsigned i = 0; i < node->owed_count; i++)
+		err_ignore(loop_call(
+			server_loop_base(node->loops[i]), begin_owed_stop, &owed_stops[i]));
+	for (unsigned i = 0; i < node->owed_count; i++)
+		err_ignore(completion_wait(&owed_stops[i].completion));
+}
+
 /* All at a time: a free of one may wait for a write that another serves (W3 of
  * storage/shard/owed.h). */
 void node_stop_services(struct node *node)
 {
+	stop_owed(node);
 	for (unsigned i = 0; i < node->service_count; i++) {
 		stopping[i].service = &node->services[i];
 		completion_init(&stopping[i].completion);
@@ -99,6 +163,9 @@ void node_close_services(struct node *node)
 	for (unsigned i = 0; i < node->service_count; i++)
 		shard_service_close(&node->services[i]);
 	node->service_count = 0;
+	for (unsigned i = 0; i < node->owed_count; i++)
+		owed_close(&node->owed[i]);
+	node->owed_count = 0;
 }
 
 static void fill_gateway(struct node *node)

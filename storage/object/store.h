@@ -66,7 +66,7 @@ struct store_loop {
 	struct loop *loop;
 	struct index_reader *reader;
 	struct peers *peers; /* NULL: this node is alone */
-	struct owed *owed; /* frees that nobody waits for; as long as there are peers */
+	struct owed *owed; /* frees that nobody waits for; NULL: everybody does */
 	struct reach reach;
 	struct pool put_pool; /* stripes of uploads */
 	struct pool get_pool; /* units on their way to clients */
