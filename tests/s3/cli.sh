@@ -99,7 +99,7 @@ expect 78 'No such file' "$rubus" config check "$dir/nothing.yaml"
 expect 78 'No such file' "$rubus" status --config "$dir/nothing.yaml"
 expect 0 'is fine' "$rubus" config check "$root/packaging/rubus.yaml.example"
 # Every setting of the example is one that there is.
-sed 's/^#\([a-z]\)/\1/' "$root/packaging/rubus.yaml.example" >"$dir/all.yaml"
+sed -e 's/^#\([a-z]\)/\1/' -e 's/^#\(  - \|    [a-z]\)/\1/' "$root/packaging/rubus.yaml.example" >"$dir/all.yaml"
 expect 0 'is fine' "$rubus" config check "$dir/all.yaml"
 grep -q '^io: auto' "$dir/all.yaml" || fail 'the example was not read'
 
