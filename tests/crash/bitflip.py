@@ -30,6 +30,18 @@ SIZES = (1000, 4097, 60000, 128 << 10, 300000, 1 << 20, 3000001, 12 << 20)
 LOST = (OSError, http.client.HTTPException)
 
 
+def read(wire, bucket, key, digest):
+    """right, wrong, refused (an error that says so) or cut (an answer that ended early)."""
+    try:
+        answer = wire.get(bucket, key)
+    except LOST:
+        wire.close()
+        return "cut"
+    if answer.status != 200:
+        return "refused" if answer.status >= 500 else f"answered {answer}"
+    return "right" if hashlib.md5(answer.body).digest() == digest else "wrong"
+
+
 class Data:
     """What was put, by the digest of it."""
 
@@ -45,15 +57,7 @@ class Data:
         wire.close()
 
     def read_one(self, wire, key):
-        """right, wrong, refused (an error that says so) or cut (an answer that ended early)."""
-        try:
-            answer = wire.get(BUCKET, key)
-        except LOST:
-            wire.close()
-            return "cut"
-        if answer.status != 200:
-            return "refused" if answer.status >= 500 else f"answered {answer}"
-        return "right" if hashlib.md5(answer.body).digest() == self.digests[key] else "wrong"
+        return read(wire, BUCKET, key, self.digests[key])
 
     def read_all(self, node):
         wire = Wire(node)

@@ -11,7 +11,6 @@ so that each read and write of theirs fails.
 """
 import fcntl
 import hashlib
-import http.client
 import itertools
 import os
 import random
@@ -24,6 +23,7 @@ import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
+from bitflip import LOST, all_right, read
 from cases import Cases, equal, say
 from node import Node, NodeEnded
 from wire import Wire
@@ -31,7 +31,6 @@ from wire import Wire
 BUCKET = "drives"
 SIZES = (1000, 4097, 100000, 128 << 10, 1 << 20, 7000001, 66 << 20)
 PARITY = {2: 1, 3: 1, 4: 2, 5: 2, 6: 2}
-LOST = (OSError, http.client.HTTPException)
 FS_IOC_SHUTDOWN = 0x8004587D
 NO_LOG_FLUSH = 2
 
@@ -49,28 +48,11 @@ def put_all(node):
     return digests
 
 
-def read(wire, key, digest):
-    """right, wrong, refused or cut."""
-    try:
-        answer = wire.get(BUCKET, key)
-    except LOST:
-        wire.close()
-        return "cut"
-    if answer.status != 200:
-        return "refused" if answer.status >= 500 else f"answered {answer}"
-    return "right" if hashlib.md5(answer.body).digest() == digest else "wrong"
-
-
 def read_all(node, digests):
     wire = Wire(node)
-    results = {key: read(wire, key, digest) for key, digest in digests.items()}
+    results = {key: read(wire, BUCKET, key, digest) for key, digest in digests.items()}
     wire.close()
     return results
-
-
-def all_right(results):
-    bad = {key: result for key, result in results.items() if result != "right"}
-    assert not bad, bad
 
 
 def put_and_get(node, name):
@@ -215,7 +197,7 @@ def live_cases(cases, node, images, count):
         serial = 0
         while not is_over.is_set():
             key = rng.choice(keys)
-            result = read(wire, key, digests[key])
+            result = read(wire, BUCKET, key, digests[key])
             results["reads"] += 1
             if result != "right":
                 wrong.append((key, result))

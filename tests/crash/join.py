@@ -19,7 +19,7 @@ sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
 from cases import Cases, equal, say, wait_until
 from cluster import Cluster
-from wire import Wire
+from wire import Wire, read_all
 
 BUCKET = "before"
 
@@ -57,15 +57,6 @@ def grow_old(node):
     for _ in range(70):
         answer = wire.request("POST", f"/{BUCKET}", document, query=[("delete", "")], headers={"content-md5": md5})
         equal(answer.status, 200)
-    wire.close()
-
-
-def read_all(node, bodies):
-    wire = Wire(node, timeout=40)
-    equal({key for key, _, _ in wire.list(BUCKET, "")}, set(bodies))
-    for key, body in bodies.items():
-        answer = wire.get(BUCKET, key)
-        assert answer.status == 200 and answer.body == body, (key, answer)
     wire.close()
 
 
@@ -107,7 +98,7 @@ def check_joined(cases, cluster, bodies, what):
         with cases.case(f"{node.name} joins {what}, gets its index and serves all objects"):
             cluster.join(node)
             assert says(node, "the index is replaced by the snapshot"), node.log_tail()
-            read_all(node, bodies)
+            read_all(node, BUCKET, bodies)
             equal(Wire(node, timeout=40).put(BUCKET, f"of {node.name}", b"new").status, 200)
             bodies[f"of {node.name}"] = b"new"
     with cases.case(f"all vote with {what}, and say the same after all were killed"):
@@ -116,7 +107,7 @@ def check_joined(cases, cluster, bodies, what):
             node.kill()
         cluster.restart(cluster.nodes)
         for node in cluster.nodes:
-            read_all(node, bodies)
+            read_all(node, BUCKET, bodies)
 
 
 def check_kills(cases, cluster, bodies, rng, kills):
@@ -132,7 +123,7 @@ def check_kills(cases, cluster, bodies, rng, kills):
             node.kill()
         node.spawn()
         node.wait_ready()
-        read_all(node, bodies)
+        read_all(node, BUCKET, bodies)
         say(f"{kills} kills, {says(node, 'comes from another member')} snapshots begun, "
             f"{says(node, 'is replaced by the snapshot')} installed")
 

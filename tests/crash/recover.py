@@ -18,7 +18,7 @@ sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
 from cases import Cases, equal, say, wait_until
 from cluster import Cluster, ClusterNode
-from wire import Wire
+from wire import Wire, read_all
 
 BUCKET = "recover"
 
@@ -32,15 +32,6 @@ def put_all(cluster, rng, sizes, count=12):
         bodies[key] = rng.randbytes(sizes[i % len(sizes)])
         equal(wires[i % len(wires)].put(BUCKET, key, bodies[key]).status, 200)
     return bodies
-
-
-def read_all(node, bodies):
-    wire = Wire(node, timeout=40)
-    equal({key for key, _, _ in wire.list(BUCKET, "")}, set(bodies))
-    for key, body in bodies.items():
-        answer = wire.get(BUCKET, key)
-        assert answer.status == 200 and answer.body == body, (key, answer)
-    wire.close()
 
 
 def fails(node, *words):
@@ -107,7 +98,7 @@ def lost_majority(cases, rng):
             equal(survivor.run("cluster", "recover", "--yes")["done"], True)
             survivor.spawn()
             survivor.wait_ready()
-            read_all(survivor, bodies)
+            read_all(survivor, BUCKET, bodies)
             wire = Wire(survivor, timeout=40)
             bodies["after"] = b"the loss"
             equal(wire.put(BUCKET, "after", bodies["after"]).status, 200)
@@ -121,7 +112,7 @@ def lost_majority(cases, rng):
             bodies["big"] = rng.randbytes(300000)
             wait_until(lambda: wire.put(BUCKET, "big", bodies["big"]).status == 200, 30,
                        lambda: str(survivor.run("status")["cluster"]))
-            read_all(survivor, bodies)
+            read_all(survivor, BUCKET, bodies)
         with cases.case("what is deleted is not collected before the recovery is confirmed"):
             assert "COLLECTION_HELD" in health(survivor), health(survivor)
             equal(survivor.run("cluster", "confirm")["was_held"], True)
@@ -137,7 +128,7 @@ def lost_majority(cases, rng):
             survivor.stop()
             survivor.spawn()
             survivor.wait_ready()
-            read_all(survivor, bodies)
+            read_all(survivor, BUCKET, bodies)
 
 
 def two_survivors(cases, rng):
@@ -274,7 +265,7 @@ def gone(cases, rng):
                        lambda: str(health(first)))
             for node in cluster.nodes:
                 if node is not victim:
-                    read_all(node, bodies)
+                    read_all(node, BUCKET, bodies)
 
 
 def shrinks(cases, rng):
@@ -294,7 +285,7 @@ def shrinks(cases, rng):
                        not first.run("layout", "diff")["changes"], 90,
                        lambda: f"{health(first)} {first.run('layout', 'diff')} {first.log_tail()}")
             for node in (first, second):
-                read_all(node, bodies)
+                read_all(node, BUCKET, bodies)
         with cases.case("it is removed, and the two say that none of them may be away"):
             wait_until(lambda: first.run("node", "remove", "node3"), 30, "removed")
             cluster.nodes.remove(victim)
@@ -343,7 +334,7 @@ def witness(cases, rng):
             cluster.restart(cluster.nodes)
             for node in cluster.nodes:
                 wait_until(lambda: Wire(node, timeout=40).get(BUCKET, "small").status == 200, 30, "it is read")
-                read_all(node, bodies)
+                read_all(node, BUCKET, bodies)
 
 
 class Halves:
@@ -397,7 +388,7 @@ def unfinished(cases, rng):
                 second.wait_ready()
                 bodies[key] = body
         for node in cluster.nodes:
-            read_all(node, bodies)
+            read_all(node, BUCKET, bodies)
 
 
 def begin_join(node, token):

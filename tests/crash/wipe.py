@@ -329,13 +329,8 @@ def main():
         cases.end()
         return
     with tempfile.TemporaryDirectory(prefix="wipe-") as parent, Cluster(options.build, parent) as cluster:
-        try:
-            Wire(cluster.nodes[0]).make_bucket(BUCKET)
-            lose_everything(cases, cluster)
-        except BaseException:
-            for node in cluster.nodes:
-                print(f"#   {node.name}:\n#   " + node.log_tail().replace("\n", "\n#   "))
-            raise
+        Wire(cluster.nodes[0]).make_bucket(BUCKET)
+        lose_everything(cases, cluster)
     cases.end()
 
 

@@ -194,3 +194,14 @@ class Wire:
             for number, etag in enumerate(etags, 1)) + "</CompleteMultipartUpload>"
         query = [("uploadId", upload)]
         return self.request("POST", f"/{bucket}/{key}", body.encode(), query=query, **more)
+
+
+def read_all(node, bucket, bodies):
+    """The bucket has these keys, with these bodies, and no others."""
+    wire = Wire(node, timeout=40)
+    keys = {key for key, _, _ in wire.list(bucket, "")}
+    assert keys == set(bodies), keys ^ set(bodies)
+    for key, body in bodies.items():
+        answer = wire.get(bucket, key)
+        assert answer.status == 200 and answer.body == body, (key, answer)
+    wire.close()
