@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/authorize.h"
 
+#include "gateway/acl.h"
 #include "gateway/authorize_values.h"
 #include "gateway/grants.h"
+#include "gateway/op_get_plan.h"
 
 /* --- one right -------------------------------------------------------------------------------- */
 
@@ -74,6 +76,65 @@ static enum policy_effect ask_rest(
 	return rights && (rights & grants_right(action)) ? POLICY_ALLOW : POLICY_NEUTRAL;
 }
 
+/* The permission of a bucket's ACL, or of an object's, that an action needs; 0: none gives it. */
+static uint8_t permission_of(const char *action, bool is_object)
+{
+	static const struct {
+		const char *action;
+		bool is_object;
+		enum acl_permission permission;
+	} permissions[] = {
+		{"s3:ListBucket", false, ACL_READ},
+		{"s3:ListBucketVersions", false, ACL_READ},
+		{"s3:ListBucketMultipartUploads", false, ACL_READ},
+		{"s3:PutObject", false, ACL_WRITE},
+		{"s3:DeleteObject", false, ACL_WRITE},
+		{"s3:AbortMultipartUpload", false, ACL_WRITE},
+		{"s3:ListMultipartUploadParts", false, ACL_WRITE},
+		{"s3:GetBucketAcl", false, ACL_READ_ACP},
+		{"s3:PutBucketAcl", false, ACL_WRITE_ACP},
+		{"s3:GetObject", true, ACL_READ},
+		{"s3:GetObjectVersion", true, ACL_READ},
+		{"s3:GetObjectAcl", true, ACL_READ_ACP},
+		{"s3:GetObjectVersionAcl", true, ACL_READ_ACP},
+		{"s3:PutObjectAcl", true, ACL_WRITE_ACP},
+		{"s3:PutObjectVersionAcl", true, ACL_WRITE_ACP},
+	};
+	for (size_t i = 0; i < ARRAY_COUNT(permissions); i++)
+		if (permissions[i].is_object == is_object &&
+			strcmp(action, permissions[i].action) == 0)
+			return permissions[i].permission;
+	return 0;
+}
+
+/* Is it allowed by the ACL of the bucket or object (Z8)? An object that is not there is read by who
+ * may list: that it is not there is what they are told. */
+static bool is_listed(
+	struct request *request, const struct authorize_target *target, const char *action)
+{
+	const struct bucket_rules *rules = target->rules;
+	struct bytes user = auth_owner(&request->principal), acl = bucket_rules_acl(rules);
+	struct object_info object;
+
+	if (!bucket_rules_has_acls(rules))
+		return false;
+	bool ignores_public = rules->public_access & BUCKET_IGNORE_PUBLIC_ACLS;
+	uint8_t permission = permission_of(action, false);
+	if (permission != 0)
+		return acl_allows(acl, user, permission, ignores_public);
+	permission = permission_of(action, true);
+	if (permission == 0 || target->key.len == 0)
+		return false;
+	struct s3_error_detail error = request->error;
+	enum s3_code code = op_get_find_version(request, target->bucket->id, target->key,
+		target->has_version, target->version, &object);
+	request->error = error; /* what is not there is no reason to tell of */
+	if (code != S3_OK || object.row.is_delete_marker)
+		return acl_allows(acl, user, ACL_READ, ignores_public);
+	bool is_own = user.len > 0 && bytes_is_equal(user, object.row.owner);
+	return is_own || acl_allows(object.row.acl, user, permission, ignores_public);
+}
+
 bool authorize(struct request *request, const struct authorize_target *target, const char *action)
 {
 	const struct bucket_rules *rules = target->rules;
@@ -86,16 +147,15 @@ bool authorize(struct request *request, const struct authorize_target *target, c
 	if (rules->is_policy_unreadable)
 		return false; /* (Z4) */
 	if (!rules->policy)
-		return rest == POLICY_ALLOW;
+		return rest == POLICY_ALLOW || is_listed(request, target, action);
 	enum policy_effect effect = ask_policy(request, target, action, rules->policy);
 	if (effect == POLICY_DENY)
 		return false; /* (Z1) */
 	if (rest == POLICY_ALLOW)
 		return true;
-	if (rules->public_access & BUCKET_RESTRICT_PUBLIC_BUCKETS &&
-		policy_is_public(rules->policy))
-		return false; /* (Z3) */
-	return effect == POLICY_ALLOW;
+	bool is_restricted = rules->public_access & BUCKET_RESTRICT_PUBLIC_BUCKETS &&
+		policy_is_public(rules->policy); /* (Z3) */
+	return (effect == POLICY_ALLOW && !is_restricted) || is_listed(request, target, action);
 }
 
 bool authorize_service(struct request *request)
@@ -165,6 +225,22 @@ static bool is_true(struct bytes text)
 	return text.len == 4 && strncasecmp((const char *)text.data, "true", 4) == 0;
 }
 
+/* To make what is not private. Who may write may give what is made to its owner, or to that of the
+ * bucket. */
+static bool may_set_acl(struct request *request, const struct authorize_target *target)
+{
+	struct bytes canned;
+	if (!bucket_rules_has_acls(target->rules) ||
+		!request_header(request, "x-amz-acl", &canned) ||
+		bytes_is_text(canned, "private") ||
+		bytes_is_text(canned, "bucket-owner-full-control"))
+		return true;
+	/* Whom the bucket's list lets write owns what is written. */
+	bool is_own = !request->principal.is_anonymous &&
+		is_listed(request, target, "s3:PutObject");
+	return is_own || authorize(request, target, "s3:PutObjectAcl");
+}
+
 /* Rights that headers ask for, beside that of the route (Z5). */
 static bool may_headers(struct request *request, const struct authorize_target *target)
 {
@@ -188,6 +264,8 @@ static bool may_headers(struct request *request, const struct authorize_target *
 			if (request_header(request, needs[i].header, NULL) &&
 				!authorize(request, target, needs[i].action))
 				return false;
+	if (strcmp(action, "s3:PutObject") == 0 && !may_set_acl(request, target))
+		return false;
 	if ((strcmp(action, "s3:DeleteObject") == 0 ||
 		    strcmp(action, "s3:PutObjectRetention") == 0) &&
 		request_header(request, "x-amz-bypass-governance-retention", &text) &&
@@ -202,7 +280,7 @@ static enum s3_code may_some(const struct request *request)
 {
 	const struct bucket_rules *rules = request->rules;
 	return (rules && (rules->policy || granted_rights(request, rules))) ||
-			request->principal.user_policy ||
+			bucket_rules_has_acls(rules) || request->principal.user_policy ||
 			auth_may(&request->principal, request->bucket.owner)
 		? S3_OK
 		: S3_ACCESS_DENIED;

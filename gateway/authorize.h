@@ -19,6 +19,7 @@
  * (Z7) What the policy of the user denies is denied, whoever owns the bucket; what a policy of the
  *      key or of the session does not allow is denied, too. Neither costs anything where there is
  *      none.
+ * (Z8) Where the bucket has ACLs, they allow too.
  */
 struct authorize_target {
 	const struct row_bucket *bucket; /* its id and owner; zero: none is there */
@@ -29,7 +30,7 @@ struct authorize_target {
 	struct bytes version; /* text of a versionId */
 };
 
-/* Under a view, if the policy asks_object. */
+/* Under a view, if the policy asks_object, or the bucket has ACLs. */
 bool authorize(struct request *request, const struct authorize_target *target, const char *action);
 
 /* What needs no bucket to be there: to list and to make them. */

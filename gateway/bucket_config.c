@@ -228,6 +228,27 @@ static enum err render_cors(struct bytes rest, struct text_out *out)
 
 /* --- ownership -------------------------------------------------------------------------------- */
 
+static const char *const ownership_names[] = {
+	[BUCKET_OWNER_ENFORCED] = "BucketOwnerEnforced",
+	[BUCKET_OWNER_PREFERRED] = "BucketOwnerPreferred",
+	[BUCKET_OBJECT_WRITER] = "ObjectWriter",
+};
+
+uint8_t bucket_config_ownership(struct bytes name)
+{
+	for (uint8_t i = BUCKET_OWNER_ENFORCED; i <= BUCKET_OBJECT_WRITER; i++)
+		if (is(name, ownership_names[i]))
+			return i;
+	return 0;
+}
+
+void bucket_config_make_ownership(uint8_t ownership, uint8_t ret_blob[BUCKET_CONFIG_OWNERSHIP_LEN])
+{
+	assert(ownership >= BUCKET_OWNER_ENFORCED && ownership <= BUCKET_OBJECT_WRITER);
+	ret_blob[0] = FORMAT;
+	ret_blob[1] = ownership;
+}
+
 static void ownership_open(
 	struct xml_in *in, unsigned depth, struct bytes name, const char **attributes)
 {
@@ -249,23 +270,19 @@ static void ownership_close(struct xml_in *in, unsigned depth, struct bytes name
 	if (depth != 3)
 		return;
 	text = bytes_trim(text, XML_IN_SPACE);
-	if (is(text, "BucketOwnerEnforced"))
-		parse->value = BUCKET_OWNER_ENFORCED;
-	else if (is(text, "BucketOwnerPreferred") || is(text, "ObjectWriter"))
-		refuse(in, S3_NOT_IMPLEMENTED,
-			"Objects always belong to the owner of the bucket: BucketOwnerEnforced.");
-	else
+	parse->value = bucket_config_ownership(text);
+	if (parse->value == 0)
 		refuse(in, S3_MALFORMED_XML, NULL);
 }
 
 static enum err render_ownership(struct bytes rest, struct text_out *out)
 {
-	if (rest.len != 1 || rest.data[0] != BUCKET_OWNER_ENFORCED)
+	if (rest.len != 1 || rest.data[0] < BUCKET_OWNER_ENFORCED ||
+		rest.data[0] > BUCKET_OBJECT_WRITER)
 		return ERR_CORRUPT;
-	text_put_text(out,
-		"<OwnershipControls" XML_NAMESPACE
-		"><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule>"
-		"</OwnershipControls>");
+	text_put_text(out, "<OwnershipControls" XML_NAMESPACE "><Rule><ObjectOwnership>");
+	text_put_text(out, ownership_names[rest.data[0]]);
+	text_put_text(out, "</ObjectOwnership></Rule></OwnershipControls>");
 	return ERR_OK;
 }
 

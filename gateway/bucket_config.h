@@ -33,7 +33,9 @@ enum bucket_public_access { /* kept in the index */
 };
 
 enum bucket_ownership { /* kept in the index */
-	BUCKET_OWNER_ENFORCED = 1,
+	BUCKET_OWNER_ENFORCED = 1, /* there are no ACLs */
+	BUCKET_OWNER_PREFERRED = 2,
+	BUCKET_OBJECT_WRITER = 3,
 };
 
 enum bucket_cors_tag { /* kept in the index */
@@ -45,6 +47,12 @@ enum bucket_cors_tag { /* kept in the index */
 	BUCKET_CORS_EXPOSE = 6,
 	BUCKET_CORS_MAX_AGE = 7, /* decimal */
 };
+
+/* The setting of that name ("ObjectWriter"); 0: there is none. */
+uint8_t bucket_config_ownership(struct bytes name);
+
+#define BUCKET_CONFIG_OWNERSHIP_LEN 2
+void bucket_config_make_ownership(uint8_t ownership, uint8_t ret_blob[BUCKET_CONFIG_OWNERSHIP_LEN]);
 
 struct bucket_config_parse {
 	enum bucket_config kind;

@@ -128,14 +128,31 @@ static enum err load_storing(struct index_reader *reader, uint64_t bucket, struc
 	return err;
 }
 
+/* What is not known is the strictest. */
+static enum err load_ownership(
+	struct index_reader *reader, uint64_t bucket, uint8_t *ret_ownership, struct bytes *ret_acl)
+{
+	struct bytes rest;
+	*ret_acl = (struct bytes){0};
+	enum err err = read_config(reader, bucket, BUCKET_CONFIG_OWNERSHIP, &rest);
+	if (err != ERR_OK && !is_damage(err))
+		return err;
+	bool is_known = err == ERR_OK && rest.len == 1 && rest.data[0] <= BUCKET_OBJECT_WRITER;
+	*ret_ownership = is_known ? rest.data[0] : 0;
+	if (*ret_ownership <= BUCKET_OWNER_ENFORCED)
+		return ERR_OK;
+	err = index_bucket_config(reader, bucket, BUCKET_CONFIG_ACL, ret_acl);
+	return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
 /* *ret_rules NULL: the bucket has none. */
 static enum err load(struct index_reader *reader, const struct row_bucket *bucket,
 	struct bucket_rules **ret_rules)
 {
 	struct policy *policy = NULL;
 	bool is_unreadable = false;
-	uint8_t public_access = 0;
-	struct bytes cors = {0}, grants = {0};
+	uint8_t public_access = 0, ownership = 0;
+	struct bytes cors = {0}, grants = {0}, acl = {0};
 	bool has_lifecycle = false, has_retention = false;
 	struct storing storing = {0};
 
@@ -144,32 +161,30 @@ static enum err load(struct index_reader *reader, const struct row_bucket *bucke
 		err = load_public_access(reader, bucket->id, &public_access);
 	if (err == ERR_OK)
 		err = read_config(reader, bucket->id, BUCKET_CONFIG_CORS, &cors);
-	if (is_damage(err))
-		err = ERR_OK; /* no origin is allowed then */
-	if (err == ERR_OK)
+	if (err == ERR_OK || is_damage(err)) /* no origin is allowed then */
 		err = read_config(reader, bucket->id, BUCKET_CONFIG_GRANTS, &grants);
-	if (is_damage(err))
-		err = ERR_OK;
-	if (err == ERR_OK)
+	if (err == ERR_OK || is_damage(err))
 		err = load_flags(reader, bucket, &has_lifecycle, &has_retention);
 	if (err == ERR_OK)
 		err = load_storing(reader, bucket->id, &storing);
+	if (err == ERR_OK)
+		err = load_ownership(reader, bucket->id, &ownership, &acl);
 	bool is_none = !policy && !is_unreadable && public_access == 0 && cors.len == 0 &&
 		grants.len == 0 && !has_lifecycle && !has_retention && storing.encryption == 0 &&
-		storing.compression == 0;
+		storing.compression == 0 && ownership == 0;
 	if (err != ERR_OK || is_none) {
 		policy_free(policy);
 		*ret_rules = NULL;
 		return err;
 	}
-	struct bucket_rules *rules = malloc(sizeof *rules + cors.len + grants.len);
+	struct bucket_rules *rules = malloc(sizeof *rules + cors.len + grants.len + acl.len);
 	if (!rules) {
 		policy_free(policy);
 		return ERR_NO_MEMORY;
 	}
 	*rules = (struct bucket_rules){
 		.refs = 1,
-		.memory = sizeof *rules + cors.len + grants.len +
+		.memory = sizeof *rules + cors.len + grants.len + acl.len +
 			(policy ? policy_memory(policy) : 0),
 		.policy = policy,
 		.is_policy_unreadable = is_unreadable,
@@ -180,11 +195,15 @@ static enum err load(struct index_reader *reader, const struct row_bucket *bucke
 		.compression = storing.compression,
 		.cors_len = cors.len,
 		.grants_len = grants.len,
+		.ownership = ownership,
+		.acl_len = acl.len,
 	};
 	if (cors.len > 0)
 		memcpy(rules->blobs, cors.data, cors.len);
 	if (grants.len > 0)
 		memcpy(rules->blobs + cors.len, grants.data, grants.len);
+	if (acl.len > 0)
+		memcpy(rules->blobs + cors.len + grants.len, acl.data, acl.len);
 	*ret_rules = rules;
 	return ERR_OK;
 }

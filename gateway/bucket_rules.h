@@ -31,8 +31,9 @@ struct bucket_rules {
 	uint8_t public_access; /* set of enum bucket_public_access */
 	uint8_t encryption; /* enum sse_mode, of objects that ask for none */
 	uint8_t compression; /* enum frame_compression, of new bodies */
-	size_t cors_len, grants_len; /* 0: none */
-	uint8_t blobs[]; /* what bucket_config_cors_next() takes, and grants_next() */
+	uint8_t ownership; /* enum bucket_ownership; 0: as if BUCKET_OWNER_ENFORCED */
+	size_t cors_len, grants_len, acl_len; /* 0: none */
+	uint8_t blobs[]; /* what bucket_config_cors_next() takes, grants_next(), and acl.h */
 };
 
 struct bucket_rules_slot {
@@ -65,6 +66,19 @@ static inline struct bytes bucket_rules_grants(const struct bucket_rules *rules)
 {
 	return bytes_make(
 		rules ? rules->blobs + rules->cors_len : NULL, rules ? rules->grants_len : 0);
+}
+
+/* Does the bucket, and what is in it, have ACLs that count? */
+static inline bool bucket_rules_has_acls(const struct bucket_rules *rules)
+{
+	return rules && rules->ownership > BUCKET_OWNER_ENFORCED;
+}
+
+/* The bucket's own; empty: it is private. */
+static inline struct bytes bucket_rules_acl(const struct bucket_rules *rules)
+{
+	return bytes_make(rules ? rules->blobs + rules->cors_len + rules->grants_len : NULL,
+		rules ? rules->acl_len : 0);
 }
 
 #endif

@@ -20,6 +20,7 @@ struct gateway_settings {
 	bool region_is_strict; /* refuse signatures for other regions */
 	enum sigv2_use v2; /* signatures of version 2 */
 	bool sse_c_without_tls; /* take keys of customers over plain HTTP, from a proxy */
+	uint8_t ownership; /* enum bucket_ownership of new buckets; 0: as if enforced */
 	struct bytes domains[GATEWAY_DOMAINS_MAX]; /* under which buckets are virtual hosts */
 	size_t domain_count;
 	struct bytes website_domains[GATEWAY_DOMAINS_MAX]; /* and websites, under these */

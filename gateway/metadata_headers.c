@@ -2,6 +2,7 @@
 #include "gateway/metadata_headers.h"
 
 #include "gateway/names.h"
+#include "gateway/op_acl.h"
 
 #define USER_PREFIX "x-amz-meta-"
 
@@ -115,6 +116,11 @@ enum s3_code metadata_read_headers(struct request *request, struct metadata *met
 	struct bytes prefix = bytes_of(USER_PREFIX);
 	size_t user_len = 0;
 	metadata->len = 0;
+	metadata->owner = op_acl_object_owner(request);
+	enum s3_code code = op_acl_read_headers(
+		request, metadata->owner, request->bucket.owner, &metadata->acl);
+	if (code != S3_OK)
+		return code;
 	for (size_t i = 0; i < x->header_count; i++) {
 		struct bytes name = x->headers[i].name;
 		bool is_user = bytes_has_prefix(name, prefix) && name.len > prefix.len;
@@ -141,6 +147,14 @@ enum s3_code metadata_read_headers(struct request *request, struct metadata *met
 		metadata->len += head_len + out.len;
 	}
 	return S3_OK;
+}
+
+void metadata_describe(const struct metadata *metadata, struct command_attributes *attributes)
+{
+	attributes->metadata = metadata_pairs(metadata);
+	attributes->tags = metadata_tags(metadata);
+	attributes->owner = metadata->owner;
+	attributes->acl = acl_bytes(&metadata->acl);
 }
 
 /* --- tags ------------------------------------------------------------------------------------- */
@@ -242,9 +256,10 @@ static bool is_storage_class(struct bytes name)
 enum s3_code metadata_refuse_headers(struct request *request)
 {
 	const struct exchange *x = request->exchange;
+	bool has_acls = bucket_rules_has_acls(request->rules);
 	for (size_t i = 0; i < x->header_count; i++) {
 		const struct http_header *header = &x->headers[i];
-		enum s3_code code = refuse_acl(header);
+		enum s3_code code = has_acls ? S3_OK : refuse_acl(header);
 		if (bytes_is_text(header->name, "x-amz-storage-class") &&
 			!is_storage_class(header->value)) {
 			s3_error_add(&request->error, "StorageClassRequested", header->value);

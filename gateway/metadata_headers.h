@@ -2,6 +2,7 @@
 #ifndef GATEWAY_METADATA_HEADERS_H
 #define GATEWAY_METADATA_HEADERS_H
 
+#include "gateway/acl.h"
 #include "gateway/response.h"
 
 /* What is kept with an object beside its bytes: from the headers of a request into the pairs of a
@@ -18,6 +19,8 @@
 											 */
 
 struct metadata {
+	struct bytes owner; /* of what is made; borrowed from the request */
+	struct acl acl;
 	size_t len, tags_len;
 	uint8_t pairs[ROW_META_LEN_MAX];
 	uint8_t tags[METADATA_TAGS_READ_LEN_MAX];
@@ -33,7 +36,8 @@ static inline struct bytes metadata_tags(const struct metadata *metadata)
 	return bytes_make(metadata->tags, metadata->tags_len);
 }
 
-/* Takes the headers that are kept, but not the tags. Returns S3_OK or S3_METADATA_TOO_LARGE. */
+/* Takes the headers that are kept, but not the tags. With them come owner and
+ * ACL. Returns S3_OK, S3_METADATA_TOO_LARGE, or what op_acl_read_headers() does. */
 enum s3_code metadata_read_headers(struct request *request, struct metadata *metadata) MUST_USE;
 
 /* Takes x-amz-tagging, if it is there. Returns S3_OK or S3_INVALID_TAG. */
@@ -41,6 +45,9 @@ enum s3_code metadata_read_tags(struct request *request, struct metadata *metada
 
 /* The same for "name=value&..." from anywhere. */
 enum s3_code metadata_parse_tags(struct bytes text, struct metadata *metadata) MUST_USE;
+
+/* Into a command. What is empty is the default of both. */
+void metadata_describe(const struct metadata *metadata, struct command_attributes *attributes);
 
 /* How many tags there are. */
 unsigned metadata_tag_count(struct bytes tags);

@@ -2,7 +2,9 @@
 #include "gateway/op_bucket.h"
 
 #include "gateway/authorize.h"
+#include "gateway/bucket_config.h"
 #include "gateway/names.h"
+#include "gateway/op_acl.h"
 #include "gateway/op_stub.h"
 #include "gateway/request_document.h"
 #include "gateway/request_stream.h"
@@ -253,12 +255,7 @@ static enum s3_code check_create(struct request *request)
 		s3_error_add(&request->error, "ArgumentValue", text);
 		return S3_INVALID_ARGUMENT;
 	}
-	if (request_header(request, "x-amz-object-ownership", &text) &&
-		!bytes_is_text(text, "BucketOwnerEnforced"))
-		return S3_ACCESS_CONTROL_LIST_NOT_SUPPORTED;
-	if (request->principal.owner_len == 0)
-		return S3_ACCESS_DENIED;
-	return op_stub_check_acl(request);
+	return request->principal.owner_len == 0 ? S3_ACCESS_DENIED : S3_OK;
 }
 
 /* Does the owner have as many as one may? Two that are made at once may both be let in: this bounds
@@ -320,13 +317,17 @@ static bool is_made_again(const struct request *request)
 		bytes_is_text(request->loop->gateway->settings.region, "us-east-1");
 }
 
+/* What a new bucket is given besides comes in commands of its own: until then it is private, and
+ * stays so if we end before. */
+enum { CREATING, SETTING_OWNERSHIP, SETTING_ACL };
+
 static void answer_create(struct request *request)
 {
 	const struct command_result *result = &request->proposal.result;
 	struct http_header location = {.name = bytes_of("location")};
 	struct text_out out;
 
-	if (result->code != COMMAND_OK && !is_made_again(request)) {
+	if (result->code != COMMAND_OK && (request->step != CREATING || !is_made_again(request))) {
 		request_fail_command(request, result);
 		return;
 	}
@@ -338,6 +339,10 @@ static void answer_create(struct request *request)
 }
 
 struct create {
+	uint64_t bucket;
+	uint8_t ownership; /* 0: nothing is to be set */
+	uint8_t blob[BUCKET_CONFIG_OWNERSHIP_LEN];
+	struct acl acl;
 	struct request_document document;
 	bool has_document, has_xml;
 	bool is_read;
@@ -384,6 +389,62 @@ static enum err read_create(struct request *request, struct create *create, enum
 	return *ret_code == S3_OK ? ERR_OK : ERR_INVALID;
 }
 
+/* Ownership and ACL, by the headers or else the setting. Where there are no ACLs, all but private
+ * ones are refused. */
+static enum s3_code read_ownership(struct request *request, struct create *create)
+{
+	struct bytes name, owner = auth_owner(&request->principal);
+	create->ownership = request->loop->gateway->settings.ownership;
+	acl_init(&create->acl);
+	if (request_header(request, "x-amz-object-ownership", &name)) {
+		create->ownership = bucket_config_ownership(name);
+		if (create->ownership == 0) {
+			s3_error_add(&request->error, "ArgumentName",
+				bytes_of("x-amz-object-ownership"));
+			s3_error_add(&request->error, "ArgumentValue", name);
+			return S3_INVALID_ARGUMENT;
+		}
+	}
+	return create->ownership > BUCKET_OWNER_ENFORCED
+		? op_acl_parse_headers(request, owner, (struct bytes){0}, &create->acl)
+		: op_stub_check_acl(request);
+}
+
+static void propose_config(
+	struct request *request, enum bucket_config kind, struct bytes config, int step)
+{
+	const struct create *create = REQUEST_OP(request, struct create);
+	struct command command = {.type = COMMAND_BUCKET_UPDATE};
+	command.bucket_update = (struct command_bucket_update){
+		.bucket = create->bucket,
+		.set = BUCKET_SET_CONFIG,
+		.config_kind = kind,
+		.config = config,
+	};
+	request->step = step;
+	enum err err = request_propose(request, &command);
+	if (err != ERR_OK)
+		request_fail_err(request, err, S3_INTERNAL_ERROR);
+}
+
+/* A command was done: the next one, or the answer. */
+static void go_on(struct request *request, struct create *create)
+{
+	const struct command_result *result = &request->proposal.result;
+	if (result->code == COMMAND_OK && request->step == CREATING)
+		create->bucket = result->id;
+	if (result->code == COMMAND_OK && request->step == CREATING && create->ownership > 0) {
+		bucket_config_make_ownership(create->ownership, create->blob);
+		propose_config(request, BUCKET_CONFIG_OWNERSHIP,
+			bytes_make(create->blob, sizeof create->blob), SETTING_OWNERSHIP);
+	} else if (result->code == COMMAND_OK && request->step == SETTING_OWNERSHIP &&
+		create->acl.len > 0) {
+		propose_config(request, BUCKET_CONFIG_ACL, acl_bytes(&create->acl), SETTING_ACL);
+	} else {
+		answer_create(request);
+	}
+}
+
 static void advance_create(struct request *request)
 {
 	struct create *create = REQUEST_OP(request, struct create);
@@ -391,7 +452,7 @@ static void advance_create(struct request *request)
 
 	if (request->is_proposed) {
 		if (request->is_proposal_done && request_proposal_has_result(request))
-			answer_create(request);
+			go_on(request, create);
 		return;
 	}
 	if (request->is_gone) {
@@ -419,6 +480,8 @@ void op_bucket_create(struct request *request)
 	struct create *create = REQUEST_OP(request, struct create);
 	create->has_document = create->has_xml = create->is_read = false;
 	enum s3_code code = check_create(request);
+	if (code == S3_OK)
+		code = read_ownership(request, create);
 	if (code != S3_OK) {
 		request_fail(request, code);
 		return;

@@ -228,6 +228,10 @@ static enum s3_code check_public(const struct request *request, const struct con
 {
 	const struct bucket_rules *rules = request->rules;
 	bool is_blocked = rules && rules->public_access & BUCKET_BLOCK_PUBLIC_POLICY;
+	bool ends_acls = kind_of(request) == BUCKET_CONFIG_OWNERSHIP && put->blob.len == 2 &&
+		put->blob.data[1] == BUCKET_OWNER_ENFORCED;
+	if (ends_acls && bucket_rules_acl(rules).len > 0)
+		return S3_INVALID_BUCKET_ACL;
 	return put->parse.is_public && is_blocked ? S3_ACCESS_DENIED : S3_OK;
 }
 

@@ -301,10 +301,9 @@ static enum s3_code look(struct request *request, struct op_copy *op)
 static void describe(
 	struct request *request, struct op_copy *op, struct command_attributes *attributes)
 {
-	attributes->metadata = metadata_pairs(&op->metadata);
+	metadata_describe(&op->metadata, attributes);
 	attributes->tags = op->tags;
 	attributes->class = request->bucket.class;
-	attributes->owner = request->bucket.owner;
 	op_object_lock_describe(&op->lock, attributes);
 }
 

@@ -81,7 +81,8 @@ enum s3_code op_delete_items_add(
 		op_put_conditions_parse_etag(object->etag, &item->conditions.if_match);
 	}
 	if (object->has_last_modified)
-		item->conditions.if_match_time_ms = 1000 * object->last_modified_s;
+		/* Compared by the second; 0 would be none. */
+		item->conditions.if_match_time_ms = 1000 * object->last_modified_s + 1;
 	item->conditions.has_if_match_len = object->has_size;
 	item->conditions.if_match_len = object->size;
 	return S3_OK;

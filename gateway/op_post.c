@@ -529,10 +529,8 @@ static enum err propose(struct request *request)
 	struct command_object_put *put = &command.object_put;
 	put->bucket = request->bucket.id;
 	put->key = request->resource.key;
-	put->attributes.metadata = metadata_pairs(&op->metadata);
-	put->attributes.tags = metadata_tags(&op->metadata);
+	metadata_describe(&op->metadata, &put->attributes);
 	put->attributes.class = request->bucket.class;
-	put->attributes.owner = request->bucket.owner;
 	op_object_lock_describe(&op->lock, &put->attributes);
 	body_describe(&op->body, &put->body);
 	command.session = body_session(&op->body);

@@ -119,10 +119,8 @@ static enum err propose(struct request *request)
 	put->bucket = request->bucket.id;
 	put->key = request->resource.key;
 	op_put_conditions_command(&op->condition, &put->conditions);
-	put->attributes.metadata = metadata_pairs(&op->metadata);
-	put->attributes.tags = metadata_tags(&op->metadata);
+	metadata_describe(&op->metadata, &put->attributes);
 	put->attributes.class = request->bucket.class;
-	put->attributes.owner = request->bucket.owner;
 	op_object_lock_describe(&op->lock, &put->attributes);
 	put->invocation = op->invocation;
 	body_describe(&op->body, &put->body);

@@ -150,10 +150,8 @@ static enum err propose_create(struct request *request, struct op_upload_create 
 	struct command_upload_create *create = &command.upload_create;
 	create->bucket = request->bucket.id;
 	create->key = request->resource.key;
-	create->attributes.metadata = metadata_pairs(&op->metadata);
-	create->attributes.tags = metadata_tags(&op->metadata);
+	metadata_describe(&op->metadata, &create->attributes);
 	create->attributes.class = request->bucket.class;
-	create->attributes.owner = request->bucket.owner;
 	op_object_lock_describe(&op->lock, &create->attributes);
 	create->checksum_algorithm = op->algorithm;
 	create->encryption = sse_row_bytes(&op->encryption);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/op_acl.h"
 #include "gateway/op_attributes.h"
 #include "gateway/op_bucket.h"
 #include "gateway/op_bucket_config.h"
@@ -91,10 +92,11 @@ const struct route route_table[] = {
 	SERVED("PutBucketVersioning", "PutBucketVersioning", PUT, BUCKET, .params = {"versioning"},
 		.body = ROUTE_BODY_XML, .flags = EDIT, .start = op_bucket_lock_put_versioning,
 		.note = "without MFA delete"),
-	STUB("GetBucketAcl", "GetBucketAcl", GET, BUCKET, .params = {"acl"}, .flags = LOOK,
-		.start = op_stub_bucket_acl, .note = "the owner has FULL_CONTROL, always"),
-	STUB("PutBucketAcl", "PutBucketAcl", PUT, BUCKET, .params = {"acl"}, .body = ROUTE_BODY_XML,
-		.flags = EDIT, .start = op_stub_put_acl, .note = "private only"),
+	SERVED("GetBucketAcl", "GetBucketAcl", GET, BUCKET, .params = {"acl"}, .flags = LOOK,
+		.start = op_acl_get_bucket, .note = "private, where ACLs are off"),
+	SERVED("PutBucketAcl", "PutBucketAcl", PUT, BUCKET, .params = {"acl"},
+		.body = ROUTE_BODY_XML, .flags = EDIT, .start = op_acl_put_bucket,
+		.note = "where the ownership of the bucket allows ACLs"),
 	CONFIG_PUT("BucketPolicy", "GetBucketPolicy", "PutBucketPolicy", EDIT, "DeleteBucketPolicy",
 		"policy", POLICY, NO_SUCH_BUCKET_POLICY),
 	SERVED("GetBucketPolicyStatus", "GetBucketPolicyStatus", GET, BUCKET,
@@ -238,10 +240,11 @@ const struct route route_table[] = {
 		.start = op_delete_many_start),
 	SERVED("GetObjectAttributes", "GetObjectAttributes", GET, OBJECT, .params = {"attributes"},
 		.flags = LOOK, .start = op_attributes_get),
-	STUB("GetObjectAcl", "GetObjectAcl", GET, OBJECT, .params = {"acl"}, .flags = LOOK,
-		.start = op_stub_object_acl, .note = "the owner has FULL_CONTROL, always"),
-	STUB("PutObjectAcl", "PutObjectAcl", PUT, OBJECT, .params = {"acl"}, .body = ROUTE_BODY_XML,
-		.flags = EDIT, .start = op_stub_put_acl, .note = "private only"),
+	SERVED("GetObjectAcl", "GetObjectAcl", GET, OBJECT, .params = {"acl"}, .flags = LOOK,
+		.start = op_acl_get_object, .note = "private, where ACLs are off"),
+	SERVED("PutObjectAcl", "PutObjectAcl", PUT, OBJECT, .params = {"acl"},
+		.body = ROUTE_BODY_XML, .flags = EDIT, .start = op_acl_put_object,
+		.note = "where the ownership of the bucket allows ACLs"),
 	SERVED("GetObjectTagging", "GetObjectTagging", GET, OBJECT, .params = {"tagging"},
 		.flags = LOOK, .start = op_object_tags_get),
 	SERVED("PutObjectTagging", "PutObjectTagging", PUT, OBJECT, .params = {"tagging"},

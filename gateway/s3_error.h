@@ -58,6 +58,8 @@
 	X(INVALID_ACCESS_KEY_ID, "InvalidAccessKeyId", 403, \
 		"The access key ID that you provided does not exist in our records.") \
 	X(INVALID_ARGUMENT, "InvalidArgument", 400, "Invalid Argument") \
+	X(INVALID_BUCKET_ACL, "InvalidBucketAclWithObjectOwnership", 400, \
+		"Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting") \
 	X(INVALID_BUCKET_NAME, "InvalidBucketName", 400, "The specified bucket is not valid.") \
 	X(INVALID_BUCKET_STATE, "InvalidBucketState", 409, \
 		"The request is not valid for the current state of the bucket.") \

@@ -65,6 +65,7 @@ static const struct cli_column setting_columns[] = {
 	{"region", "region", CLI_KIND_TEXT},
 	{"region_strict", "region_strict", CLI_KIND_TEXT},
 	{"signature_v2", "signature_v2", CLI_KIND_TEXT},
+	{"bucket_defaults", "bucket_defaults", CLI_KIND_TEXT},
 	{"domains", "domains", CLI_KIND_TEXT},
 	{"website_domains", "website_domains", CLI_KIND_TEXT},
 	{"notify", "notify", CLI_KIND_TEXT},
@@ -144,9 +145,11 @@ static json_t *settings_json(const struct config *config)
 		[CONFIG_SIGNATURE_V2_OFF] = "off",
 		[CONFIG_SIGNATURE_V2_ALL] = "all"};
 	json_t *settings = json_pack(
-		"{s:s, "
+		"{s:s, s:s, "
 		"s:i, s:i, s:i, s:b, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:s, s:s, s:i, s:i, s:i, "
 		"s:i, s:i, s:i, s:s, s:s, s:s, s:o, s:o, s:b}",
+		"bucket_defaults",
+		config->bucket_defaults == CONFIG_BUCKETS_CLASSIC ? "classic" : "modern",
 		"signature_v2", v2[config->signature_v2], "archive_seconds",
 		(int)config->archive_seconds, "lifecycle_day_seconds",
 		(int)config->lifecycle_day_seconds, "log_copies", (int)config->log_copies,

@@ -56,6 +56,10 @@ static const cyaml_strval_t role_names[] = {
 	{"witness", CONFIG_ROLE_WITNESS},
 };
 
+static const cyaml_strval_t bucket_defaults_names[] = {
+	{"modern", CONFIG_BUCKETS_MODERN},
+	{"classic", CONFIG_BUCKETS_CLASSIC},
+};
 static const cyaml_strval_t signature_v2_names[] = {
 	{"presigned", CONFIG_SIGNATURE_V2_PRESIGNED},
 	{"off", CONFIG_SIGNATURE_V2_OFF},
@@ -126,6 +130,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	TEXT(region, 64),
 	SWITCH(region_strict),
 	CHOICE(signature_v2, signature_v2_names),
+	CHOICE(bucket_defaults, bucket_defaults_names),
 	CYAML_FIELD_SEQUENCE("domains", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config,
 		domains, &domain_schema, 0, 8),
 	CYAML_FIELD_SEQUENCE("website_domains", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,

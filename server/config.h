@@ -46,6 +46,8 @@ enum config_signature_v2 { /* as enum sigv2_use */
 	CONFIG_SIGNATURE_V2_ALL,
 };
 
+enum config_bucket_defaults { CONFIG_BUCKETS_MODERN, CONFIG_BUCKETS_CLASSIC };
+
 enum config_io { CONFIG_IO_AUTO, CONFIG_IO_PLAIN };
 enum config_role { CONFIG_ROLE_STORAGE, CONFIG_ROLE_WITNESS };
 enum config_channel { CONFIG_CHANNEL_ENCRYPTED, CONFIG_CHANNEL_INTEGRITY_ONLY };
@@ -67,6 +69,7 @@ struct config {
 	char *region;
 	bool region_strict; /* refuse signatures made for another region */
 	enum config_signature_v2 signature_v2;
+	enum config_bucket_defaults bucket_defaults;
 	char **domains; /* buckets are virtual hosts under these */
 	unsigned domains_count;
 	char **website_domains; /* buckets are websites under these */

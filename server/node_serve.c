@@ -175,6 +175,8 @@ static void fill_gateway(struct node *node)
 	settings->region_is_strict = node->config->region_strict;
 	settings->v2 = (enum sigv2_use)node->config->signature_v2;
 	settings->sse_c_without_tls = node->config->sse_c_without_tls;
+	if (node->config->bucket_defaults == CONFIG_BUCKETS_CLASSIC)
+		settings->ownership = BUCKET_OBJECT_WRITER;
 	for (unsigned i = 0; i < node->config->domains_count; i++)
 		settings->domains[settings->domain_count++] = bytes_of(node->config->domains[i]);
 	for (unsigned i = 0; i < node->config->website_domains_count; i++)

@@ -32,6 +32,7 @@ void apply_object_put_version(struct apply *apply, struct apply_object *object,
 {
 	row->class = attributes->class;
 	row->owner = attributes->owner;
+	row->acl = attributes->acl;
 	apply_lock_set(apply, &object->bucket, attributes, row);
 	apply_version_insert(apply, object, 0, row, attributes->metadata, attributes->tags);
 	tell_version(result, object);
@@ -325,6 +326,8 @@ void apply_object_update(
 		overflow.tags = update->tags;
 		tell_of_tags(apply, update, &row);
 	}
+	if (update->set & OBJECT_SET_ACL)
+		row.acl = update->acl;
 	apply_version_write(apply, update->bucket, update->key, update->version, &row,
 		overflow.metadata, overflow.tags, false);
 	result->version = update->version;

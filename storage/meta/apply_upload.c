@@ -58,6 +58,7 @@ void apply_upload_create(
 		.class = attributes->class,
 		.checksum_algorithm = create->checksum_algorithm,
 		.checksum_type = create->checksum_type,
+		.acl = attributes->acl,
 		.metadata = attributes->metadata,
 		.tags = attributes->tags,
 		.encryption = create->encryption,
@@ -349,6 +350,7 @@ static void make_version(struct apply *apply, const struct command_upload_comple
 		.retain_until_ms = upload->retain_until_ms,
 		.has_legal_hold = upload->has_legal_hold,
 		.owner = upload->owner,
+		.acl = upload->acl,
 	};
 	apply_object_put_version(apply, object, &row, &attributes, result);
 	apply_notice_put(apply, object, NOTICE_CREATED_COMPLETE, complete->origin);

@@ -173,7 +173,7 @@ void apply_version_write(struct apply *apply, uint64_t bucket, struct bytes key,
 	struct row_key row_key;
 	row_key_overflow(&row_key, version);
 	bool had_overflow = row->has_overflow;
-	row->has_overflow = metadata.len + tags.len > ROW_META_INLINE_MAX;
+	row->has_overflow = metadata.len + tags.len + row->acl.len > ROW_META_INLINE_MAX;
 	row->metadata = row->has_overflow ? (struct bytes){0} : metadata;
 	row->tags = row->has_overflow ? (struct bytes){0} : tags;
 	if (row->has_overflow)

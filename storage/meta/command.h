@@ -94,6 +94,7 @@ const char *command_type_name(enum command_type type);
  * know; index_command_version() is what all of them do. */
 #define COMMAND_VERSION_FRAMES 4 /* who knows it reads bodies that have frames */
 #define COMMAND_VERSION (4 + RUBUS_TEST_VERSION_BUMP) /* the newest that this program knows */
+#define COMMAND_ACL_VERSION 4 /* from which ACLs of objects are known */
 uint16_t command_type_version(enum command_type type);
 
 /* The setting that holds the epoch of the cluster: 8 bytes, little-endian. It only rises (STALE),
@@ -140,8 +141,7 @@ static inline enum command_delete_code command_result_delete(
 	return result->deletes[i / 2] >> (i % 2 * 4) & 15;
 }
 
-/* --- parts of commands ---------------------------------------------------------------------------
- */
+/* --- parts of commands ------------------------------------------------------------------------ */
 
 /* One extent as it was written. Its session is the proposer's. */
 struct command_extent {
@@ -176,10 +176,10 @@ struct command_attributes {
 	uint64_t retain_until_ms;
 	bool has_legal_hold;
 	struct bytes owner;
+	struct bytes acl; /* at most ROW_ACL_LEN_MAX */
 };
 
-/* --- commands ------------------------------------------------------------------------------------
- */
+/* --- commands --------------------------------------------------------------------------------- */
 
 /* Closes the node's earlier sessions and opens one: result.id. Not in a session itself. */
 struct command_session_open {
@@ -275,11 +275,12 @@ struct command_object_copy {
 	struct bytes origin;
 };
 
-/* Changes a version where it is: tags, retention, legal hold. */
+/* Changes a version where it is: tags, retention, legal hold, ACL. */
 enum command_object_set {
 	OBJECT_SET_TAGS = 1 << 0,
 	OBJECT_SET_RETENTION = 1 << 1,
 	OBJECT_SET_LEGAL_HOLD = 1 << 2,
+	OBJECT_SET_ACL = 1 << 3,
 };
 
 struct command_object_update {
@@ -293,6 +294,7 @@ struct command_object_update {
 	bool has_legal_hold;
 	bool bypass_governance;
 	struct bytes origin;
+	struct bytes acl;
 };
 
 /* result: id, the upload. */

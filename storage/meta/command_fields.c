@@ -53,6 +53,7 @@ static const struct field attributes_list[] = {
 	FIELD(5, FIELD_U64, struct command_attributes, retain_until_ms, 0),
 	FIELD(6, FIELD_BOOL, struct command_attributes, has_legal_hold, 0),
 	FIELD(7, FIELD_BYTES, struct command_attributes, owner, ROW_OWNER_LEN_MAX),
+	FIELD(8, FIELD_BYTES, struct command_attributes, acl, ROW_ACL_LEN_MAX),
 };
 static FIELDS(attributes_fields, struct command_attributes, attributes_list);
 
@@ -168,6 +169,7 @@ static const struct field object_update_list[] = {
 	FIELD(8, FIELD_BOOL, struct command_object_update, has_legal_hold, 0),
 	FIELD(9, FIELD_BOOL, struct command_object_update, bypass_governance, 0),
 	FIELD(10, FIELD_BYTES, struct command_object_update, origin, NOTICE_ORIGIN_LEN_MAX),
+	FIELD(11, FIELD_BYTES, struct command_object_update, acl, ROW_ACL_LEN_MAX),
 };
 static FIELDS(object_update_fields, struct command_object_update, object_update_list);
 

@@ -88,6 +88,7 @@ static const struct field version_list[] = {
 	FIELD(16, FIELD_U64, struct row_version, retain_until_ms, 0),
 	FIELD(17, FIELD_BOOL, struct row_version, has_legal_hold, 0),
 	FIELD(18, FIELD_BOOL, struct row_version, had_legal_hold, 0),
+	FIELD(19, FIELD_BYTES, struct row_version, acl, ROW_ACL_LEN_MAX),
 };
 static FIELDS(version_fields, struct row_version, version_list);
 
@@ -186,6 +187,7 @@ static const struct field upload_list[] = {
 	FIELD(17, FIELD_U64, struct row_upload, completed_ms, 0),
 	FIELD(18, FIELD_U64, struct row_upload, parts_hash, 0),
 	FIELD(19, FIELD_U64, struct row_upload, len, 0),
+	FIELD(20, FIELD_BYTES, struct row_upload, acl, ROW_ACL_LEN_MAX),
 };
 static FIELDS(upload_fields, struct row_upload, upload_list);
 

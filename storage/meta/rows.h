@@ -26,6 +26,7 @@
 #define ROW_META_LEN_MAX (12 * 1024) /* headers kept with a version, see metadata below */
 #define ROW_META_INLINE_MAX 600 /* more than this, with the tags, goes to the overflow table */
 #define ROW_TAGS_LEN_MAX (16 * 1024)
+#define ROW_ACL_LEN_MAX 256 /* of a version, always in its row */
 #define ROW_SHARDS_MAX 32 /* k + m of one extent */
 #define ROW_DEPTH_MAX 8 /* of bodies made of slices of bodies */
 #define ROW_PART_MAX 10000 /* the greatest part number */
@@ -204,6 +205,7 @@ struct row_version {
 	uint64_t retain_until_ms;
 	bool has_legal_hold;
 	bool had_legal_hold; /* it was set or lifted: S3 then says ON or OFF, and else nothing */
+	struct bytes acl; /* of the gateway's making; empty: all is the owner's */
 };
 
 /* Something happened to a key of a watched bucket, storage/meta/apply_event.c: in the order of
@@ -341,6 +343,7 @@ struct row_upload {
 	uint64_t completed_ms;
 	uint64_t parts_hash; /* of the part list it was completed with */
 	uint64_t len;
+	struct bytes acl; /* that the version is to have */
 };
 
 struct row_part {
@@ -352,8 +355,7 @@ struct row_part {
 	struct checksum checksum;
 };
 
-/* --- sessions and collection ---------------------------------------------------------------------
- */
+/* --- sessions and collection ------------------------------------------------------------------ */
 
 struct row_session {
 	struct id node;
@@ -379,8 +381,7 @@ struct row_garbage {
 	struct bytes parts_taken; /* of a completed upload: whose parts' bodies have a new owner */
 };
 
-/* --- machines
- * ------------------------------------------------------------------------------------- */
+/* --- machines --------------------------------------------------------------------------------- */
 
 enum row_drive_state { /* kept on disk */
 	DRIVE_ROW_IN = 0,
@@ -548,11 +549,9 @@ struct row_drive_counts {
 	uint64_t exceptions;
 };
 
-/* --- bytes
- * ------------------------------------------------------------------------------------------
- * Encoders return the length; the buffer has ROW_LEN_MAX bytes. Decoders' errors: ERR_CORRUPT;
- * ERR_VERSION, written by a newer format.
- */
+/* --- bytes ------------------------------------------------------------------------------------ */
+/* Encoders return the length; the buffer has ROW_LEN_MAX bytes. Decoders' errors: ERR_CORRUPT;
+ * ERR_VERSION, written by a newer format. */
 #define ROWS_TABLE(X) \
 	X(bucket) \
 	X(bucket_lock) \

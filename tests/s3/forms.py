@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What old clients and browsers send: signatures of version 2 and uploads by forms, over HTTP and TLS.
+"""What old clients and browsers send: signatures of version 2, uploads by forms and ACLs, over HTTP and
+TLS.
 
 usage: forms.py BUILD [WORD]...        only cases whose name has one of the words
 """
@@ -12,6 +13,7 @@ import urllib.error
 import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import boto_acls
 import boto_forms
 import boto_signatures
 from boto import Client
@@ -59,8 +61,9 @@ def run(node, modules, suffix, words):
 def main():
     build, words = sys.argv[1], sys.argv[2:]
     settings = [
-        ({}, (boto_signatures.case, boto_forms.case), " (defaults"),
-        ({"RUBUS_SIGNATURE_V2": "all"}, (boto_signatures.case_all,), " (signature_v2: all"),
+        ({}, (boto_signatures.case, boto_forms.case, boto_acls.case), " (defaults"),
+        ({"RUBUS_SIGNATURE_V2": "all", "RUBUS_BUCKET_DEFAULTS": "classic"},
+         (boto_signatures.case_all, boto_acls.case_classic), " (signature_v2: all, bucket_defaults: classic"),
         ({"RUBUS_SIGNATURE_V2": "off"}, (boto_signatures.case_off,), " (signature_v2: off"),
     ]
     passed = failed = 0

@@ -106,7 +106,7 @@ START_TEST(what_a_bucket_cannot_have_is_refused)
 	ck_assert_uint_eq(create_with("x-amz-acl", "public-read"), 400);
 	ck_assert_str_eq(gateway_rig_code(&rig), "AccessControlListNotSupported");
 	ck_assert_uint_eq(create_with("x-amz-grant-read", "id=1"), 400);
-	ck_assert_uint_eq(create_with("x-amz-object-ownership", "ObjectWriter"), 400);
+	ck_assert_uint_eq(create_with("x-amz-object-ownership", "Nobody"), 400);
 	ck_assert_uint_eq(create_with("x-amz-acl", "private"), 200);
 }
 END_TEST

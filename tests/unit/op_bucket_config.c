@@ -193,7 +193,6 @@ static const struct refused {
 	{"cors", CORS(RULE(LEAST "<MaxAgeSeconds>-1</MaxAgeSeconds>")), 400, "MalformedXML"},
 	{"cors", CORS(RULE(LEAST "<MaxAgeSeconds/>")), 400, "MalformedXML"},
 	{"ownershipControls", OWNERSHIP("Somebody"), 400, "MalformedXML"},
-	{"ownershipControls", OWNERSHIP("ObjectWriter"), 501, "NotImplemented"},
 	{"ownershipControls", "<OwnershipControls/>", 400, "MalformedXML"},
 	{"ownershipControls",
 		"<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership>"
