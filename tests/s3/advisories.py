@@ -37,7 +37,10 @@ CLASSES = {
            "a_signed_amz_header_that_was_taken_away_is_missed; "
            "tests/s3/edges_transport.py: edge_21_every_amz_header_is_signed; tests/s3/signed.py: main"),
     "A5": ("clients set what is internal", "tests/s3/advisories.py: A5_no_header_sets_what_is_internal"),
-    "A6": ("forms pass without a proof", "tests/s3/advisories.py: A6_a_form_opens_no_route"),
+    "A6": ("forms pass without a proof, or against their policy",
+           "tests/s3/advisories.py: A6_a_form_opens_no_route; "
+           "tests/s3/boto_forms.py: a_policy_must_hold, a_form_that_nobody_signed_or_wrongly_is_refused, "
+           "two_files_are_refused; tests/unit/form.c: every_field_is_covered_and_every_condition_holds"),
     "A7": ("who is asked for the right sees another path than who opens it",
            "tests/s3/advisories.py: A7_a_key_is_the_same_to_the_policy_and_to_the_store; "
            "tests/s3/hostile.py: names_that_are_odd_are_kept_or_refused; tests/fuzz/uri.c: LLVMFuzzerTestOneInput"),
@@ -47,7 +50,9 @@ CLASSES = {
            "tests/s3/advisories.py: A8_a_part_that_is_copied_needs_the_right_to_its_source"),
     "A9": ("rights grow by making keys or by policies",
            "tests/unit/policy.c: what_is_not_understood_is_refused, the_policy_of_a_key_speaks_of_any_bucket_and_nobody; "
-           "tests/unit/request.c: a_key_with_a_policy_that_nobody_weighs_grants_nothing"),
+           "tests/unit/authorize_user.c: a_grant_gives_its_rights_and_no_more, a_policy_of_a_key_only_narrows, "
+           "a_policy_that_does_not_compile_denies, all_keys_of_a_disabled_user_are_refused; "
+           "tests/s3/boto_users.py: a_session_is_its_key_narrowed_by_its_policy"),
     "A10": ("secrets in logs, metrics and errors", "tests/s3/advisories.py: A10_secrets_are_in_no_log_metric_or_error"),
     "A11": ("nodes talk to strangers",
             "tests/unit/channel_hostile.c: garbage_gets_no_byte, a_hello_that_is_played_again_leads_nowhere, "
@@ -57,7 +62,8 @@ CLASSES = {
             "tests/unit/channel_seal.c: a_record_opens_as_it_was_and_only_in_its_place, "
             "a_direction_ends_before_its_counter_wraps; "
             "tests/unit/channel_hostile.c: a_hello_with_any_bit_changed_gets_no_accept"),
-    "A13": ("tokens of other mechanisms", "there is no OpenID, LDAP, SFTP or JWT"),
+    "A13": ("tokens are confused, or changed",
+            "tests/s3/boto_users.py: a_token_that_was_changed_opens_nothing"),
     "A14": ("keys are found out by what a refusal says or how long it takes",
             "tests/unit/sigv4.c: an_unknown_key_is_told_apart_in_the_answer_only"),
     "A15": ("timing of comparisons", "tests/s3/advisories.py: A15_nothing_secret_is_compared_by_memcmp"),
@@ -92,7 +98,8 @@ CLASSES = {
             "a_legal_hold_gives_way_to_nobody, one_locked_version_of_many_deletes_stays_alone, "
             "governance_is_changed_by_a_bypass_alone"),
     "A27": ("encryption is silently off",
-            "tests/s3/advisories.py: A27_who_asks_for_encryption_gets_it_or_a_refusal"),
+            "tests/s3/advisories.py: A27_who_asks_for_encryption_gets_it_or_a_refusal; "
+            "tests/unit/op_sse.c: half_a_customer_s_key_is_refused, parts_of_all_modes_become_an_object_of_one"),
     "A28": ("keys become statements of a database", "there is none: keys are bytes of an ordered map"),
 }
 
@@ -403,19 +410,25 @@ def A25_the_first_key_is_another_one_each_time(e):
 
 @case
 def A27_who_asks_for_encryption_gets_it_or_a_refusal(e):
-    body = b"plain text that nobody may find on a drive " * 4000
+    def is_on_a_drive(text):
+        for path in e.node.drive_paths():
+            for directory, _, files in os.walk(path):
+                for name in files:
+                    with open(os.path.join(directory, name), "rb") as file:
+                        if text in file.read():
+                            return True
+        return False
+
+    fine(e.put("open", b"text that may be found on a drive " * 4000))
+    assert is_on_a_drive(b"text that may be found"), "this case finds nothing"
     for value in ("AES256", "aws:kms", "nonsense"):
-        answer = e.put("k", body, [("x-amz-server-side-encryption", value)])
+        answer = e.put(value, b"text that nobody may find there " * 4000, [("x-amz-server-side-encryption", value)])
         if answer.status == 200:
             equal((value, answer.headers["x-amz-server-side-encryption"]), ("AES256", "AES256"))
-            for path in e.node.drive_paths():
-                for directory, _, files in os.walk(path):
-                    for name in files:
-                        with open(os.path.join(directory, name), "rb") as file:
-                            assert b"plain text that nobody" not in file.read(), name
+            assert not is_on_a_drive(b"text that nobody may find"), value
         else:
             assert answer.status in (400, 501), answer
-            e.absent("k")
+            e.absent(value)
 
 
 def check_classes():
