@@ -27,7 +27,7 @@ struct webhook {
 	struct s3_wire *wire; /* kept; NULL: none */
 	char head[WEBHOOK_HEAD_LEN_MAX];
 	size_t head_len; /* bytes that were read, and may go beyond the head */
-	char request[WEBHOOK_PATH_LEN_MAX + WEBHOOK_TOKEN_LEN_MAX + 1024];
+	char request[WEBHOOK_PATH_LEN_MAX + WEBHOOK_TOKEN_LEN_MAX + 1024 + NOTICE_JSON_LEN_MAX];
 };
 
 /* --- the address ------------------------------------------------------------------------------ */
@@ -106,7 +106,8 @@ static enum err read_token(const char *path, char *token)
 	return ERR_OK;
 }
 
-static enum err make_request(struct webhook *webhook, size_t body_len, size_t *ret_len)
+/* Head and body, to be written at once. */
+static enum err make_request(struct webhook *webhook, struct bytes body, size_t *ret_len)
 {
 	const struct webhook_url *url = &webhook->url;
 	char token[WEBHOOK_TOKEN_LEN_MAX + 1] = "";
@@ -119,11 +120,12 @@ static enum err make_request(struct webhook *webhook, size_t body_len, size_t *r
 		"POST %s HTTP/1.1\r\nHost: %s%s%s:%u\r\nUser-Agent: rubus\r\n"
 		"Content-Type: application/json\r\nContent-Length: %zu\r\n%s%s%s%s\r\n",
 		url->path, is_v6 ? "[" : "", url->host, is_v6 ? "]" : "", (unsigned)url->port,
-		body_len, token[0] ? "Authorization: " : "", is_bare ? "Bearer " : "", token,
+		body.len, token[0] ? "Authorization: " : "", is_bare ? "Bearer " : "", token,
 		token[0] ? "\r\n" : "");
 	explicit_bzero(token, sizeof token);
-	assert(len > 0 && (size_t)len < sizeof webhook->request);
-	*ret_len = len;
+	assert(len > 0 && len + body.len < sizeof webhook->request);
+	memcpy(webhook->request + len, body.data, body.len);
+	*ret_len = len + body.len;
 	return ERR_OK;
 }
 
@@ -229,14 +231,12 @@ static enum err exchange(struct webhook *webhook, struct bytes body, bool *ret_i
 	struct answer answer = {.status = 0};
 	size_t len;
 	*ret_is_silent = false;
-	enum err err = make_request(webhook, body.len, &len);
+	enum err err = make_request(webhook, body, &len);
 	if (err)
 		return err;
 	webhook->head_len = 0;
 	err = s3_wire_write(webhook->wire, webhook->request, len);
 	explicit_bzero(webhook->request, len); /* (W3) */
-	if (!err)
-		err = s3_wire_write(webhook->wire, body.data, body.len);
 	do {
 		if (!err)
 			err = read_head(webhook, &answer);
