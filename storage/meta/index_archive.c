@@ -13,6 +13,7 @@ enum {
 	LOG_SHARE = 4, /* of a full copy: what the commits since grow to (A6) */
 	RETRY_MS = 60 * 1000, /* after a full copy that failed */
 	AGAIN_MS = 1000, /* after one that met a gap */
+	STEP_WAIT_MS = 10, /* for a commit of the kv */
 };
 
 struct index_archive {
@@ -42,7 +43,8 @@ struct index_archive {
 	bool has_gap; /* it goes no further */
 	bool is_inside; /* of a commit: no log may end here */
 	bool is_copying;
-	uint64_t copy_chain; /* that of the full copy being made */
+	uint64_t heard; /* sequence of the last COMMIT of the tap, since it was opened; 0: none */
+	uint64_t copy_chain, copy_base; /* of the full copy being made; it is of no older states */
 	bool copy_has_gap;
 	uint64_t copy_rows, copy_len, step_len;
 	uint8_t last_key[KV_KEY_LEN_MAX + 1];
@@ -94,16 +96,6 @@ static void told_flush(struct index_archive *archive)
 
 /* --- on the worker: commits ------------------------------------------------------------------- */
 
-static void follow(uint64_t *chain, bool *has_gap, uint64_t before, uint64_t sequence)
-{
-	if (sequence <= *chain || *has_gap)
-		return;
-	if (before > *chain)
-		*has_gap = true;
-	else
-		*chain = sequence;
-}
-
 static enum err write_chunk(struct index_archive *archive, const struct archive_chunk *chunk)
 {
 	uint8_t body[ARCHIVE_COMMIT_LEN];
@@ -125,6 +117,7 @@ static void meet_gap(struct index_archive *archive)
 	archive->has_gap = true;
 	archive->copy_has_gap = true;
 	archive->is_inside = false; /* its end does not come */
+	archive->heard = 0;
 	archive_tap_set(&archive->tap, false);
 }
 
@@ -139,8 +132,9 @@ static void take_chunk(struct index_archive *archive, const struct archive_chunk
 	}
 	if (chunk->kind != ARCHIVE_COMMIT)
 		return;
-	follow(&archive->chain, &archive->has_gap, chunk->before, chunk->sequence);
-	follow(&archive->copy_chain, &archive->copy_has_gap, chunk->before, chunk->sequence);
+	archive_follow(&archive->chain, &archive->has_gap, chunk->before, chunk->sequence);
+	archive_follow(
+		&archive->copy_chain, &archive->copy_has_gap, chunk->before, chunk->sequence);
 }
 
 static void drain(struct index_archive *archive)
@@ -149,6 +143,8 @@ static void drain(struct index_archive *archive)
 	while (chunk) {
 		struct archive_chunk *next = chunk->next;
 		archive->is_inside = chunk->kind == ARCHIVE_ROWS;
+		if (chunk->kind == ARCHIVE_COMMIT)
+			archive->heard = chunk->sequence;
 		take_chunk(archive, chunk);
 		free(chunk);
 		chunk = next;
@@ -253,22 +249,24 @@ static void end_copy(struct index_archive *archive, enum err err)
 }
 
 /* The commits from now on are recorded first, the state is looked at then: what lies between shows
- * as a gap (A2). */
+ * as a gap (A2). The kv may still make the last COMMIT, and under load mostly does: its rows are
+ * not in the new log, so that the copy begins when the kv has them. */
 static void begin_copy(struct index_archive *archive)
 {
 	uint64_t base = 0;
 	archive->is_copying = true;
 	archive->copy_has_gap = false;
 	archive->copy_rows = archive->copy_len = 0;
-	archive->last_key_len = 0;
-	archive->last_key[0] = 0;
+	archive->last_key_len = archive->last_key[0] = 0;
 	archive->log_len = 0;
 	archive_tap_set(&archive->tap, true);
 	archive->rows = malloc(ARCHIVE_ROWS_LEN_MAX);
 	enum err err = archive->rows ? ERR_OK : ERR_NO_MEMORY;
 	if (err == ERR_OK)
 		err = archive_look_at_kv(archive->setup.kv, &base);
-	archive->copy_chain = base;
+	if (base < archive->heard)
+		base = archive->heard;
+	archive->copy_chain = archive->copy_base = base;
 	if (err == ERR_OK)
 		err = archive_files_begin(&archive->files, base);
 	if (err != ERR_OK) {
@@ -340,7 +338,7 @@ static void step_copy(struct index_archive *archive)
 		err = kv_reader_begin(reader);
 		if (err == ERR_OK) {
 			err = archive_read_sequence(reader, &sequence);
-			if (err == ERR_OK)
+			if (err == ERR_OK && sequence >= archive->copy_base)
 				err = copy_rows(archive, reader, &is_over);
 			kv_reader_end(reader);
 		}
@@ -452,8 +450,10 @@ static void work_done(struct work *work)
 	archive->is_running = false;
 	if (archive->has_ended && archive->copy_err != ERR_OK)
 		archive->retry_ms = now_ms + (archive->copy_err == ERR_BUSY ? AGAIN_MS : RETRY_MS);
-	if (archive->is_copying && archive->step_len > 0)
-		archive->step_ms = now_ms + archive->step_len * 1000 / archive->setup.rate;
+	if (archive->is_copying && archive->may_step)
+		archive->step_ms = now_ms +
+			(archive->step_len ? archive->step_len * 1000 / archive->setup.rate
+					   : STEP_WAIT_MS);
 	if (!archive->files.log.is_dirty)
 		archive->flush_ms = 0;
 	else if (archive->flush_ms == 0 || archive->wants_sync)

@@ -245,4 +245,16 @@ void archive_files_clean(struct archive_files *files, unsigned home, uint64_t ge
 void archive_files_drop(struct archive_files *files);
 void archive_files_close(struct archive_files *files);
 
+/* A commit goes on from a state, or leaves a gap (A2). */
+static inline void archive_follow(
+	uint64_t *chain, bool *has_gap, uint64_t before, uint64_t sequence)
+{
+	if (sequence <= *chain || *has_gap)
+		return;
+	if (before > *chain)
+		*has_gap = true;
+	else
+		*chain = sequence;
+}
+
 #endif

@@ -10,6 +10,7 @@ directory goes, and with it two of the drives; rubus index rebuild makes it anew
 acknowledged is read back, and nothing that was deleted is there. Then an archive that is damaged, and
 what is refused. Last, three nodes that all lose their state.
 """
+import concurrent.futures
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "s3")]
@@ -290,6 +292,37 @@ def alone(build, parent):
         one.refuse()
 
 
+# --- under load -------------------------------------------------------------------------------------
+
+BUSY_S = 8
+WRITERS = 4
+
+
+def write_on(node, number, end):
+    wire, body = Wire(node, timeout=60), os.urandom(4096)
+    count = 0
+    while time.monotonic() < end:
+        equal(wire.put("busy", f"{number}-{count}", body).status, 200)
+        count += 1
+    return count
+
+
+def busy(build, parent):
+    """Commits follow one another without a pause: a full copy begins in the middle of one."""
+    with Cluster(build, parent) as cluster, concurrent.futures.ThreadPoolExecutor(WRITERS) as pool:
+        Wire(cluster.nodes[0]).make_bucket("busy")
+        end = time.monotonic() + BUSY_S
+        count = sum(pool.map(lambda number: write_on(cluster.nodes[0], number, end), range(WRITERS)))
+        ends = []
+        for node in cluster.nodes:
+            with open(node.log_path) as file:
+                ends += [line.rsplit(": ", 1)[1].strip() for line in file
+                         if "archive of the index: full copy" in line]
+        say(f"{count} objects of 4 KiB in {BUSY_S} s, full copies ended with {ends}")
+        with cases.case("full copies are made while clients write without a pause"):
+            assert len(ends) >= 6 and set(ends) == {"no error"}, ends
+
+
 # --- several nodes ----------------------------------------------------------------------------------
 
 class Together:
@@ -388,7 +421,7 @@ def together(build, parent):
 def main():
     build = sys.argv[1]
     parent = tempfile.mkdtemp(prefix="archive-")
-    for part in (alone, together):
+    for part in (alone, busy, together):
         directory = os.path.join(parent, part.__name__)
         os.mkdir(directory)
         part(build, directory)
