@@ -5,7 +5,7 @@
 usage: boto.py BUILD [WORD]...        only cases whose name has one of the words
 
 The cases are the functions of boto_objects, boto_multipart, boto_checksums, boto_buckets, boto_versions,
-boto_lock, boto_policies and boto_users that are marked @case; each has a bucket of its own. They name what S3 does, and where
+boto_lock, boto_policies, boto_users and boto_seal that are marked @case; each has a bucket of its own. They name what S3 does, and where
 the row of the edge tables of docs is behind it.
 """
 import os
@@ -22,6 +22,7 @@ import boto_lock
 import boto_multipart
 import boto_objects
 import boto_policies
+import boto_seal
 import boto_users
 import boto_versions
 from cases import Cases
@@ -56,7 +57,7 @@ class Client:
 def main():
     build, words = sys.argv[1], sys.argv[2:]
     modules = (boto_objects, boto_multipart, boto_checksums, boto_buckets, boto_versions, boto_lock,
-               boto_policies, boto_users)
+               boto_policies, boto_users, boto_seal)
     functions = [function for module in modules for function in module.case.functions]
     failed = passed = 0
     with tempfile.TemporaryDirectory(prefix="boto-") as parent, Node(build, parent) as node:

@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import boto_buckets
 import boto_lock
 import boto_policies
+import boto_seal
 import boto_users
 import boto_versions
 from boto import Client
@@ -34,7 +35,9 @@ class Turns:
 def main():
     build, words = sys.argv[1], sys.argv[2:]
     functions = boto_versions.case.functions + boto_lock.case.functions + \
-        boto_policies.case.functions + boto_users.case.functions + [boto_buckets.a_bucket_keeps_its_configurations]
+        boto_policies.case.functions + boto_users.case.functions + [boto_buckets.a_bucket_keeps_its_configurations] + \
+        [boto_seal.compressed_objects_are_what_was_put, boto_seal.copies_are_encrypted_as_is_asked_for,
+         boto_seal.parts_are_encrypted_as_their_upload_was_begun]
     with tempfile.TemporaryDirectory(prefix="boto-") as parent, Cluster(build, parent) as cluster:
         cases = Cases(" (boto3, three nodes)")
         clients = [Client(node, False) for node in cluster.nodes]
