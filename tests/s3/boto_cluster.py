@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The cases of boto.py about versions, locks, policies and users against three nodes: each call goes to the
-next node, so that what one answered has to hold on all.
+"""The cases of boto.py about versions, locks, policies, users, ACLs and forms against three nodes: each call
+goes to the next node, so that what one answered has to hold on all.
 
 usage: boto_cluster.py BUILD [WORD]...        only cases whose name has one of the words
 """
@@ -11,15 +11,17 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import boto_acls
 import boto_buckets
+import boto_forms
 import boto_lock
 import boto_policies
 import boto_seal
 import boto_users
 import boto_versions
-from boto import Client
 from cases import Cases
 from cluster import Cluster, wait_all_serve
+from forms import FormClient
 
 
 class Turns:
@@ -35,12 +37,13 @@ class Turns:
 def main():
     build, words = sys.argv[1], sys.argv[2:]
     functions = boto_versions.case.functions + boto_lock.case.functions + \
-        boto_policies.case.functions + boto_users.case.functions + [boto_buckets.a_bucket_keeps_its_configurations] + \
+        boto_policies.case.functions + boto_users.case.functions + \
+        boto_acls.case.functions + boto_forms.case.functions + [boto_buckets.a_bucket_keeps_its_configurations] + \
         [boto_seal.compressed_objects_are_what_was_put, boto_seal.copies_are_encrypted_as_is_asked_for,
          boto_seal.parts_are_encrypted_as_their_upload_was_begun]
     with tempfile.TemporaryDirectory(prefix="boto-") as parent, Cluster(build, parent) as cluster:
         cases = Cases(" (boto3, three nodes)")
-        clients = [Client(node, False) for node in cluster.nodes]
+        clients = [FormClient(node, False) for node in cluster.nodes]
         client = clients[0]
         client.new_bucket()
         wait_all_serve(cluster, client.bucket, "ready")

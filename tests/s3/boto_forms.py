@@ -281,3 +281,15 @@ def a_body_that_comes_in_pieces_is_the_same(c):
             assert sock.recv(100).startswith(b"HTTP/1.1 204"), step
         equal(read(c), data)
         c.s3.delete_object(Bucket=c.bucket, Key="k")
+
+
+@case
+def a_form_is_encrypted_where_the_bucket_says_so(c):
+    c.s3.put_bucket_encryption(Bucket=c.bucket, ServerSideEncryptionConfiguration={
+        "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]})
+    for length in (100, 20_000, 300_000, 3 << 20):
+        data = noise(length)
+        equal(post(c, signed(c), data)[0], 204)
+        answer = c.s3.get_object(Bucket=c.bucket, Key="k")
+        equal(answer["ServerSideEncryption"], "AES256")
+        assert answer["Body"].read() == data, length
