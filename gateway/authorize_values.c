@@ -102,6 +102,8 @@ static bool about_sender(const struct authorize_values *values, enum policy_key 
 	}
 }
 
+static_assert(POLICY_VALUE_LEN_MAX >= S3_TIME_ISO8601_LEN, "room for a time");
+
 bool authorize_value(const struct policy_request *policy, enum policy_key key, struct bytes name,
 	uint8_t *buf, struct bytes *ret_value)
 {
@@ -114,7 +116,6 @@ bool authorize_value(const struct policy_request *policy, enum policy_key key, s
 		return request_header(request, header, ret_value);
 	switch (key) {
 	case POLICY_KEY_CURRENT_TIME:
-		static_assert(POLICY_VALUE_LEN_MAX >= S3_TIME_ISO8601_LEN, "room for a time");
 		s3_time_format_iso8601(request->now_ms, buf);
 		*ret_value = bytes_make(buf, S3_TIME_ISO8601_LEN);
 		return true;

@@ -9,7 +9,7 @@
  *
  * (F1) What was looked at is not looked at again when more comes, but for the headers of one part,
  *      which are short; so a client that sends byte by byte costs little.
- * (F2) Every bound is checked before anything is kept.
+ * (F2) Every bound is checked before anything is kept, and is the same however the body is cut.
  * (F3) A field is there once: a policy is asked about what is used, and nothing else.
  */
 #include "gateway/form.h"
@@ -222,6 +222,13 @@ static size_t search(
 	return len;
 }
 
+/* Is what began at `at` longer than it may be, wherever its end is, which search() gave? As long as
+ * the end is not there it is not before what was searched, whatever has come of it. */
+static bool is_too_long(const struct form *form, size_t end, size_t len, size_t max)
+{
+	return (end < len ? end : form->searched) - form->at > max;
+}
+
 static enum form_progress skip_preamble(struct form *form, const uint8_t *buf, size_t len)
 {
 	size_t bare_len = form->delimiter_len - 2;
@@ -261,7 +268,7 @@ static enum form_progress pass_delimiter(struct form *form, const uint8_t *buf, 
 static enum form_progress pass_head(struct form *form, uint8_t *buf, size_t len)
 {
 	size_t end = search(form, buf, len, "\r\n\r\n", 4);
-	if (end - form->at > FORM_PART_HEAD_LEN_MAX)
+	if (is_too_long(form, end, len, FORM_PART_HEAD_LEN_MAX))
 		return bad(form, S3_MAX_POST_PRE_DATA_LENGTH_EXCEEDED, NULL);
 	if (end == len)
 		return FORM_MORE;
@@ -274,13 +281,15 @@ static enum form_progress pass_head(struct form *form, uint8_t *buf, size_t len)
 	}
 	go_on(form, FORM_IN_FILE, end + 4);
 	form->file_at = end + 4;
-	return FORM_FILE;
+	return form->file_at <= FORM_HEAD_LEN_MAX
+		? FORM_FILE
+		: bad(form, S3_MAX_POST_PRE_DATA_LENGTH_EXCEEDED, NULL);
 }
 
 static enum form_progress pass_value(struct form *form, const uint8_t *buf, size_t len)
 {
 	size_t end = search(form, buf, len, form->delimiter, form->delimiter_len);
-	if (end - form->at > FORM_FIELDS_LEN_MAX)
+	if (is_too_long(form, end, len, FORM_FIELDS_LEN_MAX))
 		return bad(form, S3_MAX_POST_PRE_DATA_LENGTH_EXCEEDED, NULL);
 	if (end == len)
 		return FORM_MORE;
