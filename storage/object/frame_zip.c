@@ -67,7 +67,7 @@ bool frame_zip_should_try(struct frame_zip_guess *guess)
 void frame_zip_tell(struct frame_zip_guess *guess, bool has_paid)
 {
 	guess->misses = has_paid ? 0 : guess->misses + 1;
-	if (guess->misses >= 2) {
+	if (guess->misses >= 4) { /* all of the first 256 KiB (K5) */
 		unsigned shift = guess->misses < 8 ? guess->misses : 8;
 		guess->skips = 1u << shift;
 	}

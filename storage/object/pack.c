@@ -125,9 +125,18 @@ static enum err begin_put(struct pack *pack, uint64_t len, bool is_open)
 	return err;
 }
 
+/* What the client's bytes come to if none are zipped; what is announced of them, if more may come.
+ */
+static uint64_t plain_len(const struct pack *pack)
+{
+	return pack->is_sealed ? frame_sealed_len(pack->len) : pack->len;
+}
+
 /* How many more bytes than those in the stage are announced (K3). */
 static uint64_t guess_more(const struct pack *pack)
 {
+	if (!pack->is_zipped)
+		return plain_len(pack) - pack->frames_len;
 	uint64_t left = pack->len - pack->packed_len;
 	uint64_t guess = (double)left * pack->frames_len / pack->packed_len * 3 / 4;
 	guess = pack_at_most(pack_at_most(guess, pack->frames_len), GUESS_LEN_MAX);
@@ -156,6 +165,20 @@ static enum err begin_short(struct pack *pack)
 	return begin_put(pack, len, false);
 }
 
+/* The stage is full, and the put has not begun: where nothing paid so far, nothing is tried (K5).
+ */
+static enum err begin_long(struct pack *pack)
+{
+	if (pack->is_zipped && !pack->has_paid) {
+		pack->is_zipped = false;
+		free(pack->table);
+		pack->table = NULL;
+		pack->is_len_known = !pack->is_open;
+	}
+	return begin_put(
+		pack, pack->frames_len + guess_more(pack), pack->is_zipped || pack->is_open);
+}
+
 /* Sees that the put expects what is in the stage. False: there may be more to come first. */
 static bool announce(struct pack *pack, bool is_stage_full)
 {
@@ -166,7 +189,7 @@ static bool announce(struct pack *pack, bool is_stage_full)
 	if (!pack->is_put_active && pack_is_packed(pack)) {
 		err = begin_short(pack);
 	} else if (!pack->is_put_active) {
-		err = begin_put(pack, need + guess_more(pack), true);
+		err = begin_long(pack);
 	} else if (!pack->is_closed) {
 		if (need > pack->put.setup.len)
 			put_extend(&pack->put,
@@ -289,7 +312,7 @@ static enum err start_frames(struct pack *pack)
 		err = frame_seal_init(&pack->seal, pack->setup.key, false);
 	pack->setup.key = NULL;
 	if (err == ERR_OK && pack->is_len_known)
-		err = begin_put(pack, frame_sealed_len(pack->len), false);
+		err = begin_put(pack, plain_len(pack), false);
 	return err;
 }
 

@@ -6,7 +6,7 @@
 #include "storage/object/put.h"
 
 /* PUT with frames: a put (put.h) whose bytes are zipped and sealed on their way, or neither; then
- *it is the put and nothing else. It is used as a put is: room() and frame() are about the client's
+ * it is the put and nothing else. It is used as a put is: room() and frame() are about the client's
  * bytes, and put_frame_done() is pack_frame_done().
  *
  *	client → chunk (shown to the owner) → frames → stage → put
@@ -21,6 +21,8 @@
  *      three quarters, but never more than was written so far, nor than 64 MiB. If less comes, the
  *      rest is padding (F4).
  * (K4) Not more than PACK_ZIPS_MAX frames are zipped before others have their turn on the loop.
+ * (K5) A body of whose first full stage no frame was worth zipping is not zipped at all: its length
+ *      is known then, and it is as few extents as if nobody had tried.
  */
 #define PACK_CHUNKS_MAX 2
 #define PACK_ZIPS_MAX 2

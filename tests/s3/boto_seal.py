@@ -71,7 +71,7 @@ def compressed_objects_are_what_was_put(c):
     c.s3.put_object(Bucket=c.bucket, Key="mixed", Body=mixed(5 * MIB))
     check(c, "mixed", mixed(5 * MIB))
     stored = c.node.metric("rubus_zipped_stored_bytes_total") - before
-    assert stored < 4.5 * MIB, f"{stored} bytes are stored of 6.8 MiB"
+    assert stored < 4 * MIB, f"{stored} bytes are stored of 6.8 MiB, of which 256 KiB of noise were tried"
     c.node.rubus("bucket", "set", c.bucket, "compression=none")
     check(c, "mixed", mixed(5 * MIB))
 

@@ -171,6 +171,56 @@ START_TEST(zipped_and_encrypted_objects_come_back_as_they_were_put)
 }
 END_TEST
 
+/* What the row of the body says. */
+static struct row_body row_of(const char *key)
+{
+	struct index_reader *reader = rig.store_loop.reader;
+	struct object_info object;
+	struct index_leaf leaf;
+	ck_assert_int_eq(index_view_begin(reader), ERR_OK);
+	ck_assert_int_eq(index_version_find(reader, rig.bucket, bytes_of(key), &object), ERR_OK);
+	ck_assert_int_eq(index_leaf_find(reader, object.row.body, 0, &leaf), ERR_OK);
+	index_view_end(reader);
+	return leaf.body;
+}
+
+START_TEST(a_body_that_begins_with_noise_is_left_alone)
+{
+	enum sse_mode mode = _i == 0 ? SSE_NONE : SSE_S3;
+	uint8_t *data = malloc(DATA_LEN);
+	ck_assert_ptr_nonnull(data);
+	memcpy(data, text, DATA_LEN);
+	memcpy(data, noise, 4 * FRAME_LEN);
+	ck_assert_uint_eq(put("/bkt/plain", mode, data, DATA_LEN), 200);
+	zip_bucket(true);
+	ck_assert_uint_eq(put("/bkt/key", mode, data, DATA_LEN), 200);
+	struct row_body row = row_of("key"), plain = row_of("plain");
+	ck_assert_uint_eq(row.compression, FRAME_NOT_ZIPPED);
+	ck_assert_uint_eq(row.stored_len, plain.stored_len);
+	ck_assert_uint_eq(row.piece_count, plain.piece_count);
+	assert_whole("/bkt/key", SSE_NONE, data, DATA_LEN);
+	assert_borders("/bkt/key", SSE_NONE, data, DATA_LEN);
+	free(data);
+}
+END_TEST
+
+/* One frame of the first that are looked at is worth it; what follows is noise. */
+START_TEST(a_body_of_which_a_beginning_frame_pays_is_zipped)
+{
+	enum sse_mode mode = _i == 0 ? SSE_NONE : SSE_S3;
+	uint8_t *data = malloc(DATA_LEN);
+	ck_assert_ptr_nonnull(data);
+	memcpy(data, noise, DATA_LEN);
+	memcpy(data + 2 * FRAME_LEN, text, FRAME_LEN);
+	zip_bucket(true);
+	ck_assert_uint_eq(put("/bkt/key", mode, data, DATA_LEN), 200);
+	struct row_body row = row_of("key");
+	ck_assert_uint_eq(row.compression, FRAME_ZSTD);
+	assert_whole("/bkt/key", SSE_NONE, data, DATA_LEN);
+	free(data);
+}
+END_TEST
+
 /* --- what clients are told -------------------------------------------------------------------- */
 
 START_TEST(the_cluster_s_key_is_told_and_the_etag_is_md5)
@@ -485,6 +535,8 @@ int main(void)
 	tcase_add_loop_test(tcase, zipped_objects_come_back_as_they_were_put, 0, 3);
 	tcase_add_loop_test(tcase, encrypted_objects_come_back_as_they_were_put, 0, 2);
 	tcase_add_loop_test(tcase, zipped_and_encrypted_objects_come_back_as_they_were_put, 0, 2);
+	tcase_add_loop_test(tcase, a_body_that_begins_with_noise_is_left_alone, 0, 2);
+	tcase_add_loop_test(tcase, a_body_of_which_a_beginning_frame_pays_is_zipped, 0, 2);
 	tcase_add_test(tcase, the_cluster_s_key_is_told_and_the_etag_is_md5);
 	tcase_add_test(tcase, a_customer_s_key_is_needed_and_never_told);
 	tcase_add_test(tcase, a_customer_s_key_seals_nothing_over_plain_http);
