@@ -246,13 +246,17 @@ def listing(build, parent):
     node.stop()
 
 
-def set_rule(node, bucket, prefix, days):
-    body = (f"<LifecycleConfiguration><Rule><ID>r</ID><Status>Enabled</Status><Filter><Prefix>{prefix}</Prefix>"
-            f"</Filter><Expiration><Days>{days}</Days></Expiration></Rule></LifecycleConfiguration>")
+def configure(node, bucket, what, body):
     subprocess.run(
         ["curl", "-sSf", "--aws-sigv4", "aws:amz:rubus:s3", "--user", f"{node.key}:{node.secret}", "-X", "PUT",
          "-H", f"x-amz-content-sha256: {hashlib.sha256(body.encode()).hexdigest()}",
-         "--data-binary", body, f"http://127.0.0.1:{node.s3}/{bucket}?lifecycle="], check=True)
+         "--data-binary", body, f"http://127.0.0.1:{node.s3}/{bucket}?{what}="], check=True)
+
+
+def set_rule(node, bucket, prefix, days):
+    body = (f"<LifecycleConfiguration><Rule><ID>r</ID><Status>Enabled</Status><Filter><Prefix>{prefix}</Prefix>"
+            f"</Filter><Expiration><Days>{days}</Days></Expiration></Rule></LifecycleConfiguration>")
+    configure(node, bucket, "lifecycle", body)
 
 
 def objects_in(node, bucket):
@@ -284,6 +288,42 @@ def lifecycle(build, parent):
     node.stop()
 
 
+def sealed(build, parent):
+    """Buckets that encrypt and that compress, and beside them, in turns, one that does neither."""
+    node = Node(build, parent, 1)
+    ways = {"plain": ("plain", {}), "sealed": ("sealed", {}), "zipped_noise": ("zipped", {}),
+            "zipped": ("zipped", {"thin": True})}
+    for bucket in ("plain", "sealed", "zipped"):
+        node.bucket(bucket)
+    configure(node, "sealed", "encryption",
+              "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256"
+              "</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>")
+    subprocess.run([f"{build}/rubus", "bucket", "set", "zipped", "compression=zstd", "--dir", node.dir],
+                   check=True, stdout=subprocess.DEVNULL)
+    rates, cpu = {way: [] for way in ways}, {way: [] for way in ways}
+    stored = sent = 0
+    for turn in range(4):
+        for way, (bucket, more) in ways.items():
+            if way == "zipped":
+                sent -= node.metric("rubus_zipped_bytes_total")
+                stored -= node.metric("rubus_zipped_stored_bytes_total")
+            run = node.load("put", 1 << 20, 16, seconds=1.5, keys=300, bucket=bucket, **more)
+            if way == "zipped":
+                sent += node.metric("rubus_zipped_bytes_total")
+                stored += node.metric("rubus_zipped_stored_bytes_total")
+            if turn > 0:  # the first one is to warm up
+                rates[way].append(run["rate"])
+                cpu[way].append(run["cpu"] / (run["bytes"] / 1e9))
+    middle = {way: sorted(rates[way])[1] for way in ways}
+    for way in ways:
+        say(f"put_1m_{way}_16", middle[way], "GB/s")
+        say(f"put_1m_{way}_16_cpu", sorted(cpu[way])[1], "cpu-s/GB")
+    say("put_1m_sealed_of_plain", middle["sealed"] / middle["plain"], "ratio", 0.7)
+    say("put_1m_zipped_noise_of_plain", middle["zipped_noise"] / middle["plain"], "ratio", 0.7)
+    say("zipped_stored_of_sent", stored / sent, "ratio")
+    node.stop()
+
+
 def flushes(build, parent):
     for delay in (1, 3):
         node = Node(build, parent, 1, environment={"RUBUS_BENCH_SYNC_DELAY_MS": str(delay)})
@@ -299,7 +339,7 @@ def flushes(build, parent):
 
 
 ROWS = {"small": small, "large": large, "coded": coded, "memory": memory, "listing": listing,
-        "lifecycle": lifecycle, "flushes": flushes, **nodes.ROWS}
+        "lifecycle": lifecycle, "flushes": flushes, "sealed": sealed, **nodes.ROWS}
 
 
 def main():

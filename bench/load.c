@@ -52,6 +52,7 @@ struct options {
 	uint64_t count; /* so many requests and no more; 0: until the time is over */
 	bool is_signed; /* x-amz-content-sha256 of the body, else UNSIGNED-PAYLOAD */
 	bool is_random; /* keys in random order */
+	bool is_thin; /* two bits to a byte, for what compresses; else noise */
 };
 
 struct connection {
@@ -331,7 +332,7 @@ static const struct option option_names[] = {{"address", 1, 0, 'a'}, {"port", 1,
 	{"key", 1, 0, 'i'}, {"secret", 1, 0, 's'}, {"bucket", 1, 0, 'b'}, {"region", 1, 0, 'r'},
 	{"op", 1, 0, 'o'}, {"size", 1, 0, 'z'}, {"connections", 1, 0, 'c'}, {"seconds", 1, 0, 't'},
 	{"keys", 1, 0, 'k'}, {"count", 1, 0, 'n'}, {"signed", 0, 0, 'S'}, {"random", 0, 0, 'R'},
-	{"name", 1, 0, 'N'}, {"prefix", 1, 0, 'P'}, {0}};
+	{"name", 1, 0, 'N'}, {"prefix", 1, 0, 'P'}, {"thin", 0, 0, 'T'}, {0}};
 
 static bool parse_text(int c, const char *value)
 {
@@ -380,6 +381,8 @@ static void parse(int argc, char **argv)
 			options.is_signed = true;
 		else if (c == 'R')
 			options.is_random = true;
+		else if (c == 'T')
+			options.is_thin = true;
 		else if (c == 'o')
 			for (int i = 0; i < 5; i++)
 				options.op = strcmp(optarg, ops[i]) == 0 ? (enum op)i : options.op;
@@ -403,6 +406,8 @@ static void make_body(void)
 	body = aligned_alloc(4096, (pattern_len + 4095) / 4096 * 4096 + 4096);
 	for (size_t i = 0; i < pattern_len; i += 8) {
 		uint64_t v = mix(i + 1);
+		if (options.is_thin)
+			v = (v & UINT64_C(0x0303030303030303)) + UINT64_C(0x6161616161616161);
 		memcpy(body + i, &v, 8);
 	}
 	uint8_t digest[32];
