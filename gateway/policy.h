@@ -71,6 +71,8 @@ enum policy_effect {
 	X(ENCRYPTION, "s3:x-amz-server-side-encryption", "x-amz-server-side-encryption") \
 	X(KMS_KEY, "s3:x-amz-server-side-encryption-aws-kms-key-id", \
 		"x-amz-server-side-encryption-aws-kms-key-id") \
+	X(CUSTOMER_ALGORITHM, "s3:x-amz-server-side-encryption-customer-algorithm", \
+		"x-amz-server-side-encryption-customer-algorithm") \
 	X(STORAGE_CLASS, "s3:x-amz-storage-class", "x-amz-storage-class") \
 	X(WEBSITE_REDIRECT, "s3:x-amz-website-redirect-location", "x-amz-website-redirect-location")
 
