@@ -17,6 +17,7 @@
 #   long      simulations that take minutes; beside all others, with what of the processors these leave
 #   framing   ten thousand connections to the HTTP layer alone
 #   boto      boto3, all of S3 that is there
+#   sealed    compressed and encrypted bodies while drives and nodes fail, and where a customer's key is not
 #   versions  boto3, versions and locks, on three nodes
 #   lifecycle rules that delete, in days of two seconds
 #   edges     the 83 sharp edges of S3, by their numbers
@@ -114,6 +115,7 @@ errors      300 shared tests/s3/errors.py $release
 framing_s3  300 shared tests/s3/framing_s3.py $release
 advisories  300 shared tests/s3/advisories.py $release
 bitflip    1200 shared tests/crash/bitflip.py $release
+sealed      300 shared tests/s3/sealed.py $release
 forms       300 shared tests/s3/forms.py $release
 lifecycle   600 shared tests/s3/lifecycle.py $release
 rename      600 shared tests/s3/rename.py $release
