@@ -238,6 +238,27 @@ static bool empty_stage(struct pack *pack)
 	return true;
 }
 
+/* Is the put told all, and are there no frames? */
+static bool is_plain(const struct pack *pack)
+{
+	return pack->is_closed && !pack->is_zipped && !pack->is_sealed;
+}
+
+/* What is left alone goes from the chunks to the put, once what is in the stage did. */
+static void feed_chunks(struct pack *pack)
+{
+	struct pack_chunk *chunk;
+	while ((chunk = pack_next_chunk(pack))) {
+		uint32_t len = feed(pack, chunk->buf + chunk->packed_len,
+			chunk->filled_len - chunk->packed_len);
+		chunk->packed_len += len;
+		pack->packed_len += len;
+		pack->frames_len += len;
+		if (chunk->packed_len < chunk->filled_len)
+			return;
+	}
+}
+
 /* --- deciding --------------------------------------------------------------------------------- */
 
 static void unwind(struct pack *pack)
@@ -279,14 +300,18 @@ static void advance(struct pack *pack)
 	}
 	if (pack->is_durable || !pack->stage)
 		return;
-	pack_make_frames(pack);
+	if (!is_plain(pack))
+		pack_make_frames(pack);
 	/* Who knows the length need not wait for the stage to be full. */
 	while (pack->stage_len > 0 && !pack->err) {
 		bool is_due = is_stage_full(pack) || pack->is_len_known;
 		if (!announce(pack, is_due) || !empty_stage(pack))
 			break;
-		pack_make_frames(pack);
+		if (!is_plain(pack))
+			pack_make_frames(pack);
 	}
+	if (is_plain(pack) && pack->stage_len == 0 && !pack->err)
+		feed_chunks(pack);
 	if (!pack->err && pack_is_packed(pack) && pack->stage_len == 0 && pack->is_put_active)
 		feed(pack, NULL, pack->put.setup.len - pack->given_len);
 	settle_chunks(pack);

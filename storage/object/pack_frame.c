@@ -57,16 +57,24 @@ static enum err make_frame(struct pack *pack, struct pack_chunk *chunk)
 	return ERR_OK;
 }
 
+struct pack_chunk *pack_next_chunk(struct pack *pack)
+{
+	for (;;) {
+		struct pack_chunk *chunk = &pack->chunks[pack->packing];
+		if (chunk->is_full && chunk->packed_len < chunk->filled_len)
+			return chunk;
+		if (pack->packing == pack->filling)
+			return NULL; /* it is to be filled first */
+		pack->packing = pack->filling;
+	}
+}
+
 void pack_make_frames(struct pack *pack)
 {
 	for (unsigned zips = 0; !pack->err;) {
-		struct pack_chunk *chunk = &pack->chunks[pack->packing];
-		if (!chunk->is_full || chunk->packed_len == chunk->filled_len) {
-			if (pack->packing == pack->filling)
-				return; /* it is to be filled first */
-			pack->packing = pack->filling;
-			continue;
-		}
+		struct pack_chunk *chunk = pack_next_chunk(pack);
+		if (!chunk)
+			return;
 		if (pack->is_open && pack->packed_len + FRAME_LEN >= pack->len)
 			return; /* it may be the last frame, or not */
 		uint32_t need = frame_len_at(pack->len, pack->next_frame) +

@@ -37,6 +37,9 @@ void pack_fail(struct pack *pack, enum err err);
 void pack_plan_memory(struct pack *pack);
 void pack_give_memory(struct pack *pack);
 
+/* The next chunk with bytes that are no frames yet, or NULL. */
+struct pack_chunk *pack_next_chunk(struct pack *pack);
+
 /* Makes what is there into frames, as long as the stage has room and it is our turn (K4). */
 void pack_make_frames(struct pack *pack);
 
