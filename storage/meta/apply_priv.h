@@ -193,8 +193,9 @@ enum command_delete_code apply_object_remove(
 /* Would a version of so many bytes be too much for the bucket, or for the user who owns it? */
 bool apply_is_over_quota(struct apply *apply, const struct apply_object *object, uint64_t len);
 
-/* The same of a part: all parts together are asked about when the upload is completed. */
-bool apply_part_is_over_quota(struct apply *apply, uint64_t bucket, uint64_t len);
+/* The same of a part, by bytes alone: all parts together, and the version they become, are asked
+ * about when the upload is completed. */
+bool apply_part_is_over_quota(struct apply *apply, uint64_t bucket, struct bytes key, uint64_t len);
 
 /* --- users, apply_user.c ---------------------------------------------------------------------- */
 

@@ -111,7 +111,7 @@ void apply_upload_part(
 		result->code = COMMAND_NO_UPLOAD;
 		return;
 	}
-	if (apply_part_is_over_quota(apply, put->bucket, put->body.len)) {
+	if (apply_part_is_over_quota(apply, put->bucket, put->key, put->body.len)) {
 		result->code = COMMAND_QUOTA;
 		return;
 	}
@@ -209,7 +209,7 @@ void apply_upload_part_copy(
 		result->code = COMMAND_REFUSED;
 		return;
 	}
-	if (apply_part_is_over_quota(apply, copy->bucket, copy->len)) {
+	if (apply_part_is_over_quota(apply, copy->bucket, copy->key, copy->len)) {
 		result->code = COMMAND_QUOTA;
 		return;
 	}

@@ -125,17 +125,19 @@ enum command_code apply_conditions(const struct apply_object *object,
 	return COMMAND_PRECONDITION;
 }
 
+/* Would what is added be too much, when what is replaced goes? */
 static bool is_over(const struct row_quota *quota, const struct row_bucket_counts *counts,
-	const struct row_bucket_counts *replaced, uint64_t len)
+	const struct row_bucket_counts *replaced, const struct row_bucket_counts *added)
 {
-	uint64_t kept = counts->len - replaced->len;
+	uint64_t len = counts->len - replaced->len;
 	uint64_t versions = counts->versions - replaced->versions;
-	if (quota->len > 0 && (kept > quota->len || len > quota->len - kept))
+	if (quota->len > 0 && (len > quota->len || added->len > quota->len - len))
 		return true;
-	return quota->versions > 0 && versions >= quota->versions;
+	return quota->versions > 0 && added->versions > 0 && versions >= quota->versions;
 }
 
-bool apply_is_over_quota(struct apply *apply, const struct apply_object *object, uint64_t len)
+static bool is_over_quota(struct apply *apply, const struct apply_object *object,
+	const struct row_bucket_counts *added)
 {
 	const struct row_bucket *bucket = &object->bucket;
 	struct row_user_usage usage = {0};
@@ -147,21 +149,24 @@ bool apply_is_over_quota(struct apply *apply, const struct apply_object *object,
 		is_limited |= usage.quota.len > 0 || usage.quota.versions > 0;
 	if (!is_limited)
 		return false;
-	if (bucket->versioning != BUCKET_ENABLED && object->key.len > 0 &&
+	if (bucket->versioning != BUCKET_ENABLED &&
 		apply_version_null(apply, object, &version, &row))
 		replaced = (struct row_bucket_counts){.versions = 1, .len = row.len};
 	accounting_get(apply, bucket->id, &counts);
-	return is_over(&bucket->quota, &counts, &replaced, len) ||
-		is_over(&usage.quota, &usage.counts, &replaced, len);
+	return is_over(&bucket->quota, &counts, &replaced, added) ||
+		is_over(&usage.quota, &usage.counts, &replaced, added);
 }
 
-bool apply_part_is_over_quota(struct apply *apply, uint64_t bucket, uint64_t len)
+bool apply_is_over_quota(struct apply *apply, const struct apply_object *object, uint64_t len)
 {
-	struct row_key key;
-	struct apply_object object = {0};
-	row_key_id(&key, TABLE_BUCKET, bucket);
-	return apply_get_bucket(apply, &key, &object.bucket) &&
-		apply_is_over_quota(apply, &object, len);
+	return is_over_quota(apply, object, &(struct row_bucket_counts){.versions = 1, .len = len});
+}
+
+bool apply_part_is_over_quota(struct apply *apply, uint64_t bucket, struct bytes key, uint64_t len)
+{
+	struct apply_object object;
+	return apply_object_find(apply, bucket, key, &object) &&
+		is_over_quota(apply, &object, &(struct row_bucket_counts){.len = len});
 }
 
 /* --- changing --------------------------------------------------------------------------------- */

@@ -366,26 +366,76 @@ START_TEST(soft_quotas_refuse_nothing)
 }
 END_TEST
 
+static uint64_t create_upload(uint64_t bucket, const char *key)
+{
+	struct command create = {.type = COMMAND_UPLOAD_CREATE};
+	create.upload_create.bucket = bucket;
+	create.upload_create.key = bytes_of(key);
+	create.upload_create.attributes.owner = bytes_of("ann");
+	return rig_propose(&rig, &create).id;
+}
+
+static struct command_result put_part(
+	uint64_t bucket, const char *key, uint64_t upload, const char *data)
+{
+	struct command part = {.type = COMMAND_UPLOAD_PART};
+	part.upload_part.bucket = bucket;
+	part.upload_part.key = bytes_of(key);
+	part.upload_part.upload = upload;
+	part.upload_part.part = 1;
+	part.upload_part.body.len = strlen(data);
+	part.upload_part.body.inline_data = bytes_of(data);
+	return rig_propose(&rig, &part);
+}
+
+/* With the first part alone. */
+static enum command_code complete(
+	uint64_t bucket, const char *key, uint64_t upload, uint64_t change_count)
+{
+	static const uint8_t list[] = {1, 0};
+	struct command command = {.type = COMMAND_UPLOAD_COMPLETE};
+	command.upload_complete.bucket = bucket;
+	command.upload_complete.key = bytes_of(key);
+	command.upload_complete.upload = upload;
+	command.upload_complete.change_count = change_count;
+	command.upload_complete.parts = bytes_make(list, sizeof list);
+	return rig_code(&rig, &command);
+}
+
 START_TEST(a_part_that_alone_is_too_much_is_refused)
 {
 	uint64_t bucket = make_bucket("one", "ann");
 	update(bucket, BUCKET_SET_QUOTA, "", (struct row_quota){.len = 4});
-	struct command create = {.type = COMMAND_UPLOAD_CREATE};
-	create.upload_create.bucket = bucket;
-	create.upload_create.key = bytes_of("big");
-	create.upload_create.attributes.owner = bytes_of("ann");
-	uint64_t upload = rig_propose(&rig, &create).id;
-	struct command part = {.type = COMMAND_UPLOAD_PART};
-	part.upload_part.bucket = bucket;
-	part.upload_part.key = bytes_of("big");
-	part.upload_part.upload = upload;
-	part.upload_part.part = 1;
-	part.upload_part.body.len = 5;
-	part.upload_part.body.inline_data = bytes_of("12345");
-	ck_assert_uint_eq(rig_code(&rig, &part), COMMAND_QUOTA);
-	part.upload_part.body.len = 4;
-	part.upload_part.body.inline_data = bytes_of("1234");
-	ck_assert_uint_eq(rig_code(&rig, &part), COMMAND_OK);
+	uint64_t upload = create_upload(bucket, "big");
+	ck_assert_uint_eq(put_part(bucket, "big", upload, "12345").code, COMMAND_QUOTA);
+	ck_assert_uint_eq(put_part(bucket, "big", upload, "1234").code, COMMAND_OK);
+}
+END_TEST
+
+START_TEST(parts_may_replace_what_a_put_may_replace)
+{
+	uint64_t bucket = make_bucket("one", "ann");
+	update(bucket, BUCKET_SET_QUOTA, "", (struct row_quota){.len = 5, .versions = 1});
+	ck_assert_uint_eq(put(bucket, "a", "1234"), COMMAND_OK);
+	uint64_t upload = create_upload(bucket, "a");
+	ck_assert_uint_eq(put_part(bucket, "a", upload, "123456").code, COMMAND_QUOTA);
+	struct command_result part = put_part(bucket, "a", upload, "54321");
+	ck_assert_uint_eq(part.code, COMMAND_OK);
+	ck_assert_uint_eq(complete(bucket, "a", upload, part.count), COMMAND_OK);
+}
+END_TEST
+
+START_TEST(a_quota_of_objects_is_asked_when_an_upload_is_completed)
+{
+	uint64_t bucket = make_bucket("one", "ann");
+	update(bucket, BUCKET_SET_QUOTA, "", (struct row_quota){.versions = 1});
+	ck_assert_uint_eq(put(bucket, "a", "1"), COMMAND_OK);
+	uint64_t upload = create_upload(bucket, "b");
+	struct command_result part = put_part(bucket, "b", upload, "1");
+	ck_assert_uint_eq(part.code, COMMAND_OK);
+	ck_assert_uint_eq(complete(bucket, "b", upload, part.count), COMMAND_QUOTA);
+	ck_assert_uint_eq(remove_key(bucket, "a"), COMMAND_OK);
+	ck_assert_uint_eq(complete(bucket, "b", upload, part.count), COMMAND_OK);
 }
 END_TEST
 
@@ -405,6 +455,8 @@ int main(void)
 	tcase_add_test(tc, a_quota_of_objects_counts_each_version);
 	tcase_add_test(tc, soft_quotas_refuse_nothing);
 	tcase_add_test(tc, a_part_that_alone_is_too_much_is_refused);
+	tcase_add_test(tc, parts_may_replace_what_a_put_may_replace);
+	tcase_add_test(tc, a_quota_of_objects_is_asked_when_an_upload_is_completed);
 	suite_add_tcase(suite, tc);
 	return test_run(suite);
 }
