@@ -303,6 +303,16 @@ enum s3_code authorize_request(struct request *request)
 		: S3_OK;
 }
 
+bool authorize_deletes_all(const struct request *request)
+{
+	const struct auth_principal *principal = &request->principal;
+	for (size_t i = 0; i < AUTH_LIMITS_MAX; i++)
+		if (principal->limits[i])
+			return false;
+	return !request->rules && !principal->user_policy &&
+		auth_may(principal, request->bucket.owner);
+}
+
 bool authorize_delete(struct request *request, struct bytes key, bool has_version,
 	struct bytes version, bool bypasses_governance)
 {

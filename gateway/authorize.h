@@ -49,6 +49,10 @@ struct authorize_target authorize_target_of(const struct request *request);
  * S3_METHOD_NOT_ALLOWED: who does not own the bucket asks for its policy. Under a view. */
 enum s3_code authorize_request(struct request *request) MUST_USE;
 
+/* May they delete all there is in the bucket, whatever is locked included, without a look at each
+ * key? Who owns it or everything, where no policy of anybody could say otherwise. */
+bool authorize_deletes_all(const struct request *request);
+
 /* One key of a DeleteObjects. Under a view. */
 bool authorize_delete(struct request *request, struct bytes key, bool has_version,
 	struct bytes version, bool bypasses_governance);

@@ -232,6 +232,8 @@ def a_session_is_its_key_narrowed_by_its_policy(c):
     equal(reader.get_object(Bucket=bucket, Key="k")["Body"].read(), b"data")
     denied(reader.put_object, Bucket=bucket, Key="k", Body=b"x")
     denied(reader.list_buckets)
+    many = {"Objects": [{"Key": "k"}]}
+    equal(reader.delete_objects(Bucket=bucket, Delete=many)["Errors"][0]["Code"], "AccessDenied")
     # It narrows what the user may, and gives nothing.
     c.s3.put_object(Bucket=c.bucket, Key="k", Body=b"data")
     wide = session(c, sts.assume_role(**role, Policy=policy("Allow", "s3:*", "*"))["Credentials"])

@@ -186,6 +186,58 @@ START_TEST(a_policy_of_a_key_only_narrows)
 }
 END_TEST
 
+/* How many of the three keys of a DeleteObjects are refused. */
+static unsigned refused_of_three(const char *who, bool bypasses)
+{
+	static const char body[] = "<Delete><Object><Key>a</Key></Object><Object><Key>b</Key>"
+				   "</Object><Object><Key>c</Key></Object></Delete>";
+	unsigned count = 0;
+	gateway_rig_be(&rig, who);
+	gateway_rig_make(&rig, "POST", "/garden?delete");
+	fake_exchange_body(&rig.fake, body, strlen(body));
+	if (bypasses)
+		fake_exchange_header(&rig.fake, "x-amz-bypass-governance-retention", "true");
+	sign_request(&rig.fake, &rig.sign, NULL);
+	gateway_rig_run(&rig);
+	ck_assert_uint_eq(rig.fake.response.status, 200);
+	const char *at = (const char *)rig.fake.answer;
+	for (; (at = strstr(at, "<Code>AccessDenied</Code>")); at++)
+		count++;
+	return count;
+}
+
+START_TEST(of_many_keys_each_is_weighed_where_the_bucket_has_no_rules)
+{
+	static const char *const action = "s3:DeleteObject";
+	uint64_t id = gateway_rig_bucket(&rig, "garden");
+	for (const char *key = "abc"; *key; key++)
+		gateway_rig_put(&rig, id, (char[]){*key, 0}, "data");
+	/* Who may do all in another bucket. */
+	make_user("bob", identity("Allow", "s3:*", "meadow*"), USER_ENABLED);
+	ck_assert_uint_eq(refused_of_three("bob", false), 3);
+	make_user("bob", identity("Allow", action, "garden/a"), USER_ENABLED);
+	ck_assert_uint_eq(refused_of_three("bob", false), 2);
+	ck_assert_uint_eq(refused_of_three("bob", true), 3);
+	/* What the owner is denied, or may not by this key. */
+	make_user("alice", identity("Deny", action, "garden/*"), USER_ENABLED);
+	ck_assert_uint_eq(refused_of_three("alice", false), 3);
+	make_user("alice", "", USER_ENABLED);
+	gateway_rig_key(&rig, "alice", ACCESS_KEY_ENABLED, AUTH_ROLE_OWNER, 0,
+		identity("Allow", "s3:Get*", "*"));
+	ck_assert_uint_eq(refused_of_three("alice", false), 3);
+	gateway_rig_key(&rig, "alice", ACCESS_KEY_ENABLED, AUTH_ROLE_OWNER, 0,
+		identity("Allow", action, "*"));
+	ck_assert_uint_eq(refused_of_three("alice", true), 3);
+	gateway_rig_key(&rig, "admin", ACCESS_KEY_ENABLED, AUTH_ROLE_ADMIN, 0,
+		identity("Allow", action, "garden/b"));
+	ck_assert_uint_eq(refused_of_three("admin", false), 2);
+	gateway_rig_key(&rig, "alice", ACCESS_KEY_ENABLED, AUTH_ROLE_OWNER, 0, "");
+	ck_assert_uint_eq(ask("alice", "HEAD", "/garden/c"), 200);
+	ck_assert_uint_eq(refused_of_three("alice", true), 0);
+	ck_assert_uint_eq(ask("alice", "HEAD", "/garden/c"), 404);
+}
+END_TEST
+
 START_TEST(a_policy_that_does_not_compile_denies)
 {
 	uint64_t id = gateway_rig_bucket(&rig, "garden");
@@ -297,6 +349,7 @@ int main(void)
 	tcase_add_test(tc, a_policy_outweighs_a_grant_and_the_owner_keeps_the_bucket);
 	tcase_add_test(tc, a_policy_of_a_user_adds_and_denies);
 	tcase_add_test(tc, a_policy_of_a_key_only_narrows);
+	tcase_add_test(tc, of_many_keys_each_is_weighed_where_the_bucket_has_no_rules);
 	tcase_add_test(tc, a_policy_that_does_not_compile_denies);
 	tcase_add_test(tc, all_keys_of_a_disabled_user_are_refused);
 	tcase_add_test(tc, list_buckets_shows_what_is_granted_and_nothing_else);
