@@ -54,6 +54,7 @@ struct op_post {
 	struct form_file file;
 	struct checksum checksum;
 	struct sse sse;
+	bool is_open; /* open_form() was called: the form is there */
 	size_t len; /* of what was read into text */
 	unsigned status; /* success_action_status */
 	struct bytes redirect; /* in target_buf, as the key is */
@@ -372,9 +373,8 @@ static enum s3_code judge(struct request *request, struct op_post *op)
 
 static enum s3_code start_body(struct request *request, struct op_post *op)
 {
-	struct body_setup setup = {.wants_crc64 = true,
-		.storage_class = request->bucket.class,
-		.sse = &op->sse};
+	struct body_setup setup = {
+		.wants_crc64 = true, .storage_class = request->bucket.class, .sse = &op->sse};
 	request->form_file = &op->file;
 	enum s3_code code = body_start(&op->body, request, &setup);
 	explicit_bzero(op->sse.customer.key, sizeof op->sse.customer.key);
@@ -439,7 +439,6 @@ static enum s3_code open_form(struct request *request)
 static void advance_fields(struct request *request, struct op_post *op)
 {
 	enum s3_code code = S3_OK;
-	bool is_first = !request->text;
 	enum err err = request_take_text(request);
 	if (err == ERR_BUSY)
 		return;
@@ -447,8 +446,9 @@ static void advance_fields(struct request *request, struct op_post *op)
 		request_fail_err(request, err, S3_INTERNAL_ERROR);
 		return;
 	}
-	if (is_first)
+	if (!op->is_open)
 		code = open_form(request);
+	op->is_open = true;
 	err = code == S3_OK ? read_form(request, op, &code) : ERR_INVALID;
 	if (err == ERR_BUSY)
 		return;
@@ -559,6 +559,7 @@ static void advance(struct request *request)
 void op_post_start(struct request *request)
 {
 	struct op_post *op = REQUEST_OP(request, struct op_post);
+	op->is_open = false;
 	op->len = 0;
 	request->advance = advance;
 	request->step = READING_FIELDS;
