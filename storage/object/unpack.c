@@ -179,6 +179,7 @@ static void piece_came(struct get *get, const uint8_t *data, size_t len)
 {
 	struct unpack *unpack = CONTAINER_OF(get, struct unpack, get);
 	assert(unpack->magic == UNPACK_MAGIC && !unpack->has_data);
+	assert(!unpack->err); /* the get was canceled at once, or waits for the piece before */
 	unpack->has_data = true;
 	if (unpack->has_frames) {
 		unpack->data = data;
@@ -199,6 +200,16 @@ static void get_ended(struct get *get, enum err err)
 	if (err && !unpack->err)
 		unpack->err = err;
 	advance(unpack);
+}
+
+/* No piece comes from here on; one that is here is given back. get_ended() follows. */
+static void cancel_get(struct unpack *unpack)
+{
+	if (!unpack->is_get_active || unpack->is_canceled)
+		return;
+	unpack->is_canceled = true;
+	unpack->has_data = false;
+	get_cancel(&unpack->get);
 }
 
 static void start_get(struct unpack *unpack, uint64_t body, uint64_t start, uint64_t len)
@@ -345,15 +356,8 @@ static enum err begin_run(struct unpack *unpack)
 static void finish(struct unpack *unpack)
 {
 	struct store_loop *store = store_of(unpack);
-	if (unpack->is_get_active) {
-		if (!unpack->is_canceled) {
-			unpack->is_canceled = true;
-			unpack->has_data = false;
-			get_cancel(&unpack->get);
-		}
-		return;
-	}
-	if (unpack->is_out)
+	cancel_get(unpack);
+	if (unpack->is_get_active || unpack->is_out)
 		return;
 	pool_wait_cancel(&store->unpack_pool, &unpack->wait);
 	for (size_t i = 0; i < ARRAY_COUNT(unpack->buffers); i++)
@@ -451,5 +455,6 @@ void unpack_cancel(struct unpack *unpack)
 {
 	assert(unpack->magic == UNPACK_MAGIC);
 	unpack->is_out = false;
+	cancel_get(unpack); /* now: its next piece may be posted */
 	fail(unpack, ERR_CANCELED);
 }
