@@ -20,6 +20,8 @@
  * (O2) Fields that are headers of a PUT stand for them: they are judged by the same functions.
  * (O3) request->text has the fields, and behind them the tail of the file (form_file.h). What is
  *      needed later is copied from it, since the command is made there too.
+ * (O4) A field may be a customer's key: wherever the form ends, neither the text nor op->sse keeps
+ *      it.
  */
 enum { READING_FIELDS, READING_END, RECEIVING, PROPOSING };
 
@@ -556,11 +558,21 @@ static void advance(struct request *request)
 		finish(request, op);
 }
 
+/* (O4) */
+static void fini(struct request *request)
+{
+	struct op_post *op = REQUEST_OP(request, struct op_post);
+	sse_wipe(&op->sse.customer);
+	if (request->text)
+		explicit_bzero(request->text, REQUEST_TEXT_LEN);
+}
+
 void op_post_start(struct request *request)
 {
 	struct op_post *op = REQUEST_OP(request, struct op_post);
 	op->is_open = false;
 	op->len = 0;
+	request->fini = fini;
 	request->advance = advance;
 	request->step = READING_FIELDS;
 	request_advance_soon(request);

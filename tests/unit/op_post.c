@@ -15,11 +15,12 @@
 static struct gateway_rig rig;
 static uint8_t *buffers[POOL_SLAB_LEN / REQUEST_TEXT_LEN];
 static size_t buffer_count;
+static uint64_t bucket;
 
 static void setup(void)
 {
 	gateway_rig_open(&rig);
-	gateway_rig_bucket(&rig, "garden");
+	bucket = gateway_rig_bucket(&rig, "garden");
 }
 
 static void give_one(void)
@@ -61,6 +62,8 @@ static void assert_refused(unsigned status, const char *code)
 	ck_assert_str_eq(gateway_rig_code(&rig), code);
 }
 
+/* --- memory ----------------------------------------------------------------------------------- */
+
 START_TEST(a_form_that_waited_for_memory_is_read_as_any_other)
 {
 	exhaust_pool();
@@ -86,6 +89,61 @@ START_TEST(a_form_that_waited_for_memory_is_checked_before_it_is_read)
 }
 END_TEST
 
+/* --- secrets ---------------------------------------------------------------------------------- */
+
+#define SSE "x-amz-server-side-encryption-customer-"
+#define KEY "a key of 32 bytes, of a customer"
+#define KEY_TEXT "YSBrZXkgb2YgMzIgYnl0ZXMsIG9mIGEgY3VzdG9tZXI="
+#define KEY_FIELDS \
+	PLAIN_FIELD(SSE "algorithm", "AES256") \
+	PLAIN_FIELD(SSE "key", KEY_TEXT) PLAIN_FIELD(SSE "key-md5", "XD/17VF2deNvl65pKcf0uw==")
+
+/* Lets everybody put into the bucket. */
+static void open_bucket(void)
+{
+	static const char blob[] =
+		"\1{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\","
+		"\"Principal\":\"*\",\"Action\":\"s3:PutObject\","
+		"\"Resource\":\"arn:aws:s3:::garden/*\"}}";
+	struct command command = {.type = COMMAND_BUCKET_UPDATE};
+	command.bucket_update.bucket = bucket;
+	command.bucket_update.set = BUCKET_SET_CONFIG;
+	command.bucket_update.config_kind = BUCKET_CONFIG_POLICY;
+	command.bucket_update.config = bytes_of(blob);
+	ck_assert_uint_eq(rig_code(&rig.rig, &command), COMMAND_OK);
+}
+
+static bool has_key(const void *data, size_t len)
+{
+	return memmem(data, len, KEY, strlen(KEY)) || memmem(data, len, KEY_TEXT, strlen(KEY_TEXT));
+}
+
+/* What fails at the end of the file, after all fields were judged, and before anything of it is
+ * written; and what fails before. */
+static const struct {
+	bool is_open_bucket;
+	unsigned status;
+	const char *code;
+} failures[] = {{true, 400, "MalformedPOSTRequest"}, {false, 403, "AccessDenied"}};
+
+START_TEST(a_form_that_fails_leaves_no_key_of_a_customer)
+{
+	rig.gateway.settings.sse_c_without_tls = true;
+	if (failures[_i].is_open_bucket)
+		open_bucket();
+	exhaust_pool();
+	uint8_t *text = buffers[buffer_count - 1];
+	give_one();
+	post(MULTIPART, PLAIN_FIELD("key", "rose") KEY_FIELDS FILE_FIELD);
+	assert_refused(failures[_i].status, failures[_i].code);
+	ck_assert_ok(pool_take(&rig.loop.text_pool, POOL_64K, 1, &buffers[buffer_count]));
+	ck_assert_ptr_eq(buffers[buffer_count++], text);
+	ck_assert(!has_key(text, REQUEST_TEXT_LEN));
+	ck_assert_ptr_nonnull(rig.loop.free_requests);
+	ck_assert(!has_key(rig.loop.free_requests, sizeof *rig.loop.free_requests));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("op_post");
@@ -94,5 +152,10 @@ int main(void)
 	suite_add_tcase(suite, memory);
 	tcase_add_test(memory, a_form_that_waited_for_memory_is_read_as_any_other);
 	tcase_add_test(memory, a_form_that_waited_for_memory_is_checked_before_it_is_read);
+	TCase *secrets = tcase_create("secrets");
+	tcase_add_checked_fixture(secrets, setup, teardown);
+	suite_add_tcase(suite, secrets);
+	tcase_add_loop_test(
+		secrets, a_form_that_fails_leaves_no_key_of_a_customer, 0, ARRAY_COUNT(failures));
 	return test_run(suite);
 }
