@@ -36,8 +36,10 @@ static enum err put_user(struct node *node, const struct command *command, char 
 	if (err == ERR_VERSION)
 		return node_refuse(message, err, "not all nodes know users yet; upgrade them");
 	if (err == ERR_LIMIT)
-		return node_refuse(message, err, "there are more than %d keys of that owner",
-			COMMAND_USER_KEYS_MAX);
+		return node_refuse(message, err,
+			"that owner has more than %d keys, or %d KiB of keys and their policies; "
+			"delete some, or make their policies shorter",
+			COMMAND_USER_KEYS_MAX, COMMAND_USER_KEYS_LEN_MAX / 1024);
 	return err;
 }
 

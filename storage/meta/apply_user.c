@@ -10,6 +10,10 @@
  */
 #include "storage/meta/apply_priv.h"
 
+/* Beside the keys: the user, its usage, and what the session keeps. */
+static_assert(COMMAND_USER_KEYS_LEN_MAX + 4 * ROW_LEN_MAX <= APPLY_COMMAND_ROWS_LEN,
+	"the rows of a user's keys fit in one command");
+
 bool apply_user_is_any(struct apply *apply)
 {
 	struct row_key key;
@@ -47,14 +51,18 @@ static bool next_key(struct apply *apply, struct bytes owner, struct row_key *ke
 	return false;
 }
 
-static bool has_too_many_keys(struct apply *apply, struct bytes owner)
+/* Are they, or their rows, more than one command may change? */
+static bool has_too_many_keys(struct apply *apply, struct bytes owner, bool is_removal)
 {
 	struct row_key key;
 	struct row_access_key row;
-	size_t count = 0;
+	size_t count = 0, len = 0;
 	row_key_begin(&key, TABLE_ACCESS_KEY);
 	while (next_key(apply, owner, &key, &row)) {
-		if (++count > COMMAND_USER_KEYS_MAX)
+		row.has_user = true;
+		len += buffer_row_len(
+			key.len, is_removal ? 0 : row_access_key_encode(&row, apply->row_buf));
+		if (++count > COMMAND_USER_KEYS_MAX || len > COMMAND_USER_KEYS_LEN_MAX)
 			return true;
 		row_key_u8(&key, 0);
 	}
@@ -106,7 +114,7 @@ void apply_user_put(
 		result->code = is_there ? COMMAND_EXISTS : COMMAND_NO_KEY;
 		return;
 	}
-	if (!is_there && has_too_many_keys(apply, put->id)) {
+	if (!is_there && has_too_many_keys(apply, put->id, false)) {
 		result->code = COMMAND_LIMIT;
 		return;
 	}
@@ -141,7 +149,7 @@ void apply_user_delete(
 		result->count = usage.buckets;
 		return;
 	}
-	if (has_too_many_keys(apply, id)) {
+	if (has_too_many_keys(apply, id, true)) {
 		result->code = COMMAND_LIMIT;
 		return;
 	}

@@ -14,8 +14,10 @@ enum command_user_set {
 };
 
 /* Makes a user of an owner, whose buckets and keys may be there already, or sets of one what is
- * named in set. EXISTS; NO_KEY; LIMIT: it has more than COMMAND_USER_KEYS_MAX keys. */
+ * named in set. EXISTS; NO_KEY; LIMIT: it has more than COMMAND_USER_KEYS_MAX keys, or their rows
+ * come to more than COMMAND_USER_KEYS_LEN_MAX, since the command changes them all. */
 #define COMMAND_USER_KEYS_MAX 512
+#define COMMAND_USER_KEYS_LEN_MAX (1024 * 1024)
 struct command_user_put {
 	struct bytes id;
 	bool must_be_new;
@@ -26,7 +28,8 @@ struct command_user_put {
 	struct row_quota quota;
 };
 
-/* The user and all of its keys. NO_KEY; NOT_EMPTY: it owns buckets, result.count; LIMIT. */
+/* The user and all of its keys. NO_KEY; NOT_EMPTY: it owns buckets, result.count; LIMIT: as
+ * above, but rows that go are short. */
 struct command_user_delete {
 	struct bytes id;
 };

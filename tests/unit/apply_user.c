@@ -42,13 +42,19 @@ static enum command_code delete_user(const char *id)
 	return rig_code(&rig, &command);
 }
 
-static void put_key(const char *id, const char *owner)
+static void put_key_with(const char *id, const char *owner, struct bytes policy)
 {
 	struct command command = {.type = COMMAND_KEY_PUT};
+	command.key_put.policy = policy;
 	command.key_put.id = bytes_of(id);
 	command.key_put.owner = bytes_of(owner);
 	command.key_put.secret = bytes_of("sealed");
 	ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_OK);
+}
+
+static void put_key(const char *id, const char *owner)
+{
+	put_key_with(id, owner, (struct bytes){0});
 }
 
 static enum err find_key(const char *id, struct row_access_key *ret_row)
@@ -186,6 +192,32 @@ START_TEST(a_user_with_too_many_keys_is_neither_made_nor_deleted)
 	ck_assert_uint_eq(delete_user("ann"), COMMAND_OK);
 	struct row_access_key row;
 	ck_assert_err(find_key("KEY0000", &row), ERR_NOT_FOUND);
+	ck_assert_err(find_key(id, &row), ERR_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(keys_with_long_policies_are_not_changed_all_at_once)
+{
+	static uint8_t policy[ROW_POLICY_LEN_MAX];
+	enum { FIT = COMMAND_USER_KEYS_LEN_MAX / (ROW_POLICY_LEN_MAX + 256) };
+	char id[16];
+	memset(policy, ' ', sizeof policy);
+	for (size_t i = 0; i < 80; i++) { /* more than the rows of any command */
+		snprintf(id, sizeof id, "KEY%04zu", i);
+		put_key_with(id, "ann", bytes_make(policy, sizeof policy));
+	}
+	ck_assert_uint_eq(new_user("ann"), COMMAND_LIMIT);
+	for (size_t i = FIT; i < 80; i++) {
+		snprintf(id, sizeof id, "KEY%04zu", i);
+		put_key(id, "bob");
+	}
+	ck_assert_uint_eq(new_user("ann"), COMMAND_OK);
+	for (size_t i = FIT; i < 80; i++) {
+		snprintf(id, sizeof id, "KEY%04zu", i);
+		put_key_with(id, "ann", bytes_make(policy, sizeof policy));
+	}
+	ck_assert_uint_eq(delete_user("ann"), COMMAND_OK);
+	struct row_access_key row;
 	ck_assert_err(find_key(id, &row), ERR_NOT_FOUND);
 }
 END_TEST
@@ -448,6 +480,7 @@ int main(void)
 	tcase_add_test(tc, keys_say_whether_their_owner_is_a_user);
 	tcase_add_test(tc, a_user_goes_with_its_keys_and_not_with_its_buckets);
 	tcase_add_test(tc, a_user_with_too_many_keys_is_neither_made_nor_deleted);
+	tcase_add_test(tc, keys_with_long_policies_are_not_changed_all_at_once);
 	tcase_add_test(tc, usage_is_the_sum_of_the_buckets_a_user_owns);
 	tcase_add_test(tc, usage_is_what_a_recount_gives_at_every_moment);
 	tcase_add_test(tc, usage_goes_on_after_a_restart);
