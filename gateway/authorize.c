@@ -107,8 +107,15 @@ static uint8_t permission_of(const char *action, bool is_object)
 	return 0;
 }
 
+/* Is it known that there is no such object, or not any more? */
+static bool is_absent(enum s3_code code, const struct object_info *object)
+{
+	return code == S3_NO_SUCH_KEY || code == S3_NO_SUCH_VERSION ||
+		(code == S3_OK && object->row.is_delete_marker);
+}
+
 /* Is it allowed by the ACL of the bucket or object (Z8)? An object that is not there is read by who
- * may list: that it is not there is what they are told. */
+ * may list: that it is not there is what they are told. Nothing can be done to it. */
 static bool is_listed(
 	struct request *request, const struct authorize_target *target, const char *action)
 {
@@ -129,33 +136,41 @@ static bool is_listed(
 	enum s3_code code = op_get_find_version(request, target->bucket->id, target->key,
 		target->has_version, target->version, &object);
 	request->error = error; /* what is not there is no reason to tell of */
-	if (code != S3_OK || object.row.is_delete_marker)
-		return acl_allows(acl, user, ACL_READ, ignores_public);
+	if (is_absent(code, &object))
+		return permission != ACL_WRITE_ACP &&
+			acl_allows(acl, user, ACL_READ, ignores_public);
+	if (code != S3_OK)
+		return false;
 	bool is_own = user.len > 0 && bytes_is_equal(user, object.row.owner);
 	return is_own || acl_allows(object.row.acl, user, permission, ignores_public);
 }
 
-bool authorize(struct request *request, const struct authorize_target *target, const char *action)
+/* All but ACLs: they give, where nobody has said anything. */
+static enum policy_effect weigh(
+	struct request *request, const struct authorize_target *target, const char *action)
 {
 	const struct bucket_rules *rules = target->rules;
 	enum policy_effect rest = ask_rest(request, target, action);
 
-	if (rest == POLICY_DENY)
-		return false;
-	if (!rules || (rest == POLICY_ALLOW && is_about_policy(action)))
-		return rest == POLICY_ALLOW;
+	if (rest == POLICY_DENY || !rules || (rest == POLICY_ALLOW && is_about_policy(action)))
+		return rest;
 	if (rules->is_policy_unreadable)
-		return false; /* (Z4) */
+		return POLICY_DENY; /* (Z4) */
 	if (!rules->policy)
-		return rest == POLICY_ALLOW || is_listed(request, target, action);
+		return rest;
 	enum policy_effect effect = ask_policy(request, target, action, rules->policy);
-	if (effect == POLICY_DENY)
-		return false; /* (Z1) */
-	if (rest == POLICY_ALLOW)
-		return true;
+	if (effect == POLICY_DENY || rest == POLICY_ALLOW)
+		return effect == POLICY_DENY ? effect : rest; /* (Z1) */
 	bool is_restricted = rules->public_access & BUCKET_RESTRICT_PUBLIC_BUCKETS &&
 		policy_is_public(rules->policy); /* (Z3) */
-	return (effect == POLICY_ALLOW && !is_restricted) || is_listed(request, target, action);
+	return is_restricted ? POLICY_NEUTRAL : effect;
+}
+
+bool authorize(struct request *request, const struct authorize_target *target, const char *action)
+{
+	enum policy_effect effect = weigh(request, target, action);
+	return effect == POLICY_ALLOW ||
+		(effect == POLICY_NEUTRAL && is_listed(request, target, action));
 }
 
 bool authorize_service(struct request *request)
@@ -235,10 +250,13 @@ static bool may_set_acl(struct request *request, const struct authorize_target *
 		bytes_is_text(canned, "private") ||
 		bytes_is_text(canned, "bucket-owner-full-control"))
 		return true;
+	enum policy_effect effect = weigh(request, target, "s3:PutObjectAcl");
+	if (effect != POLICY_NEUTRAL)
+		return effect == POLICY_ALLOW;
 	/* Whom the bucket's list lets write owns what is written. */
 	bool is_own = !request->principal.is_anonymous &&
 		is_listed(request, target, "s3:PutObject");
-	return is_own || authorize(request, target, "s3:PutObjectAcl");
+	return is_own || is_listed(request, target, "s3:PutObjectAcl");
 }
 
 /* Rights that headers ask for, beside that of the route (Z5). */
@@ -253,6 +271,7 @@ static bool may_headers(struct request *request, const struct authorize_target *
 		{"x-amz-object-lock-legal-hold", "s3:PutObjectLegalHold"},
 		{"x-amz-grant-full-control", "s3:PutObjectAcl"},
 		{"x-amz-grant-read", "s3:PutObjectAcl"},
+		{"x-amz-grant-write", "s3:PutObjectAcl"},
 		{"x-amz-grant-read-acp", "s3:PutObjectAcl"},
 		{"x-amz-grant-write-acp", "s3:PutObjectAcl"},
 	};

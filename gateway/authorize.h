@@ -19,7 +19,8 @@
  * (Z7) What the policy of the user denies is denied, whoever owns the bucket; what a policy of the
  *      key or of the session does not allow is denied, too. Neither costs anything where there is
  *      none.
- * (Z8) Where the bucket has ACLs, they allow too.
+ * (Z8) Where the bucket has ACLs, they allow too what nothing has denied. Who may list learns that
+ * an object is not there, and has no other right to it.
  */
 struct authorize_target {
 	const struct row_bucket *bucket; /* its id and owner; zero: none is there */
