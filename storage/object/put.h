@@ -32,7 +32,7 @@
  *      wait for k+1: one is enough, except at the last try.
  * (U6) The length of a body may come in pieces: a put that is_open has as many bytes as were
  *      announced so far, at first len, then more by put_extend(), until put_close(). An extent
- *      never has more than was announced when it began.
+ *      never has more than was announced when it began; nor when it is written anew (U4).
  */
 #define PUT_STRIPES_MAX 2
 #define PUT_LATE_MS_MIN 1000

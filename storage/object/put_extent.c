@@ -239,7 +239,8 @@ static enum err choose_code(struct put *put, const struct ring_snapshot *snapsho
 enum err put_extent_begin(struct put *put)
 {
 	struct store_loop *store = put->setup.store;
-	uint64_t len = put->setup.len - put->extent_start;
+	/* More may have been announced since (U6), but what is kept is the old length. */
+	uint64_t len = put->kept ? put->geometry.body_len : put->setup.len - put->extent_start;
 	uint32_t len_max = store->store->extent_len_max;
 	if (len_max == 0)
 		len_max = EXTENT_LEN_MAX;

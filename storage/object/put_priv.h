@@ -30,7 +30,8 @@ static inline unsigned put_shards_needed(const struct put *put)
 /* A shard is given up; too few of them fail the put. */
 void put_fail_shard(struct put *put, struct put_shard *shard, enum err err);
 
-/* Chooses code and drives for what is left of the body, at most an extent, and opens its shards.
+/* Chooses code and drives for what is left of the body, at most an extent, and opens its shards; an
+ * extent that is begun anew from the stripe in memory is as long as it was.
  * Errors: ERR_UNAVAILABLE, no session; ERR_QUORUM, too few drives. */
 MUST_USE enum err put_extent_begin(struct put *put);
 

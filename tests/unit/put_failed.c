@@ -116,6 +116,125 @@ START_TEST(a_late_free_leaves_what_is_read)
 }
 END_TEST
 
+/* --- a body whose length comes in pieces ------------------------------------------------------ */
+
+#define PIECES 3
+
+/* Each piece is announced as soon as the one before is filled in, while that is being written. */
+struct open_put {
+	struct put put;
+	size_t piece_len;
+	uint64_t filled_len;
+	unsigned announced; /* pieces */
+	bool is_closed, is_over;
+	enum err err;
+	struct command_body body;
+};
+
+static struct open_put open_put;
+
+static void announce(void)
+{
+	if (open_put.filled_len < open_put.announced * open_put.piece_len || open_put.is_closed)
+		return;
+	if (open_put.announced < PIECES) {
+		open_put.announced++;
+		put_extend(&open_put.put, open_put.piece_len);
+	} else {
+		open_put.is_closed = true;
+		put_close(&open_put.put);
+	}
+}
+
+static void pump(struct put *put)
+{
+	uint8_t *buf;
+	size_t cap;
+	while (!open_put.is_closed && put_buffer(put, &buf, &cap) == ERR_OK) {
+		memset(buf, 'p', cap);
+		open_put.filled_len += cap;
+		put_filled(put, cap);
+		announce();
+	}
+}
+
+static void frame_came(struct put *put, struct put_frame *frame)
+{
+	put_frame_done(put, frame);
+}
+
+static void is_over(struct put *put)
+{
+	(void)put;
+	open_put.is_over = true;
+}
+
+static void is_durable(struct put *put, enum err err)
+{
+	open_put.err = err;
+	if (err == ERR_OK) {
+		put_body(put, &open_put.body);
+		put_discard(put); /* nobody proposes it */
+	} else {
+		open_put.is_over = true;
+	}
+}
+
+static void start_open_put(void *arg)
+{
+	(void)arg;
+	struct put_setup put_setup = {
+		.store = &rig.stores[0].life->loops[0],
+		.len = open_put.piece_len,
+		.is_open = true,
+		.request_id = 1,
+		.room = pump,
+		.frame = frame_came,
+		.durable = is_durable,
+		.discarded = is_over,
+	};
+	open_put.announced = 1;
+	ck_assert_ok(put_start(&open_put.put, &put_setup));
+	pump(&open_put.put);
+}
+
+static bool is_open_put_over(void *arg)
+{
+	(void)arg;
+	return open_put.is_over;
+}
+
+/* The first copies are of the first piece, and so are those that are made of it when they fail. */
+static void extend_and_fail(size_t piece_len)
+{
+	unsigned failed_ever = 0;
+	sim_disk_vanish(rig.stores[1].drives[0].disk);
+	for (unsigned i = 0; i < 12; i++) {
+		memset(&open_put, 0, sizeof open_put);
+		open_put.piece_len = piece_len;
+		sim_call(rig.sim, rig.stores[0].loops[0], start_open_put, NULL);
+		ck_assert(sim_run_until(rig.sim, is_open_put_over, NULL, SIM_NODES_WAIT_MS));
+		ck_assert_err(open_put.err, ERR_OK);
+		ck_assert_uint_eq(open_put.body.len, PIECES * piece_len);
+		ck_assert_uint_eq(open_put.body.stored_len, PIECES * piece_len);
+		failed_ever += open_put.put.failed_count;
+		forget();
+	}
+	ck_assert_uint_gt(failed_ever, 0);
+}
+
+START_TEST(a_body_that_grows_while_copies_fail_is_stored_whole)
+{
+	extend_and_fail(20000);
+}
+END_TEST
+
+START_TEST(a_body_that_grows_by_units_while_copies_fail_is_stored_whole)
+{
+	extend_and_fail(UNIT_LEN_SMALL);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("put_failed");
@@ -127,6 +246,8 @@ int main(void)
 	tcase_add_test(tcase, a_drive_that_failed_others_is_taken_when_too_few_are_left);
 	tcase_add_test(tcase, a_put_with_one_drive_left_fails);
 	tcase_add_test(tcase, a_late_free_leaves_what_is_read);
+	tcase_add_test(tcase, a_body_that_grows_while_copies_fail_is_stored_whole);
+	tcase_add_test(tcase, a_body_that_grows_by_units_while_copies_fail_is_stored_whole);
 	suite_add_tcase(suite, tcase);
 	return test_run(suite);
 }
