@@ -49,7 +49,8 @@ static enum err take_hint(struct lost_extent *extent, struct bytes hint)
 {
 	struct hint_place place;
 	struct bytes name;
-	bool has_place = hint_read(hint, &name, &place);
+	bool has_place = hint_read(hint, &name, &place) && place.first > 0;
+	extent->is_packed = extent->is_packed || place.is_packed;
 	if (extent->has_place || name.len == 0 || (!has_place && extent->name.len > 0))
 		return ERR_OK;
 	uint8_t *copy = malloc(name.len);
@@ -144,6 +145,11 @@ static void judge(struct lost_body *body)
 {
 	size_t used = 0;
 	uint64_t at = 0;
+	if (body->is_packed) { /* (L4) */
+		snprintf(body->why, sizeof body->why,
+			"it is stored compressed or encrypted, and its row is gone");
+		return;
+	}
 	if (!body->extents[0]->has_place && body->len == EXTENT_LEN_MAX) {
 		snprintf(body->why, sizeof body->why,
 			"its records do not say what else belongs to it");
@@ -169,6 +175,12 @@ static void judge(struct lost_body *body)
 		say_missing(body, at, NULL);
 }
 
+static void add_extent(struct lost_body *body, const struct lost_extent *extent)
+{
+	body->is_packed = body->is_packed || extent->is_packed;
+	body->count++;
+}
+
 static void begin_body(struct lost_bodies *bodies, const struct lost_extent **extents)
 {
 	const struct lost_extent *extent = extents[0];
@@ -178,7 +190,7 @@ static void begin_body(struct lost_bodies *bodies, const struct lost_extent **ex
 		.first = first_of(extent),
 		.upload = extent->place.upload,
 		.part = extent->place.part,
-		.len = extent->has_place ? extent->place.len : extent->len,
+		.len = extent->has_place && !extent->is_packed ? extent->place.len : extent->len,
 		.extents = extents,
 	};
 }
@@ -259,7 +271,7 @@ enum err lost_bodies_judge(struct lost_bodies *bodies)
 		struct lost_body *last = &bodies->bodies[bodies->body_count];
 		if (bodies->body_count == 0 || !is_same_body(last - 1, bodies->order[i]))
 			begin_body(bodies, &bodies->order[i]);
-		bodies->bodies[bodies->body_count - 1].count++;
+		add_extent(&bodies->bodies[bodies->body_count - 1], bodies->order[i]);
 	}
 	for (size_t i = 0; i < bodies->body_count; i++)
 		judge(&bodies->bodies[i]);

@@ -13,7 +13,9 @@
  *      whole; that there were more behind it cannot be known, nor whether the upload was
  *      completed. Else, and where one was put more than once, each whole part is an object of its
  *      own.
- * (L3) Where an extent was written more than once, one that is readable counts. */
+ * (L3) Where an extent was written more than once, one that is readable counts.
+ * (L4) A body of which a record says that it is stored as frames is told, and is never whole: its
+ *      bytes are not those of an object, and what makes them so was in the row. */
 #define LOST_EXTENTS_MAX 100000
 
 struct lost_extent {
@@ -22,6 +24,7 @@ struct lost_extent {
 	uint32_t unit_len, len;
 	uint16_t drives[CODE_UNITS_MAX]; /* which has the shard; 0: none that was seen */
 	unsigned found; /* shards */
+	bool is_packed; /* one of its records says so */
 	bool has_place;
 	struct hint_place place;
 	struct bytes name; /* bucket/key; owned */
@@ -34,6 +37,7 @@ struct lost_body {
 	uint64_t upload;
 	uint16_t part;
 	uint64_t len;
+	bool is_packed; /* (L4); len is that of the first extent that was found */
 	const struct lost_extent **extents; /* in the order of the body once it was judged */
 	size_t count;
 	bool is_whole;

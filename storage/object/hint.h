@@ -9,15 +9,24 @@
  *
  *	hint   = name | place
  *	name   = bucket, '/', key
- *	place  = 0, HINT_VERSION 1, part 2, first 8, offset 8, length 8, upload 8; little-endian
+ *	place  = 0, form 1, part 2, first 8, offset 8, length 8, upload 8; little-endian
  *
- * A record that was made anew by repair has the name alone. */
-enum { HINT_PLACE_LEN = 36, HINT_VERSION = 1 };
+ * A body that is stored as frames, compressed or encrypted, is of no use without its row: the place
+ * has another form then, so that what knows only the first one takes it for none, and no length,
+ * which nobody knows when the first extent is written.
+ *
+ * A record that was made anew by repair has the name alone, or, of a body of frames, a place in
+ * which only the form is set. */
+enum { HINT_PLACE_LEN = 36 };
+
+enum hint_form { HINT_PLAIN = 1, HINT_PACKED = 2 };
+
 #define HINT_BODY_LEN_MAX (UINT64_C(1) << 50)
 
 /* Which part of which body an extent is. */
 struct hint_place {
-	uint64_t first; /* counter of the body's first extent, of the same session */
+	bool is_packed; /* the body, which is nothing without its row; its length is not known */
+	uint64_t first; /* counter of the body's first extent, of the same session; 0: not known */
 	uint64_t offset; /* of the extent in the body, as stored */
 	uint64_t len; /* of the body, as stored */
 	uint64_t upload; /* that the body is a part of; 0: it is an object's */

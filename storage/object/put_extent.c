@@ -144,14 +144,14 @@ static void open_shard(struct put *put, unsigned index, uint16_t drive_number)
 static void write_hint(struct put *put)
 {
 	struct hint_place place = {
+		.is_packed = put->setup.is_packed,
 		.first = put->first_counter,
 		.offset = put->extent_start,
 		.len = put->setup.len,
 		.upload = put->setup.upload,
 		.part = put->setup.part,
 	};
-	if (!put->setup.is_rescue && !put->setup.is_packed &&
-		put->setup.hint.len <= sizeof put->hint)
+	if (!put->setup.is_rescue && put->setup.hint.len <= sizeof put->hint)
 		put->hint_len = hint_add_place(
 			put->hint, put->setup.hint.len, sizeof put->hint, &place);
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/object/hint.h"
+
 void crew_init(struct crew *crew, struct store_loop *store, struct throttle *throttle,
 	unsigned job_max, void (*changed)(struct crew *crew))
 {
@@ -71,20 +73,35 @@ static void rebuild_done(struct rebuild *rebuild, enum err err)
 	crew->changed(crew);
 }
 
-size_t crew_make_hint(struct crew *crew, uint64_t body_id, uint8_t *hint)
+size_t crew_make_name(struct crew *crew, const struct row_body *body, uint8_t *name)
 {
-	struct index_reader *reader = crew->store->reader;
-	struct row_body body;
 	struct row_bucket bucket;
-	if (index_body_get(reader, body_id, &body) != ERR_OK ||
-		index_bucket_get(reader, body.bucket, &bucket) != ERR_OK ||
-		bucket.name.len + 1 + body.key.len > DRIVE_HINT_LEN_MAX)
+	if (index_bucket_get(crew->store->reader, body->bucket, &bucket) != ERR_OK ||
+		bucket.name.len + 1 + body->key.len > DRIVE_HINT_LEN_MAX)
 		return 0;
-	memcpy(hint, bucket.name.data, bucket.name.len);
-	hint[bucket.name.len] = '/';
-	if (body.key.len > 0)
-		memcpy(hint + bucket.name.len + 1, body.key.data, body.key.len);
-	return bucket.name.len + 1 + body.key.len;
+	memcpy(name, bucket.name.data, bucket.name.len);
+	name[bucket.name.len] = '/';
+	if (body->key.len > 0)
+		memcpy(name + bucket.name.len + 1, body->key.data, body->key.len);
+	return bucket.name.len + 1 + body->key.len;
+}
+
+bool crew_is_packed(const struct row_body *body)
+{
+	return body->compression != 0 || body->encryption.len > 0;
+}
+
+/* Of a record that is made anew. */
+static size_t make_hint(struct crew *crew, uint64_t body_id, uint8_t *hint)
+{
+	struct row_body body;
+	if (index_body_get(crew->store->reader, body_id, &body) != ERR_OK)
+		return 0;
+	size_t len = crew_make_name(crew, &body, hint);
+	if (!crew_is_packed(&body))
+		return len;
+	return hint_add_place(
+		hint, len, DRIVE_HINT_LEN_MAX, &(struct hint_place){.is_packed = true});
 }
 
 void crew_start(struct crew *crew, const struct crew_order *order)
@@ -97,7 +114,7 @@ void crew_start(struct crew *crew, const struct crew_order *order)
 	job->owner = order->owner;
 	job->item = order->item;
 	job->work = order->work;
-	job->hint_len = crew_make_hint(crew, order->body, job->hint);
+	job->hint_len = make_hint(crew, order->body, job->hint);
 	struct rebuild_setup setup = {
 		.store = crew->store,
 		.throttle = crew->throttle,

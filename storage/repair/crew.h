@@ -83,9 +83,12 @@ void crew_init(struct crew *crew, struct store_loop *store, struct throttle *thr
 /* Is there somebody to do a job now, and room to remember what was written? */
 bool crew_has_room(struct crew *crew);
 
-/* Whom a record is written for, as the put said it; for rescue only. Under a view; hint has
- * DRIVE_HINT_LEN_MAX bytes. Returns the length. */
-size_t crew_make_hint(struct crew *crew, uint64_t body, uint8_t *hint);
+/* Whom the records of a body are written for, as the put said it; for rescue only. Under a view;
+ * name has DRIVE_HINT_LEN_MAX bytes. Returns the length. */
+size_t crew_make_name(struct crew *crew, const struct row_body *body, uint8_t *name);
+
+/* Is the body stored as frames, which nobody could read without its row (pack.h)? */
+bool crew_is_packed(const struct row_body *body);
 
 /* What a job is about. */
 struct crew_order {

@@ -244,20 +244,21 @@ static void put_discarded(struct put *put)
 	advance_job(job);
 }
 
-static enum err start_put(struct recode_job *job, bool must_fit)
+static enum err start_put(struct recode_job *job, const struct row_body *body, bool must_fit)
 {
 	struct recode *recode = job->recode;
 	struct put_setup setup = {
 		.store = recode->crew->store,
 		.len = job->stored_len,
 		.storage_class = job->class,
+		.is_packed = crew_is_packed(body),
 		.must_fit = must_fit,
 		.room = put_room,
 		.frame = put_frame,
 		.durable = put_durable,
 		.discarded = put_discarded,
 	};
-	setup.hint = bytes_make(job->hint, crew_make_hint(recode->crew, job->body, job->hint));
+	setup.hint = bytes_make(job->hint, crew_make_name(recode->crew, body, job->hint));
 	return put_start(&job->put, &setup);
 }
 
@@ -301,7 +302,7 @@ static enum err start_job(struct recode *recode, uint64_t body_id, bool must_fit
 	job->extent_count = body.piece_count;
 	job->stored_len = body.stored_len;
 	job->class = body.class;
-	err = start_put(job, must_fit);
+	err = start_put(job, &body, must_fit);
 	if (err != ERR_OK)
 		return err;
 	job->is_put_open = job->is_get_open = true;

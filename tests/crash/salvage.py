@@ -6,8 +6,9 @@ usage: salvage.py BUILD
 
 A node with four drives, of which any two may be lost, writes on after its archive was last written: copies,
 coded objects, one of two extents, parts; an object is overwritten and one deleted while two drives are away,
-and one deleted while one is. Then the state directory goes. What all of it can be read of is in the bucket
-recovered-DATE after rubus index salvage; of what was deleted there is nothing elsewhere; the rest is told.
+and one deleted while one is; two are compressed. Then the state directory goes. What all of it can be read of
+is in the bucket recovered-DATE after rubus index salvage; of what was deleted there is nothing elsewhere; the
+rest, and what is compressed, is told.
 The same with three nodes, where each has only some shards.
 """
 import hashlib
@@ -26,6 +27,7 @@ from cases import equal, wait_until
 from wire import Wire
 
 LARGE = 66 << 20  # two extents
+ZIPPED = "zipped"  # a bucket that compresses
 
 
 def md5(body):
@@ -94,6 +96,8 @@ class One(Alone):
         self.node.start()
         wire = Wire(self.node)
         wire.make_bucket(BUCKET)
+        wire.make_bucket(ZIPPED)
+        self.node.rubus("bucket", "set", ZIPPED, "compression=zstd")
         self.world.fill(wire, "a")
         self.wait_archived()
         set_archives_aside(self.node.drive_paths())
@@ -105,6 +109,8 @@ class One(Alone):
         put_late(wire, self.expected, "late/twice", 300_000)
         put_late(wire, self.expected, "late/deleted", 400_000)
         ok(wire.put(BUCKET, "late/lost", rng.randbytes(500_000)))
+        for key, size in (("copies", 30000), ("coded", 1_500_000)):
+            ok(wire.put(ZIPPED, key, rng.randbytes(size).hex().encode()))
         self.without(1, self.delete_all_but_one)
         self.without(2, self.change)
 
@@ -148,8 +154,12 @@ class One(Alone):
         equal(sorted(one["key"] for one in report["recovered"]), sorted(self.expected))
         parts = {one["key"]: one["parts"] for one in report["recovered"]}
         equal(parts[f"{BUCKET}/late/parts"], "1-3")
-        equal([(one["object"], "of 2" in one["why"] or "2 are needed" in one["why"])
-               for one in report["incomplete"]], [(f"{BUCKET}/late/lost", True)])
+        why = {one["object"]: one["why"] for one in report["incomplete"]}
+        zipped = [f"{ZIPPED}/coded", f"{ZIPPED}/copies"]
+        equal(sorted(why), [f"{BUCKET}/late/lost", *zipped])
+        lost = why[f"{BUCKET}/late/lost"]
+        equal("of 2" in lost or "2 are needed" in lost, True)
+        equal(["compressed" in why[one] for one in zipped], [True, True])
         equal([one["state"] for one in report["drives"]], ["read"] * 4)
         wire = Wire(self.node)
         check_recovered(wire, self.bucket, self.expected)

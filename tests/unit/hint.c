@@ -66,9 +66,33 @@ START_TEST(a_place_that_makes_no_sense_is_none)
 	put_le64(hint + 5 + 20, UINT64_MAX);
 	ck_assert(!hint_read(bytes_make(hint, len), &name, &got));
 	make(hint, sizeof hint);
-	hint[5 + 1] = HINT_VERSION + 1;
+	hint[5 + 1] = HINT_PACKED; /* which has no length */
+	ck_assert(!hint_read(bytes_make(hint, len), &name, &got));
+	hint[5 + 1] = HINT_PACKED + 1;
 	ck_assert(!hint_read(bytes_make(hint, len), &name, &got));
 	ck_assert_uint_eq(name.len, len);
+}
+END_TEST
+
+START_TEST(a_body_of_frames_says_so_whatever_else_is_known_of_it)
+{
+	uint8_t hint[64] = "b/key";
+	struct bytes name;
+	struct hint_place got, packed = place;
+	packed.is_packed = true;
+	size_t len = hint_add_place(hint, 5, sizeof hint, &packed);
+	ck_assert(hint_read(bytes_make(hint, len), &name, &got));
+	ck_assert(bytes_is_equal(name, bytes_of("b/key")));
+	ck_assert(got.is_packed);
+	ck_assert_uint_eq(got.first, place.first);
+	ck_assert_uint_eq(got.offset, place.offset);
+	ck_assert_uint_eq(got.len, 0);
+	len = hint_add_place(hint, 5, sizeof hint, &(struct hint_place){.is_packed = true});
+	ck_assert(hint_read(bytes_make(hint, len), &name, &got));
+	ck_assert(got.is_packed && name.len == 5);
+	make(hint, sizeof hint);
+	ck_assert(hint_read(bytes_make(hint, len), &name, &got));
+	ck_assert(!got.is_packed);
 }
 END_TEST
 
@@ -79,6 +103,7 @@ int main(void)
 	tcase_add_test(tc, a_place_reads_as_it_was_written);
 	tcase_add_test(tc, a_name_without_a_place_is_all_of_the_hint);
 	tcase_add_test(tc, a_place_that_makes_no_sense_is_none);
+	tcase_add_test(tc, a_body_of_frames_says_so_whatever_else_is_known_of_it);
 	suite_add_tcase(suite, tc);
 	return test_run(suite);
 }

@@ -140,6 +140,26 @@ START_TEST(a_record_that_names_no_place_is_a_body_if_it_can_be_all_of_one)
 }
 END_TEST
 
+START_TEST(a_body_of_frames_is_told_and_is_no_object)
+{
+	struct hint_place first = place_at(4, 0, 0), second = place_at(4, 200, 0), plain;
+	const struct hint_place anew = {.is_packed = true};
+	first.is_packed = second.is_packed = true;
+	add_whole(4, 200, "b/k", &first);
+	add(5, 0, 100, "b/k", &anew); /* by repair: the other one says more */
+	add(5, 2, 100, "b/k", &second);
+	add_whole(7, 100, "b/repaired", &anew);
+	add_whole(8, 100, "b/repaired", &anew);
+	plain = place_at(9, 0, 100);
+	add(9, 0, 100, "b/s", &anew); /* one record is enough */
+	add(9, 2, 100, "b/s", &plain);
+	judge(4, 0);
+	for (size_t i = 0; i < bodies.body_count; i++)
+		ck_assert(strstr(bodies.bodies[i].why, "compressed or encrypted"));
+	ck_assert_uint_eq(bodies.bodies[0].count, 2);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("lost_bodies");
@@ -152,6 +172,7 @@ int main(void)
 	tcase_add_test(tc, bodies_of_one_key_are_objects_each_the_newest_first);
 	tcase_add_test(tc, parts_in_a_row_are_one_object_and_else_each_is_one);
 	tcase_add_test(tc, a_record_that_names_no_place_is_a_body_if_it_can_be_all_of_one);
+	tcase_add_test(tc, a_body_of_frames_is_told_and_is_no_object);
 	suite_add_tcase(suite, tc);
 	return test_run(suite);
 }
