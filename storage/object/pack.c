@@ -8,6 +8,7 @@
 #define GUESS_LEN_MIN (1u << 20) /* of what is expected: below, only what is there is announced */
 #define OPEN_LEN_MAX (1u << 20) /* what may be behind a zipped body that is open */
 #define GUESS_LEN_MAX (64u << 20)
+#define GUESSES_MAX 32 /* what was wrong so often is not trusted any more */
 
 static void advance(struct pack *pack);
 
@@ -133,14 +134,24 @@ static uint64_t plain_len(const struct pack *pack)
 }
 
 /* How many more bytes than those in the stage are announced (K3). */
-static uint64_t guess_more(const struct pack *pack)
+static uint64_t guess_more(struct pack *pack)
 {
 	if (!pack->is_zipped)
 		return plain_len(pack) - pack->frames_len;
 	uint64_t left = pack->len - pack->packed_len;
 	uint64_t guess = (double)left * pack->frames_len / pack->packed_len * 3 / 4;
-	guess = pack_at_most(pack_at_most(guess, pack->frames_len), GUESS_LEN_MAX);
-	return guess >= GUESS_LEN_MIN ? guess : 0;
+	guess = pack_at_most(guess, pack->frames_len);
+	if (guess < GUESS_LEN_MIN)
+		guess = 0;
+	if (pack->guesses >= GUESSES_MAX) {
+		uint64_t least = pack->guesses < GUESSES_MAX + 6
+			? (uint64_t)GUESS_LEN_MIN << (pack->guesses - GUESSES_MAX)
+			: GUESS_LEN_MAX;
+		guess = guess > least ? guess : least;
+		guess = pack_at_most(guess, pack->is_sealed ? frame_sealed_len(left) : left);
+	}
+	pack->guesses++;
+	return pack_at_most(guess, GUESS_LEN_MAX - (pack->stage_len - pack->stage_from));
 }
 
 /* All of a zipped body is in the stage: it is as long as that, if not in the index itself, which is

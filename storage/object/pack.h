@@ -18,8 +18,10 @@
  *      last byte is with the put. So nobody waits in a circle.
  * (K3) Nobody knows how long a zipped body becomes. What fits into the stage is written when it is
  *      known; else as much is announced to the put as is there, and of what is expected to follow
- *      three quarters, but never more than was written so far, nor than 64 MiB. If less comes, the
- *      rest is padding (F4).
+ *      three quarters, but never more than was written so far, nor than makes one extent. If less
+ *      comes, the rest is padding (F4). Each announcement may be an extent of its own, and the
+ *      list of them is bounded: after 32 the next are at least of 1 MiB, 2 MiB and so on, as far
+ *      as so much can follow at all. So there are 72 at most.
  * (K4) Not more than PACK_ZIPS_MAX frames are zipped before others have their turn on the loop.
  * (K5) A body of whose first full stage no frame was worth zipping is not zipped at all: its length
  *      is known then, and it is as few extents as if nobody had tried.
@@ -65,6 +67,7 @@ struct pack {
 	uint64_t taken_len, packed_len; /* of them: received, made into frames */
 	uint64_t frames_len; /* what these came to */
 	uint64_t given_len; /* of the put: bytes that it has */
+	unsigned guesses; /* how often it was told of more than there was */
 	uint64_t next_frame;
 	struct frame_seal seal;
 	struct frame_zip_guess guess;

@@ -39,7 +39,8 @@
 #define PUT_LATE_FACTOR 8
 #define PUT_TRIES_MAX 3 /* of one extent, each without those that failed before */
 #define PUT_LEN_MAX (UINT64_C(5) << 30) /* of one body */
-#define PUT_EXTENTS_LEN_MAX 8192 /* of the list of its extents: 80 of at most 100 bytes */
+#define PUT_EXTENT_LEN_MAX 100 /* of one in the list of its extents */
+#define PUT_EXTENTS_LEN_MAX 8192 /* of that list; a put of more fails (ERR_LIMIT) */
 
 enum put_state {
 	PUT_IDLE,

@@ -241,6 +241,8 @@ enum err put_extent_begin(struct put *put)
 	struct store_loop *store = put->setup.store;
 	/* More may have been announced since (U6), but what is kept is the old length. */
 	uint64_t len = put->kept ? put->geometry.body_len : put->setup.len - put->extent_start;
+	if (sizeof put->extents - put->extents_len < PUT_EXTENT_LEN_MAX)
+		return ERR_LIMIT;
 	uint32_t len_max = store->store->extent_len_max;
 	if (len_max == 0)
 		len_max = EXTENT_LEN_MAX;

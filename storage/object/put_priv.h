@@ -32,7 +32,7 @@ void put_fail_shard(struct put *put, struct put_shard *shard, enum err err);
 
 /* Chooses code and drives for what is left of the body, at most an extent, and opens its shards; an
  * extent that is begun anew from the stripe in memory is as long as it was.
- * Errors: ERR_UNAVAILABLE, no session; ERR_QUORUM, too few drives. */
+ * Errors: ERR_UNAVAILABLE, no session; ERR_QUORUM, too few drives; ERR_LIMIT, too many extents. */
 MUST_USE enum err put_extent_begin(struct put *put);
 
 /* May the extent be begun anew if it fails as it is? */

@@ -221,6 +221,27 @@ START_TEST(a_body_of_which_a_beginning_frame_pays_is_zipped)
 }
 END_TEST
 
+/* Zeros, of which nothing is expected, and then noise (an image of a disk that is almost empty):
+ * neither is each stage an extent of its own, nor is more padded than came unexpectedly. */
+START_TEST(noise_behind_zeros_is_few_extents)
+{
+	const size_t zeros_len = 96u << 20, noise_len = 16u << 20;
+	uint8_t *data = calloc(1, zeros_len + noise_len);
+	uint64_t state = 2;
+	ck_assert_ptr_nonnull(data);
+	test_random_fill(&state, data + zeros_len, noise_len);
+	zip_bucket(true);
+	ck_assert_uint_eq(put("/bkt/key", SSE_NONE, data, zeros_len + noise_len), 200);
+	struct row_body row = row_of("key");
+	ck_assert_uint_eq(row.compression, FRAME_ZSTD);
+	ck_assert_uint_le(row.piece_count, 40);
+	ck_assert_uint_ge(row.stored_len, noise_len);
+	ck_assert_uint_le(row.stored_len, noise_len + (1u << 20));
+	assert_whole("/bkt/key", SSE_NONE, data, zeros_len + noise_len);
+	free(data);
+}
+END_TEST
+
 /* --- what clients are told -------------------------------------------------------------------- */
 
 START_TEST(the_cluster_s_key_is_told_and_the_etag_is_md5)
@@ -539,6 +560,7 @@ int main(void)
 	tcase_add_loop_test(tcase, zipped_and_encrypted_objects_come_back_as_they_were_put, 0, 2);
 	tcase_add_loop_test(tcase, a_body_that_begins_with_noise_is_left_alone, 0, 2);
 	tcase_add_loop_test(tcase, a_body_of_which_a_beginning_frame_pays_is_zipped, 0, 2);
+	tcase_add_test(tcase, noise_behind_zeros_is_few_extents);
 	tcase_add_test(tcase, the_cluster_s_key_is_told_and_the_etag_is_md5);
 	tcase_add_test(tcase, a_customer_s_key_is_needed_and_never_told);
 	tcase_add_test(tcase, a_customer_s_key_seals_nothing_over_plain_http);
