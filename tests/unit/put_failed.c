@@ -185,6 +185,7 @@ static void start_open_put(void *arg)
 	(void)arg;
 	struct put_setup put_setup = {
 		.store = &rig.stores[0].life->loops[0],
+		.hint = client_key(1),
 		.len = open_put.piece_len,
 		.is_open = true,
 		.request_id = 1,
