@@ -73,6 +73,7 @@ struct gateway_loop {
 	struct request *free_requests; /* up to REQUESTS_KEPT_MAX of them, for the next ones */
 	unsigned free_count;
 	unsigned request_count; /* in memory; at most requests_max */
+	unsigned stranger_count; /* of them, whose sender is not known: request_stranger.h */
 	struct request_queue waiting; /* for one of them */
 	struct task admit_task;
 	bool is_admit_posted;

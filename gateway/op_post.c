@@ -8,6 +8,7 @@
 #include "gateway/op_object_lock.h"
 #include "gateway/op_put.h"
 #include "gateway/post_reply.h"
+#include "gateway/request_stranger.h"
 #include "gateway/xml_body.h"
 
 /* PostObject: fields, then who may, then the file, then one command.
@@ -442,25 +443,22 @@ static void advance_fields(struct request *request, struct op_post *op)
 {
 	enum s3_code code = S3_OK;
 	enum err err = request_take_text(request);
-	if (err == ERR_BUSY)
-		return;
 	if (err != ERR_OK) {
-		request_fail_err(request, err, S3_INTERNAL_ERROR);
-		return;
+		code = s3_error_from_err(err, S3_INTERNAL_ERROR);
+	} else {
+		if (!op->is_open)
+			code = open_form(request);
+		op->is_open = true;
+		err = code == S3_OK ? read_form(request, op, &code) : ERR_INVALID;
 	}
-	if (!op->is_open)
-		code = open_form(request);
-	op->is_open = true;
-	err = code == S3_OK ? read_form(request, op, &code) : ERR_INVALID;
 	if (err == ERR_BUSY)
-		return;
+		code = request_stranger_wait(request);
 	if (err == ERR_OK)
 		code = judge(request, op);
-	if (code != S3_OK) {
+	if (code != S3_OK)
 		request_fail(request, code);
-		return;
-	}
-	request->step = READING_END;
+	else if (err == ERR_OK)
+		request->step = READING_END;
 }
 
 /* How long a short file is must be known before it is written; a long one can be begun. */

@@ -8,6 +8,7 @@
 
 #include "gateway/digest/hex.h"
 #include "gateway/request_document.h"
+#include "gateway/request_stranger.h"
 #include "gateway/response.h"
 #include "gateway/session_token.h"
 #include "gateway/xml_out.h"
@@ -356,18 +357,17 @@ static void advance(struct request *request)
 		return;
 	}
 	enum err err = op->is_read ? ERR_OK : request_document_read(&op->document, &code);
-	if (err == ERR_BUSY)
-		return;
-	if (err != ERR_OK) {
-		request_fail(request, code);
-		return;
+	if (err == ERR_OK) {
+		op->is_read = true;
+		err = request_take_text(request);
+		code = s3_error_from_err(err, S3_INTERNAL_ERROR);
 	}
-	op->is_read = true;
-	err = request_take_text(request);
+	if (err == ERR_BUSY)
+		code = request_stranger_wait(request);
 	if (err == ERR_OK)
 		run(request);
-	else if (err != ERR_BUSY)
-		request_fail_err(request, err, S3_INTERNAL_ERROR);
+	else if (code != S3_OK)
+		request_fail(request, code);
 }
 
 static void fini(struct request *request)

@@ -6,6 +6,7 @@
 #include "gateway/cors.h"
 #include "gateway/op_sts.h"
 #include "gateway/request_priv.h"
+#include "gateway/request_stranger.h"
 #include "gateway/website.h"
 
 /* Free structs that are kept: a burst gives its memory back, a steady load allocates nothing. */
@@ -64,6 +65,7 @@ static void finish(struct request *request)
 	assert(request->magic == REQUEST_MAGIC && request->state == REQUEST_ENDING);
 	if (request->fini)
 		request->fini(request);
+	request_stranger_end(request);
 	if (request->text_wait.is_waiting)
 		pool_wait_cancel(&loop->text_pool, &request->text_wait);
 	pool_give(&loop->text_pool, request->text);

@@ -88,6 +88,10 @@ struct request {
 	struct pool_wait text_wait;
 	struct s3_error_detail error; /* what request_fail() adds; empty at start */
 	struct index_barrier barrier;
+	struct { /* whose sender is not known: request_stranger.h */
+		bool is_one, is_late;
+		struct timer timer;
+	} stranger;
 	struct { /* of one of a website, what was decided */
 		unsigned status; /* of the answer; 0: as usual */
 		struct bytes location; /* where it is redirected to; empty: nowhere */

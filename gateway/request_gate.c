@@ -4,6 +4,7 @@
 #include "gateway/op_sts.h"
 #include "gateway/quota.h"
 #include "gateway/request_priv.h"
+#include "gateway/request_stranger.h"
 #include "gateway/sigv2.h"
 #include "gateway/website.h"
 
@@ -221,6 +222,7 @@ enum s3_code request_admit_form(struct request *request, const struct sigv4_form
 {
 	struct sigv4_settings settings = signature_settings(request);
 	assert(request->route->flags & ROUTE_FORM && request->state == REQUEST_RUNNING);
+	request_stranger_end(request);
 	enum s3_code code = sigv4_parse_form(form, &settings, &request->auth, &request->error);
 	if (code != S3_OK)
 		return code;
@@ -241,6 +243,7 @@ enum s3_code request_admit_signed(
 	struct sigv4_settings settings = signature_settings(request);
 	settings.service = service;
 	settings.payload = payload;
+	request_stranger_end(request);
 	enum s3_code code = sigv4_parse(
 		&signed_one, &settings, request->now_ms / 1000, &request->auth, &request->error);
 	if (code == S3_OK && request->auth.is_anonymous)

@@ -12,6 +12,7 @@ import os
 import socket
 import sys
 import tempfile
+import time
 import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -355,6 +356,34 @@ def a_hundred_broken_handshakes_cost_nothing(h):
     equal(Wire(h.node, tls=True).request("GET", "/").status, 200)
 
 
+def strangers_that_drip_do_not_starve_others(h):
+    """They say who they are in their bodies, and say it slowly."""
+    kinds = [("/", "application/x-www-form-urlencoded", b"Action=Get"),
+             (f"/{BUCKET}", "multipart/form-data; boundary=x", b"--x\r\ncontent-")]
+    socks = []
+    try:
+        for i in range(160):
+            path, kind, begun = kinds[i % 2]
+            socks.append(socket.create_connection(("127.0.0.1", h.node.s3_port), timeout=30))
+            socks[-1].sendall(b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-type: %s\r\ncontent-length: 9000\r\n\r\n%s"
+                              % (path.encode(), kind.encode(), begun))
+        begin = time.monotonic()
+        for _ in range(8):
+            equal(Wire(h.node).get(BUCKET, "honest").body, b"untouched")
+        assert time.monotonic() - begin < 5, "others had to wait"
+        refused = 0
+        for sock in socks:
+            sock.setblocking(False)
+            try:
+                refused += b" 503 " in sock.recv(65536)
+            except BlockingIOError:
+                pass
+        assert refused >= 120, refused
+    finally:
+        for sock in socks:
+            sock.close()
+
+
 CASES = [
     signed_chunks_are_read,
     a_body_that_is_not_what_its_digest_says_is_refused,
@@ -377,6 +406,7 @@ CASES = [
     counts_that_are_none_are_refused,
     a_method_that_is_unknown_is_refused,
     a_hundred_broken_handshakes_cost_nothing,
+    strangers_that_drip_do_not_starve_others,
 ]
 
 

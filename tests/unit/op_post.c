@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/op_post.h"
 
-#include "gateway/request.h"
+#include "gateway/request_stranger.h"
 #include "tests/lib/gateway_rig.h"
 #include "tests/lib/test.h"
 
@@ -144,6 +144,82 @@ START_TEST(a_form_that_fails_leaves_no_key_of_a_customer)
 }
 END_TEST
 
+/* --- strangers -------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *target, *type, *begun;
+} strangers[] = {
+	{"/garden", MULTIPART, PLAIN_FIELD("key", "rose") BOUNDARY "content-"},
+	{"/", "application/x-www-form-urlencoded", "Action=GetCaller"},
+};
+
+/* Hands over what a stranger sends of a body of which no more comes. */
+static void begin(struct fake_exchange *fake, size_t i)
+{
+	fake_exchange_init(fake, &rig.rig.loop.loop, "POST", strangers[i].target);
+	fake_exchange_header(fake, "host", "s3.test");
+	fake_exchange_header(fake, "content-type", strangers[i].type);
+	fake_exchange_body(fake, strangers[i].begun, strlen(strangers[i].begun));
+	fake->body_err = ERR_BUSY;
+	fake_exchange_start(fake, &rig.loop.handler);
+	rig_run(&rig.rig);
+}
+
+START_TEST(strangers_that_wait_leave_room_for_others)
+{
+	static struct fake_exchange first, second;
+	begin(&first, _i);
+	ck_assert(!first.is_answered);
+	begin(&second, 1 - _i);
+	ck_assert_uint_eq(second.response.status, 503);
+	ck_assert_str_eq(fake_exchange_element(&second, "Code"), "SlowDown");
+	fake_exchange_fini(&second);
+	ck_assert_uint_eq(gateway_rig_ask(&rig, "GET", "/"), 200);
+	post(MULTIPART, PLAIN_FIELD("key", "rose") FILE_FIELD END); /* it need not wait */
+	assert_refused(403, "AccessDenied");
+	rig_pass(&rig.rig, 2 * STRANGER_MS_MAX);
+	fake_exchange_fini(&first);
+}
+END_TEST
+
+START_TEST(a_stranger_waits_for_so_long_and_no_longer)
+{
+	static struct fake_exchange fake;
+	for (unsigned time = 0; time < 2; time++) {
+		begin(&fake, _i);
+		rig_pass(&rig.rig, STRANGER_MS_MAX);
+		ck_assert(!fake.is_answered);
+		rig_pass(&rig.rig, 1);
+		ck_assert(fake.is_ended);
+		ck_assert_uint_eq(fake.response.status, 400);
+		ck_assert_str_eq(fake_exchange_element(&fake, "Code"), "RequestTimeout");
+		fake_exchange_fini(&fake);
+	}
+}
+END_TEST
+
+START_TEST(a_form_whose_fields_were_judged_is_no_stranger)
+{
+	open_bucket();
+	gateway_rig_make(&rig, "POST", "/garden");
+	fake_exchange_header(&rig.fake, "host", "s3.test");
+	fake_exchange_header(&rig.fake, "content-type", MULTIPART);
+	const char *body = PLAIN_FIELD("key", "rose") FILE_FIELD;
+	fake_exchange_body(&rig.fake, body, strlen(body));
+	rig.fake.x.body_len += 100;
+	rig.fake.body_err = ERR_BUSY;
+	rig.fake.is_slow = true; /* it begins as one */
+	fake_exchange_start(&rig.fake, &rig.loop.handler);
+	rig_run(&rig.rig);
+	rig_pass(&rig.rig, STRANGER_MS_MAX + 1);
+	ck_assert(!rig.fake.is_answered);
+	ck_assert_uint_eq(rig.loop.stranger_count, 0);
+	rig.fake.x.gone(&rig.fake.x);
+	rig_run(&rig.rig);
+	ck_assert(rig.fake.is_ended);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("op_post");
@@ -157,5 +233,13 @@ int main(void)
 	suite_add_tcase(suite, secrets);
 	tcase_add_loop_test(
 		secrets, a_form_that_fails_leaves_no_key_of_a_customer, 0, ARRAY_COUNT(failures));
+	TCase *strange = tcase_create("strangers");
+	tcase_add_checked_fixture(strange, setup, teardown);
+	suite_add_tcase(suite, strange);
+	tcase_add_loop_test(
+		strange, strangers_that_wait_leave_room_for_others, 0, ARRAY_COUNT(strangers));
+	tcase_add_loop_test(
+		strange, a_stranger_waits_for_so_long_and_no_longer, 0, ARRAY_COUNT(strangers));
+	tcase_add_test(strange, a_form_whose_fields_were_judged_is_no_stranger);
 	return test_run(suite);
 }
