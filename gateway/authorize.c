@@ -4,6 +4,7 @@
 #include "gateway/acl.h"
 #include "gateway/authorize_values.h"
 #include "gateway/grants.h"
+#include "gateway/op_acl.h"
 #include "gateway/op_get_plan.h"
 
 /* --- one right -------------------------------------------------------------------------------- */
@@ -173,11 +174,30 @@ bool authorize(struct request *request, const struct authorize_target *target, c
 		(effect == POLICY_NEUTRAL && is_listed(request, target, action));
 }
 
-bool authorize_service(struct request *request)
+static bool may_service(struct request *request, const char *action)
 {
 	static const struct row_bucket none = {.id = 0};
 	struct authorize_target target = {.bucket = &none, .name = request->resource.bucket};
-	return ask_principal(request, &target, request->route->action) != POLICY_DENY;
+	return ask_principal(request, &target, action) != POLICY_DENY;
+}
+
+/* What is set with a new bucket needs the rights to set it later (Z5). */
+static bool may_create_with_headers(struct request *request)
+{
+	struct bytes canned;
+	bool gives = op_acl_has_grants(request) ||
+		(request_header(request, "x-amz-acl", &canned) &&
+			!bytes_is_text(canned, "private"));
+	return (!gives || may_service(request, "s3:PutBucketAcl")) &&
+		(!request_header(request, "x-amz-object-ownership", NULL) ||
+			may_service(request, "s3:PutBucketOwnershipControls"));
+}
+
+bool authorize_service(struct request *request)
+{
+	const char *action = request->route->action;
+	return may_service(request, action) &&
+		(strcmp(action, "s3:CreateBucket") != 0 || may_create_with_headers(request));
 }
 
 enum err authorize_sees(struct request *request, const struct row_bucket *bucket, bool *ret_sees)
@@ -320,6 +340,27 @@ enum s3_code authorize_request(struct request *request)
 	return is_about_policy(action) && ask_rest(request, &target, action) != POLICY_ALLOW
 		? S3_METHOD_NOT_ALLOWED
 		: S3_OK;
+}
+
+static bool asks_object(const struct policy_kept *kept)
+{
+	return kept && kept->policy && policy_asks_object(kept->policy);
+}
+
+bool authorize_object(struct request *request)
+{
+	const struct auth_principal *principal = &request->principal;
+	const struct bucket_rules *rules = request->rules;
+	const char *action = request->route->action;
+	bool asks = asks_object(principal->user_policy) || bucket_rules_has_acls(rules) ||
+		(rules && rules->policy && policy_asks_object(rules->policy));
+	for (size_t i = 0; i < AUTH_LIMITS_MAX; i++)
+		asks |= asks_object(principal->limits[i]);
+	if (!asks)
+		return true;
+	struct authorize_target target = authorize_target_of(request);
+	return authorize(
+		request, &target, target.has_version ? authorize_version_action(action) : action);
 }
 
 bool authorize_deletes_all(const struct request *request)

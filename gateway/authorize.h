@@ -20,7 +20,9 @@
  *      key or of the session does not allow is denied, too. Neither costs anything where there is
  *      none.
  * (Z8) Where the bucket has ACLs, they allow too what nothing has denied. Who may list learns that
- * an object is not there, and has no other right to it.
+ *      an object is not there, and has no other right to it.
+ * (Z9) What depends on the object itself (its ACL, its tags) is weighed again in the view that the
+ *      object is found in: the gate may have seen another.
  */
 struct authorize_target {
 	const struct row_bucket *bucket; /* its id and owner; zero: none is there */
@@ -34,7 +36,7 @@ struct authorize_target {
 /* Under a view, if the policy asks_object, or the bucket has ACLs. */
 bool authorize(struct request *request, const struct authorize_target *target, const char *action);
 
-/* What needs no bucket to be there: to list and to make them. */
+/* What needs no bucket to be there: to list and to make them, with all that headers set. */
 bool authorize_service(struct request *request);
 
 /* Is the bucket among those that ListBuckets shows them: their own, those that grants name, and
@@ -49,6 +51,10 @@ struct authorize_target authorize_target_of(const struct request *request);
 /* All rights that the request needs for its route. S3_OK, S3_ACCESS_DENIED, or
  * S3_METHOD_NOT_ALLOWED: who does not own the bucket asks for its policy. Under a view. */
 enum s3_code authorize_request(struct request *request) MUST_USE;
+
+/* The right of the route to the object, in the view that it is found in: it may be another than was
+ * let in at the gate. Costs nothing where no rule asks about objects. */
+bool authorize_object(struct request *request);
 
 /* May they delete all there is in the bucket, whatever is locked included, without a look at each
  * key? Who owns it or everything, where no policy of anybody could say otherwise. */

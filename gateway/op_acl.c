@@ -30,7 +30,7 @@ static const struct {
 
 /* --- headers ---------------------------------------------------------------------------------- */
 
-static bool has_grants(const struct request *request)
+bool op_acl_has_grants(const struct request *request)
 {
 	for (size_t i = 0; i < ARRAY_COUNT(grant_headers); i++)
 		if (request_header(request, grant_headers[i].name, NULL))
@@ -40,7 +40,7 @@ static bool has_grants(const struct request *request)
 
 bool op_acl_has_headers(const struct request *request)
 {
-	return request_header(request, "x-amz-acl", NULL) || has_grants(request);
+	return request_header(request, "x-amz-acl", NULL) || op_acl_has_grants(request);
 }
 
 struct bytes op_acl_object_owner(const struct request *request)
@@ -87,7 +87,7 @@ enum s3_code op_acl_parse_headers(
 	struct bytes canned;
 	acl_init(ret_acl);
 	bool has_canned = request_header(request, "x-amz-acl", &canned);
-	if (has_canned && has_grants(request)) {
+	if (has_canned && op_acl_has_grants(request)) {
 		request->error.message =
 			"Specifying both Canned ACLs and Header Grants is not allowed";
 		return S3_INVALID_REQUEST;

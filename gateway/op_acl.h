@@ -25,6 +25,9 @@ enum s3_code op_acl_parse_headers(struct request *request, struct bytes owner,
 /* Does it ask for one at all? */
 bool op_acl_has_headers(const struct request *request);
 
+/* By x-amz-grant-*? */
+bool op_acl_has_grants(const struct request *request);
+
 /* Who owns what the request makes, by the bucket's ownership setting. */
 struct bytes op_acl_object_owner(const struct request *request);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/op_get_plan.h"
 
+#include "gateway/authorize.h"
 #include "gateway/conditional.h"
 #include "gateway/expiration.h"
 #include "gateway/metadata_headers.h"
@@ -62,9 +63,11 @@ enum s3_code op_get_find_object(
 {
 	struct bytes version_text = {0};
 	bool has_version = query_find(&request->query, "versionId", &version_text);
+	headers->count = 0;
+	if (!authorize_object(request))
+		return S3_ACCESS_DENIED;
 	enum s3_code code = op_get_find_version(request, request->bucket.id, request->resource.key,
 		has_version, version_text, ret_object);
-	headers->count = 0;
 	if (code == S3_OK && ret_object->row.is_delete_marker)
 		return refuse_marker(request, headers, ret_object, has_version);
 	return code;

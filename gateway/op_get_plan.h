@@ -20,9 +20,10 @@ struct op_get_plan {
 enum s3_code op_get_find_version(struct request *request, uint64_t bucket, struct bytes key,
 	bool has_version, struct bytes version_text, struct object_info *ret_object) MUST_USE;
 
-/* The version that a request names by key and versionId, if it is an object. A delete marker is
- * refused; headers are then what the answer has to say of it. Under a view, as above. Returns what
- * that does, and S3_METHOD_NOT_ALLOWED. */
+/* The version that a request names by key and versionId, if it is an object and they still have the
+ * route's right to it. A delete marker is refused; headers are then what the answer has to say of
+ * it. Under a view, as above. Returns what that does, S3_ACCESS_DENIED and S3_METHOD_NOT_ALLOWED.
+ */
 enum s3_code op_get_find_object(struct request *request, struct response_headers *headers,
 	struct object_info *ret_object) MUST_USE;
 

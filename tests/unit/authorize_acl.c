@@ -134,6 +134,33 @@ START_TEST(who_lists_is_told_of_absence_and_sets_no_lists)
 }
 END_TEST
 
+START_TEST(an_object_that_came_after_the_gate_is_weighed_again)
+{
+	static const char tags[] = "<Tagging><TagSet><Tag><Key>open</Key><Value>yes</Value></Tag>"
+				   "</TagSet></Tagging>";
+	for (int is_replaced = 0; is_replaced < 2; is_replaced++) {
+		gateway_rig_be(&rig, "alice");
+		ck_assert_uint_eq(gateway_rig_send(&rig, "PUT", "/garden/k?tagging", tags), 200);
+		set_config(BUCKET_CONFIG_POLICY,
+			bytes_of("\1{\"Statement\":{\"Effect\":\"Allow\",\"Principal\":"
+				 "{\"AWS\":\"bob\"},\"Action\":\"s3:PutObjectTagging\","
+				 "\"Resource\":\"arn:aws:s3:::garden/*\",\"Condition\":{"
+				 "\"StringEquals\":{\"s3:ExistingObjectTag/open\":\"yes\"}}}}"));
+		gateway_rig_be(&rig, "bob");
+		gateway_rig_make(&rig, "PUT", "/garden/k?tagging");
+		fake_exchange_body(&rig.fake, tags, strlen(tags));
+		sign_request(&rig.fake, &rig.sign, NULL);
+		/* The body is late; meanwhile there is another object, which is not open. */
+		rig.fake.is_slow = true;
+		fake_exchange_start(&rig.fake, &rig.loop.handler);
+		if (is_replaced)
+			gateway_rig_put(&rig, garden, "k", "other");
+		rig_run(&rig.rig);
+		ck_assert_uint_eq(rig.fake.response.status, is_replaced ? 403 : 200);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("authorize_acl");
@@ -141,6 +168,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, who_writes_gives_what_is_written_unless_that_is_denied);
 	tcase_add_test(tc, who_lists_is_told_of_absence_and_sets_no_lists);
+	tcase_add_test(tc, an_object_that_came_after_the_gate_is_weighed_again);
 	suite_add_tcase(suite, tc);
 	return test_run(suite);
 }

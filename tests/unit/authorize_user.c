@@ -238,6 +238,37 @@ START_TEST(of_many_keys_each_is_weighed_where_the_bucket_has_no_rules)
 }
 END_TEST
 
+/* A bucket of alice with ObjectWriter and, if there is one, a list. */
+static unsigned create(const char *target, const char *canned)
+{
+	gateway_rig_be(&rig, "alice");
+	gateway_rig_make(&rig, "PUT", target);
+	fake_exchange_header(&rig.fake, "x-amz-object-ownership", "ObjectWriter");
+	if (canned)
+		fake_exchange_header(&rig.fake, "x-amz-acl", canned);
+	sign_request(&rig.fake, &rig.sign, NULL);
+	gateway_rig_run(&rig);
+	return rig.fake.response.status;
+}
+
+START_TEST(what_a_new_bucket_is_made_with_needs_its_own_rights)
+{
+	gateway_rig_key(&rig, "alice", ACCESS_KEY_ENABLED, AUTH_ROLE_OWNER, 0,
+		identity("Allow", "s3:CreateBucket", "*"));
+	ck_assert_uint_eq(ask("alice", "PUT", "/plain"), 200);
+	ck_assert_uint_eq(create("/garden", NULL), 403);
+	gateway_rig_key(&rig, "alice", ACCESS_KEY_ENABLED, AUTH_ROLE_OWNER, 0,
+		identity("Allow", "s3:*Bucket*", "*"));
+	ck_assert_uint_eq(create("/garden", "public-read"), 200);
+	make_user("alice", identity("Deny", "s3:PutBucketAcl", "*"), USER_ENABLED);
+	ck_assert_uint_eq(create("/meadow", "public-read"), 403);
+	ck_assert_uint_eq(create("/meadow", "private"), 200);
+	make_user("alice", identity("Deny", "s3:PutBucketOwnershipControls", "*"), USER_ENABLED);
+	ck_assert_uint_eq(create("/forest", NULL), 403);
+	ck_assert_uint_eq(ask("alice", "PUT", "/forest"), 200);
+}
+END_TEST
+
 START_TEST(a_policy_that_does_not_compile_denies)
 {
 	uint64_t id = gateway_rig_bucket(&rig, "garden");
@@ -350,6 +381,7 @@ int main(void)
 	tcase_add_test(tc, a_policy_of_a_user_adds_and_denies);
 	tcase_add_test(tc, a_policy_of_a_key_only_narrows);
 	tcase_add_test(tc, of_many_keys_each_is_weighed_where_the_bucket_has_no_rules);
+	tcase_add_test(tc, what_a_new_bucket_is_made_with_needs_its_own_rights);
 	tcase_add_test(tc, a_policy_that_does_not_compile_denies);
 	tcase_add_test(tc, all_keys_of_a_disabled_user_are_refused);
 	tcase_add_test(tc, list_buckets_shows_what_is_granted_and_nothing_else);
