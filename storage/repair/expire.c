@@ -121,6 +121,7 @@ static enum err file_versions(struct expirer *expirer, struct expire_bucket *buc
 	return err;
 }
 
+/* The same; as with versions, the rules bound how often it looks in vain. */
 static enum err file_uploads(struct expirer *expirer, struct expire_bucket *bucket,
 	struct bytes rules, struct fields_out *out)
 {
@@ -132,9 +133,16 @@ static enum err file_uploads(struct expirer *expirer, struct expire_bucket *buck
 			bucket->upload, &upload);
 		if (err)
 			return err;
+		expirer->counters.uploads++;
 		struct version_id place = {upload.upload >> 20, upload.upload & ((1 << 20) - 1)};
-		if (expire_is_for(rules, upload.key, &next) &&
-			!file_event(expirer, out, place, upload.row.initiated_ms, upload.key))
+		if (!expire_is_for(rules, upload.key, &next)) {
+			if (next.len == 0)
+				return ERR_NOT_FOUND;
+			remember_key(bucket, next);
+			bucket->upload = 0; /* just before the first that begins so */
+			continue;
+		}
+		if (!file_event(expirer, out, place, upload.row.initiated_ms, upload.key))
 			return ERR_OK;
 		remember_key(bucket, upload.key);
 		bucket->upload = upload.upload;

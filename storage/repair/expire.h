@@ -34,6 +34,7 @@ struct expire_bucket;
 
 struct expire_counters {
 	uint64_t events, expired, filled;
+	uint64_t uploads; /* rows of them that were read to fill */
 };
 
 struct expirer {

@@ -100,9 +100,9 @@ bool expire_is_for(struct bytes rules, struct bytes key, struct bytes *ret_next)
 	struct bytes list;
 	struct lifecycle_rule rule;
 	bool has_next = false;
+	*ret_next = bytes_make(NULL, 0);
 	if (lifecycle_open(rules, &list) != ERR_OK)
 		return false;
-	*ret_next = bytes_make(NULL, 0);
 	while (lifecycle_next(&list, &rule) == ERR_OK) {
 		if (!rule.is_enabled)
 			continue;

@@ -387,6 +387,35 @@ START_TEST(an_upload_that_nobody_completes_is_aborted)
 }
 END_TEST
 
+START_TEST(uploads_that_no_rule_is_for_are_not_read)
+{
+	char name[16];
+	const char *const others[] = {"a", "logs", "mm", "tmq", "z"};
+	struct command command = {.type = COMMAND_UPLOAD_CREATE};
+	command.upload_create.bucket = bucket;
+	for (int i = 0; i < 300; i++) {
+		snprintf(name, sizeof name, "%s%d", others[i % 5], i);
+		command.upload_create.key = bytes_of(name);
+		ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_OK);
+	}
+	const char *const ours[] = {"logs/", "logs/1", "tmp/", "tmp/x", "tmp/x"};
+	for (int i = 0; i < 5; i++) {
+		command.upload_create.key = bytes_of(ours[i]);
+		ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_OK);
+	}
+	struct lifecycle_rule rules[] = {
+		{.is_enabled = true, .prefix = bytes_of("tmp/"), .abort_days = 2},
+		{.is_enabled = true, .prefix = bytes_of("logs/"), .abort_days = 2},
+	};
+	set_rules(rules, ARRAY_COUNT(rules));
+	pass_days(1);
+	ck_assert_uint_eq(expirer.counters.filled, 5);
+	ck_assert_uint_le(expirer.counters.uploads, 5 + 2 * (ARRAY_COUNT(rules) + 1));
+	pass_days(2);
+	check_counts(0, 0, 0, 300);
+}
+END_TEST
+
 START_TEST(a_bucket_that_goes_leaves_no_events)
 {
 	put("a", "text", 1);
@@ -478,6 +507,7 @@ int main(void)
 	tcase_add_test(work, a_tag_that_comes_late_counts);
 	tcase_add_test(work, from_a_date_on_everything_goes);
 	tcase_add_test(work, an_upload_that_nobody_completes_is_aborted);
+	tcase_add_test(work, uploads_that_no_rule_is_for_are_not_read);
 	tcase_add_test(work, a_bucket_that_goes_leaves_no_events);
 	tcase_add_test(work, much_is_done_in_many_commands_and_again_by_the_next);
 	tcase_add_test(work, nothing_goes_before_it_is_due_in_cluster_time);
