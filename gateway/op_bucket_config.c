@@ -191,15 +191,14 @@ static void add_argument(struct request *request, const struct xml_notification 
 		&request->error, "ArgumentValue", bytes_make(body->argument, body->argument_len));
 }
 
-/* Which webhooks a document may name. */
+/* Which webhooks a document may name: also one that asks not to have its destinations validated
+ * (x-amz-skip-destination-validation), since those are not sought out, only looked up, and notices
+ * for nobody would be kept for nothing. */
 static void name_webhooks(struct request *request, struct xml_notification *body)
 {
 	const struct gateway_settings *settings = &request->loop->gateway->settings;
-	struct bytes skips;
 	body->webhooks = settings->webhooks;
 	body->webhook_count = settings->webhook_count;
-	body->takes_any = request_header(request, "x-amz-skip-destination-validation", &skips) &&
-		bytes_is_text(skips, "true");
 }
 
 /* ERR_BUSY: more of it is to come. */

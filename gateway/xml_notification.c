@@ -156,7 +156,7 @@ static bool is_webhook(const struct xml_notification *body, struct bytes name)
 	for (size_t i = 0; i < body->webhook_count; i++)
 		if (bytes_is_equal(body->webhooks[i], name))
 			return true;
-	return body->takes_any;
+	return false;
 }
 
 static void read_arn(struct xml_notification *body, struct bytes text)
@@ -392,7 +392,6 @@ enum err xml_notification_init(struct xml_notification *body, struct fields_out 
 {
 	body->webhooks = NULL;
 	body->webhook_count = 0;
-	body->takes_any = false;
 	body->message = body->argument_name = NULL;
 	body->argument_len = 0;
 	body->out = out;

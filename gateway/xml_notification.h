@@ -26,7 +26,6 @@ struct xml_notification {
 	struct xml_in in;
 	const struct bytes *webhooks; /* names that there are; borrowed */
 	size_t webhook_count;
-	bool takes_any; /* x-amz-skip-destination-validation */
 
 	/* Why it was refused: more than the code; NULL: nothing. */
 	const char *message;

@@ -16,6 +16,9 @@ static const enum bucket_config kinds[] = {
 	BUCKET_CONFIG_WEBSITE,
 };
 
+static const struct bytes webhooks[] = {
+	{(const uint8_t *)"hook", 4}, {(const uint8_t *)"h", 1}, {(const uint8_t *)"plain", 5}};
+
 static void check(bool holds)
 {
 	if (!holds)
@@ -29,8 +32,10 @@ static enum s3_code run(
 	enum bucket_config kind, struct bytes document, size_t piece_len, struct bytes *ret_blob)
 {
 	check(bucket_config_parse_init(&parse, kind, bytes_of("garden")) == S3_OK);
-	if (kind == BUCKET_CONFIG_NOTIFICATION)
-		parse.xml.notification.takes_any = true;
+	if (kind == BUCKET_CONFIG_NOTIFICATION) {
+		parse.xml.notification.webhooks = webhooks;
+		parse.xml.notification.webhook_count = ARRAY_COUNT(webhooks);
+	}
 	enum s3_code code = S3_OK;
 	while (document.len > 0 && code == S3_OK) {
 		size_t len = document.len < piece_len ? document.len : piece_len;

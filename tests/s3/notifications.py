@@ -171,10 +171,15 @@ def configurations(cases, s3):
         refuse("NotImplemented", rule("plain", "s3:ObjectRestore:*"))
         refuse("NotImplemented", EventBridgeConfiguration={})
         equal(given_back(), {})
-    with cases.case("a destination that is not validated need not be there"):
+    with cases.case("a destination that is not there is refused even if it is not to be validated"):
+        answer = refused(400, "InvalidArgument", s3.put_bucket_notification_configuration,
+                         Bucket="rules", SkipDestinationValidation=True,
+                         NotificationConfiguration={"QueueConfigurations": [rule("later", "s3:ObjectCreated:Put")]})
+        equal(answer["Error"]["Message"], "Unable to validate the following destination configurations")
+        equal(given_back(), {})
         s3.put_bucket_notification_configuration(
             Bucket="rules", SkipDestinationValidation=True,
-            NotificationConfiguration={"QueueConfigurations": [rule("later", "s3:ObjectCreated:Put")]})
+            NotificationConfiguration={"QueueConfigurations": [rule("plain", "s3:ObjectCreated:Put")]})
         notify(s3, "rules")
 
 
