@@ -5,9 +5,12 @@
 #include "gateway/request.h"
 #include "server/cluster.h"
 #include "server/http_conn_priv.h"
+#include "server/node_pools.h"
 #include "storage/buffer.h"
+#include "storage/object/frame_seal.h"
+#include "storage/object/frame_zip.h"
 
-#define LIMITS_MAX 15
+#define LIMITS_MAX 16
 #define TLS_SESSION_LEN (20u << 10) /* of OpenSSL, as measured */
 #define MIB(len) ((double)(len) / (1u << 20))
 
@@ -19,6 +22,10 @@ struct limit {
 
 /* What OpenSSL takes until a handshake is done: measured. */
 #define HANDSHAKE_LEN (46u << 10)
+
+/* The table of what a request packs; what OpenSSL takes to seal it, and to open what is copied. */
+#define FRAMES_OF_REQUEST_LEN \
+	((FRAME_ZIPPED_LEN_MAX / FRAME_LEN) * FRAME_TABLE_ENTRY_LEN + 2 * FRAME_SEAL_MEMORY_MAX)
 
 /* A connection without a request costs its struct alone; with one, the heads of request and answer.
  * Only so many of these are long. */
@@ -43,12 +50,15 @@ static size_t list_limits(const struct node *node, struct limit *limits)
 	if (requests > connections)
 		requests = connections;
 	size_t count = 0;
-	limits[count++] = (struct limit){"upload", (uint64_t)config->upload_memory_mib << 20,
-		"stripes of bodies that come in"};
-	limits[count++] = (struct limit){"download", (uint64_t)config->download_memory_mib << 20,
-		"units of bodies that go out; a third of it to rebuild them"};
+	struct node_pools pools = node_pools_plan(config);
+	limits[count++] = (struct limit){
+		"upload", pools.put_len * config->loops, "stripes of bodies that come in"};
+	limits[count++] = (struct limit){"download",
+		(pools.get_len + pools.decode_len) * config->loops,
+		"units of bodies that go out, and to rebuild them"};
 	limits[count++] = (struct limit){"frames",
-		((uint64_t)(config->upload_memory_mib + 2 * config->download_memory_mib) << 20) / 4,
+		(pools.pack_len + pools.unpack_len + FRAME_ZIP_MEMORY_MAX) * config->loops +
+			requests * FRAMES_OF_REQUEST_LEN,
 		"of bodies that are compressed or encrypted, on their way"};
 	limits[count++] = (struct limit){"text", gateway->text_len_max * config->loops,
 		"answers and commands that are made in memory"};
@@ -73,10 +83,13 @@ static size_t list_limits(const struct node *node, struct limit *limits)
 	limits[count++] = (struct limit){"drives",
 		(uint64_t)BUFFER_ARENAS * DRIVE_ARENA_LEN * node->drive_count,
 		"rows of the drives' tables that are not committed yet"};
-	if (node->cluster)
+	if (node->cluster) {
 		limits[count++] = (struct limit){"other nodes",
 			channel_memory_max(node->cluster->channel),
 			"what the nodes of now send and is not handled yet"};
+		limits[count++] = (struct limit){"services", pools.service_len * config->loops,
+			"what is read for other nodes"};
+	}
 	limits[count++] = (struct limit){"log lines", LOGGER_RING_LEN, "lines not written yet"};
 	return count;
 }

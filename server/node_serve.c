@@ -7,20 +7,19 @@
 
 #include "gateway/request.h"
 #include "server/cluster.h"
+#include "server/node_pools.h"
 #include "storage/object/put.h"
 
 #define REQUESTS_MAX 128 /* in progress on all loops; more wait for their turn */
 #define REQUESTS_PER_LOOP_MIN 8
 #define BUCKETS_MAX 1000 /* of one owner */
-#define SERVICE_POOL_LEN (8u << 20) /* of what is read for other nodes */
 
 /* --- serving ---------------------------------------------------------------------------------- */
 
 enum err node_open_store(struct node *node)
 {
 	size_t loops = node->config->loops;
-	size_t upload_len = ((size_t)node->config->upload_memory_mib << 20) / loops;
-	size_t download_len = ((size_t)node->config->download_memory_mib << 20) / loops;
+	struct node_pools pools = node_pools_plan(node->config);
 	node->store.index = node->index;
 	node->store.clock = node->clock;
 	node->store.random = node->random;
@@ -32,11 +31,11 @@ enum err node_open_store(struct node *node)
 		enum err err = index_reader_open(node->index, &store->reader);
 		if (err)
 			return err;
-		pool_init(&store->put_pool, store->loop, "upload", upload_len);
-		pool_init(&store->get_pool, store->loop, "download", download_len * 2 / 3);
-		pool_init(&store->decode_pool, store->loop, "decode", download_len / 3);
-		pool_init(&store->unpack_pool, store->loop, "unpack", download_len / 2);
-		pool_init(&store->pack_pool, store->loop, "pack", upload_len / 4);
+		pool_init(&store->put_pool, store->loop, "upload", pools.put_len);
+		pool_init(&store->get_pool, store->loop, "download", pools.get_len);
+		pool_init(&store->decode_pool, store->loop, "decode", pools.decode_len);
+		pool_init(&store->unpack_pool, store->loop, "unpack", pools.unpack_len);
+		pool_init(&store->pack_pool, store->loop, "pack", pools.pack_len);
 		node->store_loop_count++;
 	}
 	return ERR_OK;
@@ -61,10 +60,11 @@ static enum err open_owed(struct node *node)
 enum err node_open_services(struct node *node)
 {
 	enum err err = node->cluster ? ERR_OK : open_owed(node);
+	struct node_pools pools = node_pools_plan(node->config);
 	for (unsigned i = 0; !err && node->cluster && i < node->config->loops; i++) {
 		node->store_loops[i].peers = node->cluster->loop_peers[i];
-		err = shard_service_open(&node->services[i], &node->store_loops[i],
-			SERVICE_POOL_LEN / node->config->loops);
+		err = shard_service_open(
+			&node->services[i], &node->store_loops[i], pools.service_len);
 		if (!err)
 			node->service_count++;
 	}

@@ -7,6 +7,7 @@
 /* AES-256-GCM, OpenSSL's, for the frames of one body (F1, F2 of frame.h) and for the keys of
  * bodies. */
 struct evp_cipher_ctx_st;
+#define FRAME_SEAL_MEMORY_MAX 2048u /* what it takes of the heap; 1.2 KiB measured */
 
 struct frame_seal {
 	struct evp_cipher_ctx_st *ctx; /* owned; NULL: not begun */

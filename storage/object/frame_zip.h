@@ -8,8 +8,10 @@
 
 #include "storage/err.h"
 
-/* zstd for single frames. One for each loop; its memory, at most about 700 KiB, is taken when it is
- * needed first. Zeroed: nothing is taken. */
+/* zstd for single frames. One for each loop; its memory is taken when it is needed first. Zeroed:
+ * nothing is taken. */
+#define FRAME_ZIP_MEMORY_MAX (512u << 10) /* 391 KiB measured */
+
 struct frame_zip {
 	void *deflate, *inflate; /* owned; NULL: not made yet */
 };

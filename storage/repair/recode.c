@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/object/frame.h"
+
 void recode_init(struct recode *recode, struct crew *crew)
 {
 	*recode = (struct recode){.crew = crew};
@@ -289,7 +291,7 @@ static enum err start_job(struct recode *recode, uint64_t body_id, bool must_fit
 	if (body.refs == 0)
 		return ERR_NOT_FOUND;
 	if (body.kind != BODY_EXTENTS || body.stored_len <= STORE_INLINE_LEN_MAX ||
-		body.stored_len > PUT_LEN_MAX)
+		body.stored_len > frame_sealed_len(PUT_LEN_MAX))
 		return ERR_REFUSED;
 	if (find_job(recode, body_id))
 		return ERR_EXISTS;
