@@ -354,12 +354,22 @@ static enum err read_head(struct s3_client *client)
 	return err;
 }
 
+/* The head that counts, behind 100 Continue and the like (K4). */
+static enum err await_head(struct s3_client *client)
+{
+	unsigned count = 0;
+	enum err err;
+	s3_wire_limit_reads(client->wire, S3_WIRE_HEAD_MS_MAX);
+	do
+		err = count++ > S3_WIRE_INTERIMS_MAX ? ERR_LIMIT : read_head(client);
+	while (!err && client->status < 200);
+	s3_wire_limit_reads(client->wire, 0);
+	return err;
+}
+
 enum err s3_client_answer(struct s3_client *client)
 {
-	enum err err;
-	do
-		err = read_head(client);
-	while (!err && client->status < 200); /* 100 Continue and the like */
+	enum err err = await_head(client);
 	if (err)
 		return fail(client, err, NULL);
 	find_framing(client);
@@ -533,7 +543,7 @@ enum err s3_client_refuse(struct s3_client *client)
 enum err s3_client_write(struct s3_client *client, const void *data, size_t len)
 {
 	enum err err = s3_wire_write(client->wire, data, len);
-	if (err == ERR_CLOSED && read_head(client) == ERR_OK && client->status >= 300) {
+	if (err == ERR_CLOSED && await_head(client) == ERR_OK && client->status >= 300) {
 		find_framing(client);
 		client->keeps = false;
 		return s3_client_refuse(client);

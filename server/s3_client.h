@@ -18,7 +18,10 @@
  * (K2) After any error, and after an answer that was not read to its end, the connection is not
  *      used again; the next s3_client_send() opens a new one.
  * (K3) A request whose connection was kept and is found closed before a byte of the answer came is
- *      not repeated here; the caller knows what may be repeated. */
+ *      not repeated here; the caller knows what may be repeated.
+ * (K4) However an answer drips and whatever goes before it, its head ends: s3_wire.h has the
+ *bounds.
+ */
 #define S3_CLIENT_HEAD_LEN_MAX (64u << 10)
 #define S3_CLIENT_HEADERS_MAX 128
 #define S3_CLIENT_CALL_HEADERS_MAX 64

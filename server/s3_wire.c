@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define STEP_MS 200 /* between looks at stop */
@@ -24,11 +25,24 @@ struct s3_wire {
 	SSL_CTX *context; /* NULL: plain */
 	SSL *ssl;
 	const atomic_bool *stop;
+	uint64_t reads_end_ms; /* monotonic; 0: never */
 };
 
 static bool is_stopped(const struct s3_wire *wire)
 {
 	return wire->stop && atomic_load_explicit(wire->stop, memory_order_relaxed);
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static bool is_late(const struct s3_wire *wire)
+{
+	return wire->reads_end_ms > 0 && now_ms() >= wire->reads_end_ms;
 }
 
 /* Waits until the socket can do that (POLLIN or POLLOUT). */
@@ -37,6 +51,8 @@ static enum err wait_for(const struct s3_wire *wire, short events)
 	for (int waited_ms = 0; waited_ms < S3_WIRE_TIMEOUT_S * 1000; waited_ms += STEP_MS) {
 		if (is_stopped(wire))
 			return ERR_CANCELED;
+		if (events == POLLIN && is_late(wire))
+			return ERR_TIMEOUT;
 		struct pollfd poll_fd = {.fd = wire->fd, .events = events};
 		int count = poll(&poll_fd, 1, STEP_MS);
 		if (count > 0)
@@ -247,6 +263,11 @@ enum err s3_wire_write(struct s3_wire *wire, const void *data, size_t len)
 	return ERR_OK;
 }
 
+void s3_wire_limit_reads(struct s3_wire *wire, uint64_t ms)
+{
+	wire->reads_end_ms = ms > 0 ? now_ms() + ms : 0;
+}
+
 enum err s3_wire_read(struct s3_wire *wire, void *buf, size_t cap, size_t *ret_len)
 {
 	/* A service that writes its answer in two pieces may wait for the first to be acknowledged,
@@ -257,6 +278,8 @@ enum err s3_wire_read(struct s3_wire *wire, void *buf, size_t cap, size_t *ret_l
 		enum err err;
 		if (is_stopped(wire))
 			return ERR_CANCELED;
+		if (is_late(wire))
+			return ERR_TIMEOUT;
 		if (wire->ssl) {
 			ERR_clear_error();
 			int result = SSL_read_ex(wire->ssl, buf, cap, ret_len);

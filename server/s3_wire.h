@@ -14,6 +14,11 @@
 #define S3_WIRE_TIMEOUT_S 60
 #define S3_WIRE_MESSAGE_LEN 256
 
+/* The head of an answer, with all that comes before it: interim answers (1xx) are few, and it is
+ * whole in time. */
+#define S3_WIRE_INTERIMS_MAX 8
+#define S3_WIRE_HEAD_MS_MAX 60000
+
 struct s3_wire;
 
 struct s3_wire_place {
@@ -37,6 +42,10 @@ void s3_wire_close(struct s3_wire *wire);
 
 /* Writes all of it. Errors: ERR_CLOSED, ERR_TIMEOUT, ERR_CANCELED, ERR_IO. */
 enum err s3_wire_write(struct s3_wire *wire, const void *data, size_t len) MUST_USE;
+
+/* Reads end with ERR_TIMEOUT when so much time has passed, however well bytes drip; 0: no longer.
+ */
+void s3_wire_limit_reads(struct s3_wire *wire, uint64_t ms);
 
 /* Reads what is there, 1 to cap bytes; ERR_END where the other side ended. Errors: as above. */
 enum err s3_wire_read(struct s3_wire *wire, void *buf, size_t cap, size_t *ret_len) MUST_USE;

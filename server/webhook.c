@@ -237,14 +237,15 @@ static enum err exchange(struct webhook *webhook, struct bytes body, bool *ret_i
 	webhook->head_len = 0;
 	err = s3_wire_write(webhook->wire, webhook->request, len);
 	explicit_bzero(webhook->request, len); /* (W3) */
-	do {
-		if (!err)
-			err = read_head(webhook, &answer);
-	} while (!err && answer.status < 200);
-	*ret_is_silent = err && webhook->head_len == 0;
+	s3_wire_limit_reads(webhook->wire, S3_WIRE_HEAD_MS_MAX);
+	for (unsigned count = 0; !err && answer.status < 200; count++)
+		err = count > S3_WIRE_INTERIMS_MAX ? ERR_LIMIT : read_head(webhook, &answer);
+	*ret_is_silent = err && webhook->head_len == 0 && answer.status == 0;
 	if (err)
 		return err == ERR_END ? ERR_CLOSED : err;
-	if (!skip_body(webhook, &answer))
+	bool is_skipped = skip_body(webhook, &answer);
+	s3_wire_limit_reads(webhook->wire, 0);
+	if (!is_skipped)
 		hang_up(webhook);
 	return answer.status < 300 ? ERR_OK : ERR_DENIED;
 }

@@ -7,7 +7,8 @@
 /* A webhook: one HTTP service that is told what happens, by POST of a JSON document.
  *
  * (W1) Each has a thread of its own, which blocks: a service that does not answer holds up nobody
- *      else. A post ends within the timeouts of s3_wire.h, one after another.
+ *      else. A post ends within the timeouts of s3_wire.h, one after another, and its answer
+ *      within S3_WIRE_HEAD_MS_MAX, however it drips.
  * (W2) A post was taken when it was answered with 2xx. The connection is kept for the next one;
  * when a kept one turns out to be closed the post is made once more on a new one, so that what the
  *      service has already seen may come again.
