@@ -55,7 +55,10 @@ static void digest_done(struct digest_job *job)
 {
 	struct op_part_copy *op = CONTAINER_OF(job, struct op_part_copy, job);
 	op->is_piece_here = false;
-	unpack_sent(&op->get);
+	if (REQUEST_OF_OP(op)->is_gone)
+		request_advance_soon(REQUEST_OF_OP(op)); /* which waited for this */
+	else
+		unpack_sent(&op->get);
 }
 
 static enum err open_key(struct unpack *get, struct bytes encryption, struct frame_key *ret_key)

@@ -86,6 +86,8 @@ static bool is_over(void *arg)
 /* Makes a request and goes away after so many steps; did it end before? */
 static bool ask_and_leave(void (*make)(void), unsigned steps)
 {
+	const uint64_t *get_bytes = &rig.store_loop.counters.get_bytes;
+	uint64_t old_len = *get_bytes;
 	make();
 	rig.sign.wall_ms = clock_wall_ms(sim_node_clock(rig.node));
 	sign_request(&rig.fake, &rig.sign, NULL);
@@ -93,10 +95,13 @@ static bool ask_and_leave(void (*make)(void), unsigned steps)
 	for (unsigned i = 0; i < steps && !rig.fake.is_ended; i++)
 		ck_assert(sim_step(rig.sim));
 	bool has_ended = rig.fake.is_ended;
+	uint64_t read_len = *get_bytes - old_len;
 	if (!has_ended)
 		sim_call(rig.sim, rig.client, leave, NULL);
 	ck_assert_msg(sim_run_until(rig.sim, is_over, NULL, WAIT_MS),
 		"left after %u steps, it never ended", steps);
+	if (read_len > 0) /* no more is read than was when it left */
+		ck_assert_uint_eq(*get_bytes - old_len, read_len);
 	ck_assert(!has_ended || rig.fake.response.status == 200);
 	return has_ended;
 }
