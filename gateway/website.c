@@ -112,7 +112,7 @@ static enum s3_code follow_rule(
 }
 
 /* An object may say that it is elsewhere. */
-static bool has_location(struct request *request, const struct object_info *object)
+static void take_location(struct request *request, const struct object_info *object)
 {
 	struct bytes rest = object->row.metadata;
 	struct metadata_pair pair;
@@ -120,10 +120,10 @@ static bool has_location(struct request *request, const struct object_info *obje
 		if (!bytes_is_text(pair.name, "x-amz-website-redirect-location"))
 			continue;
 		request->website.location = request_note(request, pair.value);
-		request->website.status = 301;
-		return request->website.location.len > 0;
+		if (request->website.location.len > 0)
+			request->website.status = 301;
+		return;
 	}
-	return false;
 }
 
 /* --- the decision ----------------------------------------------------------------------------- */
@@ -174,7 +174,7 @@ static enum s3_code decide(struct request *request, const struct website *websit
 	struct bytes tail = index_tail(request, website);
 	enum s3_code code = set_key(request, key, tail) ? look(request, &object) : S3_KEY_TOO_LONG;
 	if (code == S3_OK) {
-		has_location(request, &object);
+		take_location(request, &object);
 		return S3_OK;
 	}
 	if (tail.len == 0 && is_place(request, website, key)) {

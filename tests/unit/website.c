@@ -110,6 +110,34 @@ START_TEST(a_place_without_its_slash_is_sent_there)
 }
 END_TEST
 
+/* Puts an object that says where it is. */
+static void put_moved(const char *key, const char *to)
+{
+	uint8_t metadata[256];
+	size_t len = 0;
+	struct command command = {.type = COMMAND_OBJECT_PUT};
+	ck_assert_ok(metadata_append(metadata, sizeof metadata, &len,
+		bytes_of("x-amz-website-redirect-location"), bytes_of(to)));
+	command.object_put.bucket = garden;
+	command.object_put.key = bytes_of(key);
+	command.object_put.attributes.metadata = bytes_make(metadata, len);
+	command.object_put.body.inline_data = bytes_of("here");
+	command.object_put.body.len = strlen("here");
+	ck_assert_uint_eq(rig_code(&rig.rig, &command), COMMAND_OK);
+}
+
+START_TEST(an_object_that_is_elsewhere_is_shown_if_it_does_not_say_where)
+{
+	configure(WEBSITE(INDEX));
+	open_to_all("*");
+	put_moved("moved", "/there");
+	ck_assert_uint_eq(browse("HEAD", "/moved"), 301);
+	ck_assert_str_eq(location(), "/there");
+	put_moved("lost", "");
+	ck_assert_uint_eq(browse("HEAD", "/lost"), 200);
+}
+END_TEST
+
 START_TEST(rules_are_followed_by_prefix_and_error)
 {
 	configure(
@@ -160,6 +188,7 @@ int main(void)
 	tcase_add_test(tcase, strangers_are_shown_nothing_that_no_policy_lets_them_read);
 	tcase_add_test(tcase, what_is_not_there_is_named_without_being_believed);
 	tcase_add_test(tcase, a_place_without_its_slash_is_sent_there);
+	tcase_add_test(tcase, an_object_that_is_elsewhere_is_shown_if_it_does_not_say_where);
 	tcase_add_test(tcase, rules_are_followed_by_prefix_and_error);
 	tcase_add_test(tcase, a_host_in_a_redirect_cannot_end_a_header);
 	tcase_add_test(tcase, a_website_takes_nothing_and_sub_resources_mean_nothing);
