@@ -45,6 +45,12 @@ enum s3_code op_upload_find(struct request *request, uint64_t upload, struct row
 	return s3_error_from_err(err, S3_NO_SUCH_UPLOAD);
 }
 
+bool op_upload_counts_parts(const struct request *request)
+{
+	const struct index *index = request->loop->store->store->index;
+	return index_known_command_version(index) >= COMMAND_VERSION_PARTS;
+}
+
 void op_upload_explain_part(struct request *request, uint16_t number, const struct etag *etag)
 {
 	uint8_t text[48];

@@ -34,6 +34,9 @@ static inline enum checksum_algorithm op_upload_algorithm(const struct row_uploa
 							   : CHECKSUM_CRC64NVME;
 }
 
+/* May a part be counted for quotas: do all nodes know how? */
+bool op_upload_counts_parts(const struct request *request);
+
 /* Adds a part and, unless it is NULL, its ETag as the client has it, to what the error says. */
 void op_upload_explain_part(struct request *request, uint16_t number, const struct etag *etag);
 

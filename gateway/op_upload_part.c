@@ -26,6 +26,7 @@ static enum err propose(struct request *request)
 	part->key = request->resource.key;
 	part->upload = op->upload;
 	part->part = op->number;
+	part->is_counted = op_upload_counts_parts(request);
 	body_describe(&op->body, &part->body);
 	command.session = body_session(&op->body);
 	body_checksum(&op->body, op->algorithm, &part->body.checksums[0]);

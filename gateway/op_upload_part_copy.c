@@ -288,6 +288,7 @@ static enum err propose_bytes(struct request *request, struct op_part_copy *op)
 	part->key = request->resource.key;
 	part->upload = op->upload;
 	part->part = op->number;
+	part->is_counted = op_upload_counts_parts(request);
 	op_upload_bytes_describe(op->bytes, &part->body);
 	command.session = pack_session(&op->bytes->pack);
 	part->body.etag = op->etag;
@@ -313,6 +314,7 @@ static enum err propose(struct request *request, struct op_part_copy *op)
 	copy->part = op->number;
 	copy->etag = op->etag;
 	copy->checksum = op->checksum;
+	copy->is_counted = op_upload_counts_parts(request);
 	return request_propose(request, &command);
 }
 

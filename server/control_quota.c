@@ -22,10 +22,11 @@ static void name_it(struct control_quota *quota, const char *what, struct bytes 
 static void judge(struct control_quotas *quotas, const char *what, struct bytes name,
 	const struct row_quota *quota, const struct row_bucket_counts *counts)
 {
-	if ((quota->len > 0 && counts->len >= quota->len) ||
+	uint64_t len = counts->len + counts->parts_len;
+	if ((quota->len > 0 && len >= quota->len) ||
 		(quota->versions > 0 && counts->versions >= quota->versions))
 		name_it(&quotas->full, what, name);
-	else if ((quota->soft_len > 0 && counts->len > quota->soft_len) ||
+	else if ((quota->soft_len > 0 && len > quota->soft_len) ||
 		(quota->soft_versions > 0 && counts->versions > quota->soft_versions))
 		name_it(&quotas->soft, what, name);
 }

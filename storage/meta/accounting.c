@@ -9,6 +9,7 @@ static void add(struct row_bucket_counts *counts, const struct row_bucket_counts
 	counts->versions += change->versions;
 	counts->len += change->len;
 	counts->uploads += change->uploads;
+	counts->parts_len += change->parts_len;
 }
 
 void accounting_add(struct apply *apply, uint64_t bucket, const struct row_bucket_counts *change)
@@ -62,7 +63,7 @@ void accounting_give(struct apply *apply, uint64_t bucket, struct bytes from, st
 	accounting_get(apply, bucket, &counts);
 	change_usage(apply, to, &counts, 1);
 	counts = (struct row_bucket_counts){
-		-counts.objects, -counts.versions, -counts.len, -counts.uploads};
+		-counts.objects, -counts.versions, -counts.len, -counts.uploads, -counts.parts_len};
 	change_usage(apply, from, &counts, -UINT64_C(1));
 }
 

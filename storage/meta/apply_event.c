@@ -158,8 +158,7 @@ static bool expire_upload(
 	if (!apply_get_upload(apply, &key, &row) || row.state != UPLOAD_OPEN)
 		return false;
 	apply_upload_drop(apply, object->bucket.id, item->key, item->version.index);
-	accounting_add(
-		apply, object->bucket.id, &(struct row_bucket_counts){.uploads = -UINT64_C(1)});
+	apply_upload_uncount(apply, object->bucket.id, &row);
 	return true;
 }
 

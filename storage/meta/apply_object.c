@@ -50,7 +50,7 @@ void apply_object_put(
 	if (!apply_conditions_hold(
 		    &object, &put->conditions, &put->body.etag, put->invocation, result))
 		return;
-	result->code = apply_is_over_quota(apply, &object, put->body.len)
+	result->code = apply_is_over_quota(apply, &object, put->body.len, 0)
 		? COMMAND_QUOTA
 		: apply_lock_check_insert(apply, &object, &put->attributes);
 	if (result->code != COMMAND_OK)
@@ -97,7 +97,7 @@ void apply_object_copy(
 	if (!apply_conditions_hold(
 		    &object, &copy->conditions, &source.etag, copy->invocation, result))
 		return;
-	result->code = apply_is_over_quota(apply, &object, source.len)
+	result->code = apply_is_over_quota(apply, &object, source.len, 0)
 		? COMMAND_QUOTA
 		: apply_lock_check_insert(apply, &object, &copy->attributes);
 	if (result->code != COMMAND_OK)

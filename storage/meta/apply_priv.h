@@ -190,12 +190,14 @@ void apply_object_put_version(struct apply *apply, struct apply_object *object,
 enum command_delete_code apply_object_remove(
 	struct apply *apply, struct apply_object *object, uint32_t part);
 
-/* Would a version of so many bytes be too much for the bucket, or for the user who owns it? */
-bool apply_is_over_quota(struct apply *apply, const struct apply_object *object, uint64_t len);
+/* Would a version of so many bytes be too much for the bucket, or for the user who owns it, when
+ * so many bytes of counted parts go? */
+bool apply_is_over_quota(
+	struct apply *apply, const struct apply_object *object, uint64_t len, uint64_t parts_len);
 
-/* The same of a part, by bytes alone: all parts together, and the version they become, are asked
- * about when the upload is completed. */
-bool apply_part_is_over_quota(struct apply *apply, uint64_t bucket, struct bytes key, uint64_t len);
+/* The same of a part, by bytes alone: the version is asked about when the upload is completed. */
+bool apply_part_is_over_quota(
+	struct apply *apply, uint64_t bucket, struct bytes key, uint64_t len, uint64_t parts_len);
 
 /* --- users, apply_user.c ---------------------------------------------------------------------- */
 
@@ -278,6 +280,9 @@ void apply_session_close_all(struct apply *apply, struct id node);
 
 /* Removes the row of an upload, and leaves its parts to the collector. */
 void apply_upload_drop(struct apply *apply, uint64_t bucket, struct bytes key, uint64_t upload);
+
+/* An open upload of a bucket that is there is none any more: its counts go. */
+void apply_upload_uncount(struct apply *apply, uint64_t bucket, const struct row_upload *row);
 
 /* Puts something in the garbage table. */
 void apply_garbage_add(

@@ -5,6 +5,10 @@
  * slices that takes the references of the parts it names over; the upload's row becomes a tombstone
  * with the answer, and its parts' rows go in the collector's steps: those not named lose their
  * reference then.
+ *
+ * (P1) The parts_len of an open upload is the sum of its counted parts, and that of a bucket the
+ * sum of its open uploads. A part says itself whether it is counted, so those from before there
+ *      were such counts are never subtracted.
  */
 #include <stdlib.h>
 
@@ -75,6 +79,24 @@ void apply_upload_create(
 
 /* --- parts ------------------------------------------------------------------------------------ */
 
+/* What the part that a new one would replace has in the counts. */
+static uint64_t counted_len(struct apply *apply, uint64_t upload, uint16_t number)
+{
+	struct row_key key;
+	struct row_part part;
+	row_key_part(&key, upload, number);
+	return apply_get_part(apply, &key, &part) && part.is_counted ? part.len : 0;
+}
+
+/* Modulo 2^64, as all counts: what is replaced may be longer (P1). */
+static void count_part(struct apply *apply, uint64_t bucket, struct row_upload *upload,
+	uint64_t old_len, const struct row_part *part)
+{
+	uint64_t change = (part->is_counted ? part->len : 0) - old_len;
+	upload->parts_len += change;
+	accounting_add(apply, bucket, &(struct row_bucket_counts){.parts_len = change});
+}
+
 /* Files the part; what was under its number before loses its reference. */
 static void put_part(struct apply *apply, const struct row_key *upload_key,
 	struct row_upload *upload, uint64_t id, uint16_t number, const struct row_part *part,
@@ -111,7 +133,8 @@ void apply_upload_part(
 		result->code = COMMAND_NO_UPLOAD;
 		return;
 	}
-	if (apply_part_is_over_quota(apply, put->bucket, put->key, put->body.len)) {
+	uint64_t old_len = counted_len(apply, put->upload, put->part);
+	if (apply_part_is_over_quota(apply, put->bucket, put->key, put->body.len, old_len)) {
 		result->code = COMMAND_QUOTA;
 		return;
 	}
@@ -120,11 +143,14 @@ void apply_upload_part(
 		.etag = put->body.etag,
 		.time_ms = apply->time_ms,
 		.checksum = put->body.checksums[0],
+		.is_counted = put->is_counted,
 	};
 	result->code = apply_body_make(
 		apply, 0, put->bucket, put->key, upload.class, &put->body, &part.body);
-	if (result->code == COMMAND_OK)
-		put_part(apply, &key, &upload, put->upload, put->part, &part, result);
+	if (result->code != COMMAND_OK)
+		return;
+	count_part(apply, put->bucket, &upload, old_len, &part);
+	put_part(apply, &key, &upload, put->upload, put->part, &part, result);
 }
 
 /* While the range lies inside one slice of a body of slices, that slice's body serves as well, and
@@ -209,7 +235,8 @@ void apply_upload_part_copy(
 		result->code = COMMAND_REFUSED;
 		return;
 	}
-	if (apply_part_is_over_quota(apply, copy->bucket, copy->key, copy->len)) {
+	uint64_t old_len = counted_len(apply, copy->upload, copy->part);
+	if (apply_part_is_over_quota(apply, copy->bucket, copy->key, copy->len, old_len)) {
 		result->code = COMMAND_QUOTA;
 		return;
 	}
@@ -224,10 +251,13 @@ void apply_upload_part_copy(
 		.etag = copy->etag,
 		.time_ms = apply->time_ms,
 		.checksum = copy->checksum,
+		.is_counted = copy->is_counted,
 	};
 	result->code = make_slice(apply, &piece, upload.class, &part);
-	if (result->code == COMMAND_OK)
-		put_part(apply, &key, &upload, copy->upload, copy->part, &part, result);
+	if (result->code != COMMAND_OK)
+		return;
+	count_part(apply, copy->bucket, &upload, old_len, &part);
+	put_part(apply, &key, &upload, copy->upload, copy->part, &part, result);
 }
 
 /* --- complete --------------------------------------------------------------------------------- */
@@ -298,8 +328,7 @@ static void leave_tombstone(struct apply *apply, const struct command_upload_com
 			.key = complete->key,
 			.parts_taken = bytes_make(parts->taken, sizeof parts->taken),
 		});
-	accounting_add(
-		apply, complete->bucket, &(struct row_bucket_counts){.uploads = -UINT64_C(1)});
+	apply_upload_uncount(apply, complete->bucket, upload);
 }
 
 /* A second Complete has the answer of the first, while its version is there. */
@@ -391,7 +420,8 @@ void apply_upload_complete(
 		return;
 	}
 	result->code = collect_parts(apply, complete, &parts, result);
-	if (result->code == COMMAND_OK && apply_is_over_quota(apply, &object, parts.len))
+	if (result->code == COMMAND_OK &&
+		apply_is_over_quota(apply, &object, parts.len, upload.parts_len))
 		result->code = COMMAND_QUOTA;
 	if (result->code == COMMAND_OK && apply_lock_is_in_the_way(apply, &object))
 		result->code = COMMAND_LOCKED;
@@ -412,8 +442,13 @@ void apply_upload_abort(
 	}
 	apply_upload_drop(apply, abort->bucket, abort->key, abort->upload);
 	if (has_bucket(apply, abort->bucket))
-		accounting_add(
-			apply, abort->bucket, &(struct row_bucket_counts){.uploads = -UINT64_C(1)});
+		apply_upload_uncount(apply, abort->bucket, &upload);
+}
+
+void apply_upload_uncount(struct apply *apply, uint64_t bucket, const struct row_upload *row)
+{
+	accounting_add(apply, bucket,
+		&(struct row_bucket_counts){.uploads = -UINT64_C(1), .parts_len = -row->parts_len});
 }
 
 void apply_upload_drop(struct apply *apply, uint64_t bucket, struct bytes key, uint64_t upload)

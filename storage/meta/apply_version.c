@@ -129,7 +129,7 @@ enum command_code apply_conditions(const struct apply_object *object,
 static bool is_over(const struct row_quota *quota, const struct row_bucket_counts *counts,
 	const struct row_bucket_counts *replaced, const struct row_bucket_counts *added)
 {
-	uint64_t len = counts->len - replaced->len;
+	uint64_t len = counts->len + counts->parts_len - replaced->len - replaced->parts_len;
 	uint64_t versions = counts->versions - replaced->versions;
 	if (quota->len > 0 && (len > quota->len || added->len > quota->len - len))
 		return true;
@@ -137,11 +137,11 @@ static bool is_over(const struct row_quota *quota, const struct row_bucket_count
 }
 
 static bool is_over_quota(struct apply *apply, const struct apply_object *object,
-	const struct row_bucket_counts *added)
+	const struct row_bucket_counts *added, uint64_t parts_len)
 {
 	const struct row_bucket *bucket = &object->bucket;
 	struct row_user_usage usage = {0};
-	struct row_bucket_counts counts, replaced = {0};
+	struct row_bucket_counts counts, replaced = {.parts_len = parts_len};
 	struct version_id version;
 	struct row_version row;
 	bool is_limited = bucket->quota.len > 0 || bucket->quota.versions > 0;
@@ -150,23 +150,28 @@ static bool is_over_quota(struct apply *apply, const struct apply_object *object
 	if (!is_limited)
 		return false;
 	if (bucket->versioning != BUCKET_ENABLED &&
-		apply_version_null(apply, object, &version, &row))
-		replaced = (struct row_bucket_counts){.versions = 1, .len = row.len};
+		apply_version_null(apply, object, &version, &row)) {
+		replaced.versions = 1;
+		replaced.len = row.len;
+	}
 	accounting_get(apply, bucket->id, &counts);
 	return is_over(&bucket->quota, &counts, &replaced, added) ||
 		is_over(&usage.quota, &usage.counts, &replaced, added);
 }
 
-bool apply_is_over_quota(struct apply *apply, const struct apply_object *object, uint64_t len)
+bool apply_is_over_quota(
+	struct apply *apply, const struct apply_object *object, uint64_t len, uint64_t parts_len)
 {
-	return is_over_quota(apply, object, &(struct row_bucket_counts){.versions = 1, .len = len});
+	return is_over_quota(
+		apply, object, &(struct row_bucket_counts){.versions = 1, .len = len}, parts_len);
 }
 
-bool apply_part_is_over_quota(struct apply *apply, uint64_t bucket, struct bytes key, uint64_t len)
+bool apply_part_is_over_quota(
+	struct apply *apply, uint64_t bucket, struct bytes key, uint64_t len, uint64_t parts_len)
 {
 	struct apply_object object;
 	return apply_object_find(apply, bucket, key, &object) &&
-		is_over_quota(apply, &object, &(struct row_bucket_counts){.len = len});
+		is_over_quota(apply, &object, &(struct row_bucket_counts){.len = len}, parts_len);
 }
 
 /* --- changing --------------------------------------------------------------------------------- */

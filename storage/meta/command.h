@@ -94,6 +94,7 @@ const char *command_type_name(enum command_type type);
  * know; index_command_version() is what all of them do. */
 #define COMMAND_VERSION_FRAMES 4 /* who knows it reads bodies that have frames */
 #define COMMAND_VERSION (4 + RUBUS_TEST_VERSION_BUMP) /* the newest that this program knows */
+#define COMMAND_VERSION_PARTS 4 /* who knows it counts the parts of uploads */
 #define COMMAND_ACL_VERSION 4 /* from which ACLs of objects are known */
 uint16_t command_type_version(enum command_type type);
 
@@ -314,6 +315,7 @@ struct command_upload_part {
 	uint64_t upload;
 	uint16_t part;
 	struct command_body body;
+	bool is_counted; /* for quotas; from COMMAND_VERSION_PARTS on */
 };
 
 /* A part that is a range of another version's body; NO_VERSION as in a copy. LIMIT: too deep. The
@@ -330,6 +332,7 @@ struct command_upload_part_copy {
 	uint16_t part;
 	struct etag etag;
 	struct checksum checksum;
+	bool is_counted; /* as above */
 };
 
 /* Parts become a version. STALE if the upload's change counter is another than the list was checked

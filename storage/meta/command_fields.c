@@ -189,6 +189,7 @@ static const struct field upload_part_list[] = {
 	FIELD(3, FIELD_U64, struct command_upload_part, upload, 0),
 	FIELD(4, FIELD_U16, struct command_upload_part, part, 0),
 	FIELD_OF(5, FIELD_STRUCT, struct command_upload_part, body, 0, &body_fields),
+	FIELD(6, FIELD_BOOL, struct command_upload_part, is_counted, 0),
 };
 static FIELDS(upload_part_fields, struct command_upload_part, upload_part_list);
 
@@ -207,6 +208,7 @@ static const struct field upload_part_copy_list[] = {
 	FIELD_OF(11, FIELD_STRUCT, struct command_upload_part_copy, etag, 0, &row_etag_fields),
 	FIELD_OF(12, FIELD_STRUCT, struct command_upload_part_copy, checksum, 0,
 		&row_checksum_fields),
+	FIELD(13, FIELD_BOOL, struct command_upload_part_copy, is_counted, 0),
 };
 static FIELDS(upload_part_copy_fields, struct command_upload_part_copy, upload_part_copy_list);
 

@@ -66,6 +66,7 @@ static const struct field bucket_counts_list[] = {
 	FIELD(2, FIELD_U64, struct row_bucket_counts, versions, 0),
 	FIELD(3, FIELD_U64, struct row_bucket_counts, len, 0),
 	FIELD(4, FIELD_U64, struct row_bucket_counts, uploads, 0),
+	FIELD(5, FIELD_U64, struct row_bucket_counts, parts_len, 0),
 };
 static FIELDS(bucket_counts_fields, struct row_bucket_counts, bucket_counts_list);
 
@@ -188,6 +189,7 @@ static const struct field upload_list[] = {
 	FIELD(18, FIELD_U64, struct row_upload, parts_hash, 0),
 	FIELD(19, FIELD_U64, struct row_upload, len, 0),
 	FIELD(20, FIELD_BYTES, struct row_upload, acl, ROW_ACL_LEN_MAX),
+	FIELD(21, FIELD_U64, struct row_upload, parts_len, 0),
 };
 static FIELDS(upload_fields, struct row_upload, upload_list);
 
@@ -198,6 +200,7 @@ static const struct field part_list[] = {
 	FIELD(4, FIELD_U64, struct row_part, time_ms, 0),
 	FIELD(6, FIELD_U8, struct row_part, depth, 0),
 	FIELD_OF(5, FIELD_STRUCT, struct row_part, checksum, 0, &row_checksum_fields),
+	FIELD(7, FIELD_BOOL, struct row_part, is_counted, 0),
 };
 static FIELDS(part_fields, struct row_part, part_list);
 

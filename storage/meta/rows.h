@@ -147,7 +147,7 @@ struct row_bucket_counts {
 	uint64_t objects; /* keys with a current version that is not a delete marker */
 	uint64_t versions; /* rows, delete markers too */
 	uint64_t len; /* bytes of all versions, as clients see them */
-	uint64_t uploads; /* in progress */
+	uint64_t uploads, parts_len; /* in progress; bytes of their counted parts */
 };
 
 /* What a bucket's settings beyond those of its row are filed under; each is a blob of the gateway's
@@ -326,7 +326,7 @@ enum upload_state { /* kept on disk */
 struct row_upload {
 	uint64_t change_count; /* raised by every part; Complete names the one it checked */
 	uint8_t state;
-	uint64_t initiated_ms;
+	uint64_t initiated_ms, parts_len; /* bytes of its counted parts; of an open one */
 	struct bytes owner; /* who began it */
 	uint8_t class;
 	uint8_t checksum_algorithm; /* CHECKSUM_NONE: the client named none */
@@ -353,6 +353,7 @@ struct row_part {
 	uint64_t time_ms;
 	uint8_t depth; /* of the body */
 	struct checksum checksum;
+	bool is_counted; /* in parts_len of upload and bucket; older ones are not */
 };
 
 /* --- sessions and collection ------------------------------------------------------------------ */

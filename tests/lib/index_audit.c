@@ -30,6 +30,8 @@ struct audit {
 	struct model overflows; /* version → 1 if named, 2 if there */
 	struct model extents; /* extent → times named by a piece, less times there */
 	struct model inlines; /* body → 1 if it should have a row, less 1 if it has */
+	struct model uploads; /* open upload → what it says its counted parts have */
+	struct model parts; /* upload → what its counted parts have */
 	struct model garbage; /* body → 1 if it has no reference, less 1 if it is queued */
 	struct model nulls; /* object → null versions with a row, less rows */
 };
@@ -39,6 +41,7 @@ enum which {
 	VERSIONS,
 	LEN,
 	UPLOADS,
+	PARTS_LEN,
 	EXTENTS = 0,
 	EXTENT_LEN,
 	EXCEPTIONS,
@@ -257,6 +260,8 @@ static void audit_part(struct audit *audit, struct bytes key, struct bytes value
 {
 	struct row_part row;
 	ck_assert_ok(row_part_decode(value, &row));
+	if (row.is_counted)
+		count_id(&audit->parts, get_be64(key.data + 1), row.len);
 	if (!is_taken(audit, get_be64(key.data + 1), get_be16(key.data + 9)))
 		count_id(&audit->refs, row.body, 1);
 }
@@ -269,6 +274,11 @@ static void audit_upload(struct audit *audit, struct bytes key, struct bytes val
 	ck_assert_ok(row_key_parse_object(key, key_buf, &parsed));
 	ck_assert_ok(row_upload_decode(value, &row));
 	count_which(&audit->counts, parsed.bucket, UPLOADS, row.state == UPLOAD_OPEN);
+	count_which(&audit->counts, parsed.bucket, PARTS_LEN, row.parts_len);
+	if (row.state == UPLOAD_OPEN)
+		count_id(&audit->uploads, parsed.upload, row.parts_len);
+	else
+		ck_assert_uint_eq(row.parts_len, 0);
 }
 
 static void audit_garbage(struct audit *audit, struct bytes key)
@@ -286,6 +296,7 @@ static void audit_bucket_counts(struct audit *audit, struct bytes key, struct by
 	count_which(&audit->counts, bucket, VERSIONS, -(int64_t)row.versions);
 	count_which(&audit->counts, bucket, LEN, -(int64_t)row.len);
 	count_which(&audit->counts, bucket, UPLOADS, -(int64_t)row.uploads);
+	count_which(&audit->counts, bucket, PARTS_LEN, -(int64_t)row.parts_len);
 }
 
 static void audit_slot_counts(struct audit *audit, struct bytes key, struct bytes value)
@@ -400,6 +411,19 @@ static void check_zero(struct model *model, const char *what)
 	model_free(model);
 }
 
+/* Parts of uploads that are open no more wait for the collector, and count for nothing. */
+static void check_parts(struct audit *audit)
+{
+	for (size_t i = 0; i < audit->uploads.count; i++) {
+		const struct model_row *row = &audit->uploads.rows[i];
+		const struct model_row *parts = model_get(&audit->parts, row->key);
+		ck_assert_uint_eq(
+			get_le64(row->value.data), parts ? get_le64(parts->value.data) : 0);
+	}
+	model_free(&audit->uploads);
+	model_free(&audit->parts);
+}
+
 void index_audit(struct index *index, struct index_reader *reader)
 {
 	struct audit audit = {.reader = reader, .ring = index_ring(index)};
@@ -423,6 +447,7 @@ void index_audit(struct index *index, struct index_reader *reader)
 	model_free(&audit.bodies);
 	check_zero(&audit.refs, "references of a body");
 	check_zero(&audit.counts, "counts of a bucket");
+	check_parts(&audit);
 	check_zero(&audit.slots, "counts of a slot");
 	check_zero(&audit.shards, "counts of a slot's shards and codes");
 	check_zero(&audit.lefts, "what a move has not passed");

@@ -77,6 +77,7 @@ void client_part_is_durable(struct client *client)
 	part->key = client_key(client->key);
 	part->upload = client->upload;
 	part->part = 1 + 3 * client->part;
+	part->is_counted = true;
 	put_body(&client->put, &part->body);
 	part->body.etag = store_content_etag(client->world->model, client->content);
 	client_propose(client, &command, part_answered);

@@ -97,6 +97,38 @@ static enum command_code remove_key(uint64_t bucket, const char *key)
 	return rig_code(&rig, &command);
 }
 
+static uint64_t create_upload(uint64_t bucket, const char *key)
+{
+	struct command create = {.type = COMMAND_UPLOAD_CREATE};
+	create.upload_create.bucket = bucket;
+	create.upload_create.key = bytes_of(key);
+	create.upload_create.attributes.owner = bytes_of("ann");
+	struct command_result result = rig_propose(&rig, &create);
+	ck_assert_uint_eq(result.code, COMMAND_OK);
+	return result.id;
+}
+
+static struct command part_command(
+	uint64_t bucket, const char *key, uint64_t upload, const char *data)
+{
+	struct command part = {.type = COMMAND_UPLOAD_PART};
+	part.upload_part.bucket = bucket;
+	part.upload_part.key = bytes_of(key);
+	part.upload_part.upload = upload;
+	part.upload_part.part = 1;
+	part.upload_part.body.len = strlen(data);
+	part.upload_part.body.inline_data = bytes_of(data);
+	part.upload_part.is_counted = true;
+	return part;
+}
+
+static struct command_result put_part(
+	uint64_t bucket, const char *key, uint64_t upload, const char *data)
+{
+	struct command part = part_command(bucket, key, upload, data);
+	return rig_propose(&rig, &part);
+}
+
 static void update(uint64_t bucket, uint32_t set, const char *owner, struct row_quota quota)
 {
 	struct command command = {.type = COMMAND_BUCKET_UPDATE};
@@ -277,6 +309,7 @@ static struct row_user_usage recount(const char *id)
 		sum.counts.versions += counts.versions;
 		sum.counts.len += counts.len;
 		sum.counts.uploads += counts.uploads;
+		sum.counts.parts_len += counts.parts_len;
 		sum.buckets++;
 		memcpy(from, row.name.data, row.name.len);
 		from_len = row.name.len;
@@ -309,11 +342,10 @@ static void change_something(uint64_t *buckets, unsigned chance)
 			*bucket = 0;
 		break;
 	case 2:
-		command = (struct command){.type = COMMAND_UPLOAD_CREATE};
-		command.upload_create.bucket = *bucket;
-		command.upload_create.key = bytes_of(key);
-		command.upload_create.attributes.owner = bytes_of("someone");
-		ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_OK);
+		ck_assert_uint_eq(
+			put_part(*bucket, key, create_upload(*bucket, key), "12345" + chance % 5)
+				.code,
+			COMMAND_OK);
 		break;
 	case 3:
 		if (chance % 3 == 0)
@@ -398,28 +430,6 @@ START_TEST(soft_quotas_refuse_nothing)
 }
 END_TEST
 
-static uint64_t create_upload(uint64_t bucket, const char *key)
-{
-	struct command create = {.type = COMMAND_UPLOAD_CREATE};
-	create.upload_create.bucket = bucket;
-	create.upload_create.key = bytes_of(key);
-	create.upload_create.attributes.owner = bytes_of("ann");
-	return rig_propose(&rig, &create).id;
-}
-
-static struct command_result put_part(
-	uint64_t bucket, const char *key, uint64_t upload, const char *data)
-{
-	struct command part = {.type = COMMAND_UPLOAD_PART};
-	part.upload_part.bucket = bucket;
-	part.upload_part.key = bytes_of(key);
-	part.upload_part.upload = upload;
-	part.upload_part.part = 1;
-	part.upload_part.body.len = strlen(data);
-	part.upload_part.body.inline_data = bytes_of(data);
-	return rig_propose(&rig, &part);
-}
-
 /* With the first part alone. */
 static enum command_code complete(
 	uint64_t bucket, const char *key, uint64_t upload, uint64_t change_count)
@@ -441,6 +451,70 @@ START_TEST(a_part_that_alone_is_too_much_is_refused)
 	uint64_t upload = create_upload(bucket, "big");
 	ck_assert_uint_eq(put_part(bucket, "big", upload, "12345").code, COMMAND_QUOTA);
 	ck_assert_uint_eq(put_part(bucket, "big", upload, "1234").code, COMMAND_OK);
+}
+END_TEST
+
+static void check_parts_len(uint64_t bucket, const char *user, uint64_t expected)
+{
+	struct row_bucket_counts counts;
+	struct row_user_usage usage;
+	ck_assert_ok(index_view_begin(rig.reader));
+	ck_assert_ok(index_bucket_counts(rig.reader, bucket, &counts));
+	ck_assert_ok(index_user_usage_get(rig.reader, bytes_of(user), &usage));
+	index_view_end(rig.reader);
+	ck_assert_uint_eq(counts.parts_len, expected);
+	ck_assert_uint_eq(usage.counts.parts_len, expected);
+}
+
+static void abort_upload(uint64_t bucket, const char *key, uint64_t upload)
+{
+	struct command command = {.type = COMMAND_UPLOAD_ABORT};
+	command.upload_abort.bucket = bucket;
+	command.upload_abort.key = bytes_of(key);
+	command.upload_abort.upload = upload;
+	ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_OK);
+}
+
+START_TEST(parts_of_all_open_uploads_count_together)
+{
+	uint64_t bucket = make_bucket("one", "ann");
+	ck_assert_uint_eq(new_user("ann"), COMMAND_OK);
+	ck_assert_uint_eq(
+		put_user("ann", false, USER_SET_QUOTA, (struct row_quota){.len = 10}), COMMAND_OK);
+	uint64_t a = create_upload(bucket, "a"), b = create_upload(bucket, "b");
+	ck_assert_uint_eq(put_part(bucket, "a", a, "1234567").code, COMMAND_OK);
+	check_parts_len(bucket, "ann", 7);
+	ck_assert_uint_eq(put_part(bucket, "b", b, "1234").code, COMMAND_QUOTA);
+	ck_assert_uint_eq(put(bucket, "c", "1234"), COMMAND_QUOTA);
+	ck_assert_uint_eq(put_part(bucket, "b", b, "123").code, COMMAND_OK);
+	ck_assert_uint_eq(put_part(bucket, "a", a, "12345678").code, COMMAND_QUOTA);
+	struct command_result last = put_part(bucket, "a", a, "12");
+	ck_assert_uint_eq(last.code, COMMAND_OK);
+	check_parts_len(bucket, "ann", 5);
+	abort_upload(bucket, "b", b);
+	check_parts_len(bucket, "ann", 2);
+	ck_assert_uint_eq(complete(bucket, "a", a, last.count), COMMAND_OK);
+	check_parts_len(bucket, "ann", 0);
+	check_usage("ann", 1, 1, 2);
+}
+END_TEST
+
+START_TEST(parts_from_before_they_were_counted_are_not_subtracted)
+{
+	uint64_t bucket = make_bucket("one", "ann");
+	ck_assert_uint_eq(new_user("ann"), COMMAND_OK);
+	uint64_t a = create_upload(bucket, "a"), b = create_upload(bucket, "b");
+	struct command part = part_command(bucket, "a", a, "1234567");
+	part.upload_part.is_counted = false;
+	ck_assert_uint_eq(rig_code(&rig, &part), COMMAND_OK);
+	part.upload_part.part = 2;
+	ck_assert_uint_eq(rig_code(&rig, &part), COMMAND_OK);
+	ck_assert_uint_eq(put_part(bucket, "b", b, "12345").code, COMMAND_OK);
+	check_parts_len(bucket, "ann", 5);
+	ck_assert_uint_eq(put_part(bucket, "a", a, "123").code, COMMAND_OK);
+	check_parts_len(bucket, "ann", 8);
+	abort_upload(bucket, "a", a);
+	check_parts_len(bucket, "ann", 5);
 }
 END_TEST
 
@@ -488,6 +562,8 @@ int main(void)
 	tcase_add_test(tc, a_quota_of_objects_counts_each_version);
 	tcase_add_test(tc, soft_quotas_refuse_nothing);
 	tcase_add_test(tc, a_part_that_alone_is_too_much_is_refused);
+	tcase_add_test(tc, parts_of_all_open_uploads_count_together);
+	tcase_add_test(tc, parts_from_before_they_were_counted_are_not_subtracted);
 	tcase_add_test(tc, parts_may_replace_what_a_put_may_replace);
 	tcase_add_test(tc, a_quota_of_objects_is_asked_when_an_upload_is_completed);
 	suite_add_tcase(suite, tc);

@@ -312,11 +312,13 @@ static void do_part(struct model_upload *upload)
 		copy->key = bytes_of(key_names[upload->key]);
 		copy->upload = upload->id;
 		copy->part = part + 1;
+		copy->is_counted = below(4) > 0; /* as from before that */
 	} else {
 		command.upload_part.bucket = m.buckets[upload->bucket];
 		command.upload_part.key = bytes_of(key_names[upload->key]);
 		command.upload_part.upload = upload->id;
 		command.upload_part.part = part + 1;
+		command.upload_part.is_counted = below(4) > 0;
 		command.upload_part.body = random_body(9);
 		len = command.upload_part.body.len;
 	}

@@ -23,6 +23,7 @@ static struct command part_command(uint16_t part, const char *text)
 	command.upload_part.key = bytes_of("key");
 	command.upload_part.upload = upload;
 	command.upload_part.part = part;
+	command.upload_part.is_counted = true;
 	command.upload_part.body = put_command("key", text, part).object_put.body;
 	return command;
 }
@@ -264,6 +265,7 @@ static struct command copy_part_command(
 	command.upload_part_copy.key = bytes_of("key");
 	command.upload_part_copy.upload = upload;
 	command.upload_part_copy.part = part;
+	command.upload_part_copy.is_counted = true;
 	return command;
 }
 
