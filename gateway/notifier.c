@@ -122,16 +122,25 @@ static enum err find_next(struct notifier_webhook *webhook)
 	return ERR_NOT_FOUND;
 }
 
-static void end_one(struct notifier_webhook *webhook)
+static void one_ended(struct notifier *notifier)
 {
-	struct notifier *notifier = webhook->notifier;
-	timer_cancel(notifier->store->loop, &webhook->timer);
 	if (--notifier->running > 0)
 		return;
 	free(notifier->webhooks);
 	notifier->webhooks = NULL;
 	notifier->webhook_count = 0;
 	notifier->stopped(notifier);
+}
+
+static void end_one(struct notifier_webhook *webhook)
+{
+	timer_cancel(webhook->notifier->store->loop, &webhook->timer);
+	one_ended(webhook->notifier);
+}
+
+static void sweep_stopped(struct notice_sweep *sweep)
+{
+	one_ended(CONTAINER_OF(sweep, struct notifier, sweep));
 }
 
 static void advance(struct notifier_webhook *webhook)
@@ -171,15 +180,16 @@ static void timer_fired(struct timer *timer)
 
 enum err notifier_start(struct notifier *notifier, const struct notifier_setup *setup)
 {
-	assert(setup->webhook_count > 0 && setup->webhook_count <= NOTIFIER_WEBHOOKS_MAX);
+	assert(setup->webhook_count <= NOTIFIER_WEBHOOKS_MAX);
 	*notifier = (struct notifier){
 		.store = setup->store,
 		.region = setup->region,
 		.webhook_count = setup->webhook_count,
-		.running = setup->webhook_count,
-		.webhooks = calloc(setup->webhook_count, sizeof *notifier->webhooks),
+		.running = setup->webhook_count + 1,
 	};
-	if (!notifier->webhooks)
+	if (setup->webhook_count > 0)
+		notifier->webhooks = calloc(setup->webhook_count, sizeof *notifier->webhooks);
+	if (setup->webhook_count > 0 && !notifier->webhooks)
 		return ERR_NO_MEMORY;
 	for (unsigned i = 0; i < setup->webhook_count; i++) {
 		struct notifier_webhook *webhook = &notifier->webhooks[i];
@@ -191,6 +201,7 @@ enum err notifier_start(struct notifier *notifier, const struct notifier_setup *
 		webhook->post.done = post_done;
 		look_later(webhook, 0);
 	}
+	notice_sweep_start(&notifier->sweep, setup->store);
 	return ERR_OK;
 }
 
@@ -201,4 +212,5 @@ void notifier_stop(struct notifier *notifier, void (*stopped)(struct notifier *n
 	for (unsigned i = 0; i < notifier->webhook_count; i++)
 		if (notifier->webhooks[i].state == NOTIFIER_LOOKING)
 			look_later(&notifier->webhooks[i], 0);
+	notice_sweep_stop(&notifier->sweep, sweep_stopped);
 }

@@ -3,15 +3,16 @@
 #define GATEWAY_NOTIFIER_H
 
 #include "gateway/notice_json.h"
+#include "gateway/notice_sweep.h"
 #include "storage/meta/index.h"
 #include "storage/meta/notice.h"
 #include "storage/object/store.h"
 
 /* The notifier: tells webhooks of their notices.
  *
- * One on each node that has webhooks in its settings; that of the node with the lowest id of those
- * which have a session and are linked works for all (storage/repair/duty.h), so all nodes are to
- * have the same ones.
+ * One on each node, with the webhooks of its settings, if any; that of the node with the lowest id
+ *of those which have a session and are linked works for all (storage/repair/duty.h), so all nodes
+ *are to have the same ones.
  *
  *	LOOKING → POSTING → LOOKING ... → PROPOSING (what was told goes) → LOOKING
  *	            ↑____| after a while, when the webhook did not take it
@@ -22,7 +23,8 @@
  *      command that failed nothing is told before another one did not: who has lost the cluster
  *      tells so many at most, and those are told again by the next.
  * (N3) What is older than NOTIFIER_KEEP_MS is given up: a webhook that refuses a notice for ever
- *      holds up those behind it for so long.
+ *      holds up those behind it for so long. notice_sweep.h does it for webhooks that are in no
+ *      settings.
  */
 #define NOTIFIER_IDLE_MS 250
 #define NOTIFIER_RETRY_MS 1000
@@ -75,7 +77,8 @@ struct notifier {
 	struct bytes region;
 	bool is_stopping;
 	void (*stopped)(struct notifier *notifier);
-	unsigned running;
+	unsigned running; /* webhooks, and the sweep */
+	struct notice_sweep sweep;
 	unsigned webhook_count;
 	struct notifier_webhook *webhooks; /* owned */
 };

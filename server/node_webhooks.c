@@ -20,8 +20,6 @@ enum err node_webhooks_start(
 		webhooks->names[i] = bytes_of(one->name);
 		doors[i] = webhook_door(webhooks->webhooks[i]);
 	}
-	if (webhooks->count == 0)
-		return ERR_OK;
 	struct notifier_setup setup = {.store = store,
 		.region = bytes_of(config->region),
 		.webhook_count = webhooks->count,
@@ -65,7 +63,7 @@ static void write_family(const struct node_webhooks *webhooks, struct metrics_te
 
 void node_webhooks_metrics(const struct node_webhooks *webhooks, struct metrics_text *text)
 {
-	if (!webhooks->is_running)
+	if (!webhooks->is_running || webhooks->count == 0)
 		return;
 	write_family(webhooks, text, "rubus_notices_told_total",
 		"Bucket notifications that a webhook took from this node.", METRICS_COUNTER,

@@ -17,7 +17,7 @@ struct node_webhooks {
 	bool is_running;
 };
 
-/* Begins, on the store's loop; nothing without webhooks. config is borrowed. Errors: ERR_NO_MEMORY,
+/* Begins, on the store's loop, also without webhooks. config is borrowed. Errors: ERR_NO_MEMORY,
  * ERR_LIMIT; node_webhooks_close() is due also then. */
 MUST_USE enum err node_webhooks_start(
 	struct node_webhooks *webhooks, const struct config *config, struct store_loop *store);

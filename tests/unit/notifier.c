@@ -96,22 +96,28 @@ static void end(void)
 	ck_assert(is_stopped);
 }
 
-static void set_up(void)
+/* What is put from now on is told to that webhook. */
+static void notify(const char *target)
 {
 	static uint8_t config[512];
 	struct fields_out out = {.data = config, .cap = sizeof config};
 	struct notice_rule rule = {.id = bytes_of("rule"),
 		.form = NOTICE_QUEUE,
-		.target = bytes_of("hook"),
+		.target = bytes_of(target),
 		.arn = bytes_of("arn"),
 		.events = 1u << NOTICE_CREATED_PUT};
 	struct command command = {.type = COMMAND_BUCKET_NOTIFY};
-	rig_setup();
 	notice_begin(&out);
 	notice_append(&out, &rule);
 	command.bucket_notify.bucket = bucket;
 	command.bucket_notify.config = bytes_make(config, out.len);
 	ck_assert_uint_eq(rig_code(&rig, &command), COMMAND_OK);
+}
+
+static void set_up(void)
+{
+	rig_setup();
+	notify("hook");
 	hook = (struct hook){.door.post = take_post};
 	begin();
 }
@@ -222,6 +228,41 @@ START_TEST(what_is_too_old_is_given_up)
 }
 END_TEST
 
+static uint64_t waiting(const char *target)
+{
+	struct row_notice_queue queue = {0};
+	ck_assert_ok(index_view_begin(rig.reader));
+	enum err err = index_notice_queue(rig.reader, bytes_of(target), &queue);
+	index_view_end(rig.reader);
+	ck_assert(err == ERR_OK || err == ERR_NOT_FOUND);
+	return queue.count;
+}
+
+START_TEST(what_nobody_is_told_is_given_up_when_it_is_too_old)
+{
+	hook.is_slow = true;
+	put_keys(0, 1);
+	notify("gone");
+	put_keys(1, COMMAND_NOTICE_STEP + 100);
+	notify("other");
+	put_keys(2, 1);
+	rig_pass(&rig, 3 * NOTICE_SWEEP_IDLE_MS);
+	ck_assert_uint_eq(waiting("gone"), COMMAND_NOTICE_STEP + 100);
+	rig.log.time_ms += NOTIFIER_KEEP_MS + NOTICE_SWEEP_LATE_MS + 1000;
+	put_keys(3, 2);
+	rig_pass(&rig, 2 * NOTICE_SWEEP_IDLE_MS);
+	ck_assert_uint_eq(waiting("gone"), 0);
+	ck_assert_uint_eq(waiting("other"), 2);
+	uint64_t before = rig.log.count;
+	rig_pass(&rig, 5 * NOTICE_SWEEP_IDLE_MS);
+	ck_assert_uint_eq(rig.log.count, before);
+	hook.is_slow = false;
+	answer();
+	rig_pass(&rig, 1000);
+	ck_assert_str_eq(hook.told, "k0 ");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("notifier");
@@ -233,6 +274,7 @@ int main(void)
 	tcase_add_test(tcase, what_was_told_and_not_removed_is_told_again_after_a_start);
 	tcase_add_test(tcase, many_are_removed_in_batches);
 	tcase_add_test(tcase, what_is_too_old_is_given_up);
+	tcase_add_test(tcase, what_nobody_is_told_is_given_up_when_it_is_too_old);
 	suite_add_tcase(suite, tcase);
 	return test_run(suite);
 }
