@@ -73,8 +73,8 @@ static void world_close(struct world *world)
 	worker_threads_free(world->threads);
 	server_loop_stop(world->server_loop);
 	server_loop_join(world->server_loop);
+	disk_count_free(world->count); /* its thread may be just about to have woken the loop */
 	server_loop_free(world->server_loop);
-	disk_count_free(world->count);
 	server_disk_free(world->inner ? world->inner : world->disk);
 	test_dir_remove(world->dir);
 }
